@@ -1,0 +1,1 @@
+"""Mask predictors: one transformer, one file per family."""

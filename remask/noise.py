@@ -1,0 +1,59 @@
+"""Random numbers that belong to (seed, step, position, token), so a row draws the same ones in any batch.
+
+A counter-based generator: SplitMix64's finaliser over a key (Steele, Lea and Flood, 2014). Keys are made on the host,
+numbers on the device.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_M1, _M2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_WORD = 2**64
+
+
+def keys(seed: int, step: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """One 64-bit key for each of `positions` (R,) at `step` of the run `seed`."""
+    run = _mix_host(np.uint64(seed % _WORD)) ^ np.uint64(step % _WORD)
+    with np.errstate(over="ignore"):
+        return np.asarray(_mix_host(_mix_host(run) + positions.astype(np.uint64) * np.uint64(_GOLDEN)))
+
+
+def uniform(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """A number in (0, 1) for each key."""
+    return (np.asarray(_mix_host(keys) >> np.uint64(11), np.float64) + 0.5) * 2.0**-53
+
+
+def gumbel(keys: Tensor, tokens: int) -> Tensor:
+    """Standard Gumbel noise (R, tokens), float64, for `keys` (R,) int64.
+
+    In double precision because truncated float32 noise skews the draw (Zheng et al., arXiv 2409.02908).
+    """
+    counter = torch.arange(1, tokens + 1, device=keys.device) * _signed(_GOLDEN)
+    bits = _mix_device(keys[:, None] + counter)
+    open_unit = (_shift(bits, 11).double() + 0.5) * 2.0**-53
+    return open_unit.log_().neg_().log_().neg_()
+
+
+def _mix_host(x: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64] | np.uint64:
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(_M1)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(_M2)
+    return x ^ (x >> np.uint64(31))
+
+
+def _mix_device(x: Tensor) -> Tensor:
+    x = (x ^ _shift(x, 30)) * _signed(_M1)
+    x = (x ^ _shift(x, 27)) * _signed(_M2)
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64: torch's own keeps the sign."""
+    return (x >> bits) & (2 ** (64 - bits) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - _WORD if word >= _WORD // 2 else word

@@ -1,0 +1,32 @@
+"""Which token do we guess at each position: greedy, or one Gumbel draw from softmax(logits / T)."""
+
+import torch
+from torch import Tensor
+
+from .noise import gumbel
+
+ROWS_AT_ONCE = 8  # double-precision noise is made for so many positions at a time
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The most likely token (R,) of logits (R, V); ties go to the lower id."""
+    return logits.argmax(-1)
+
+
+def draw(logits: Tensor, temperature: float, keys: Tensor) -> Tensor:
+    """One token (R,) from softmax(logits / temperature), by the Gumbel-max trick.
+
+    LLaDA divides exp(z) by (-ln u)^T, which overflows; argmax of z + T·g is the same draw. Logits are shifted by their
+    maximum and the larger of the two terms is scaled to 1, so no temperature and no finite logit overflows.
+    Temperature 0 is greedy. `keys` (R,) fix the noise.
+    """
+    if temperature == 0:
+        return greedy(logits)
+    guesses = []
+    for rows, key in zip(logits.split(ROWS_AT_ONCE), keys.split(ROWS_AT_ONCE), strict=True):
+        wide = rows.double()
+        wide = wide - wide.amax(-1, keepdim=True)
+        noise = gumbel(key, wide.shape[-1])
+        wide = wide / temperature + noise if temperature > 1 else wide + temperature * noise
+        guesses.append(wide.argmax(-1))
+    return torch.cat(guesses)

@@ -1,0 +1,254 @@
+"""How to decode: one value per axis, printable, comparable, and readable from TOML.
+
+A `Recipe` knows no tensor and no model. What the model *is* it cannot override; `fit` refuses what does not fit, and
+says what would.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from importlib.resources import files
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .blocks import Blocks, Grid, Whole
+from .caches.contract import Cache
+from .caches.none import NoCache
+from .confidence import CONFIDENCES, Confidence
+from .errors import RecipeError
+from .exactness import Exactness
+from .predictor import Contract
+from .revision import REVISERS, Never, Reviser
+from .schedule import SCHEDULES
+from .selection import SELECTORS, Selector, TopK
+
+Compat = Literal["intended", "llada"]
+REMASKING: dict[str, Confidence] = {"low_confidence": "probability"} | {name: name for name in CONFIDENCES}  # type: ignore[dict-item]
+
+
+def _one_of(what: str, value: Any, known: Any) -> None:
+    if value not in known:
+        raise RecipeError(f"unknown {what} {value!r}; known: {', '.join(sorted(known))}")
+
+
+def _bounded(what: str, value: float, low: float, high: float, hint: str) -> None:
+    if not (isfinite(value) and low <= value <= high):
+        raise RecipeError(f"{what} must be a number from {low:g} to {high:g}, got {value}; {hint}")
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance; `cfg_scale` 0 is none and costs no second stream."""
+
+    cfg_scale: float = 0.0
+    exactness = Exactness.EXACT
+
+    def __post_init__(self) -> None:
+        _bounded("cfg_scale", self.cfg_scale, 0.0, 100.0, "LLaDA uses 0 to 2")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What changes the logits. All of it acts after guidance.
+
+    temperature           of the draw; 0 is greedy. Scores are never tempered.
+    top_k, top_p          filter the draw; scores are those of the unfiltered distribution.
+    suppress              ids that are neither guessed nor counted in the normaliser.
+    logits_eos_inf        suppress the end-of-sequence ids (LLaDA, App. B.4).
+    confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4).
+    compat                "llada" repeats what the authors' code does with the last flag: at temperature 0 both tokens
+                          also leave the normaliser and score 0; above 0 the end-of-turn token alone does, and it
+                          scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it).
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    suppress: tuple[int, ...] = ()
+    logits_eos_inf: bool = False
+    confidence_eos_eot_inf: bool = False
+    compat: Compat = "intended"
+    exactness = Exactness.EXACT
+
+    def __post_init__(self) -> None:
+        _bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
+        if self.top_k is not None and self.top_k < 1:
+            raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise RecipeError(f"top_p must lie in (0, 1], got {self.top_p}; leave it out to keep every token")
+        if self.compat not in get_args(Compat):
+            raise RecipeError(f"compat must be one of {', '.join(get_args(Compat))}, got {self.compat!r}")
+        object.__setattr__(self, "suppress", tuple(self.suppress))
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a row is done before its canvas is full.
+
+    eos_prefix  when everything before the first committed end-of-sequence token is committed. Lossless: what lies
+                behind is never shown. Off, every position is filled.
+    """
+
+    eos_prefix: bool = True
+    exactness = Exactness.EXACT
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One value per axis. The defaults are LLaDA's own, and exact.
+
+    `steps` counts forwards over the whole canvas; None means one a token.
+    """
+
+    name: str = "llada"
+    citation: str = "Nie et al., Large Language Diffusion Models, arXiv 2502.09992"
+    steps: int | None = None
+    blocks: Blocks | Whole | Grid | Literal["auto"] = "auto"
+    schedule: str = "even"
+    guidance: Guidance = Guidance()
+    process: Process = Process()
+    confidence: Confidence = "probability"
+    select: Selector = TopK()
+    revise: Reviser = field(default_factory=Never)
+    cache: Cache = NoCache()
+    stop: Stop = Stop()
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise RecipeError(f"steps must be at least 1, got {self.steps}; leave it out for one step a token")
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("confidence", self.confidence, CONFIDENCES)
+
+    @property
+    def exactness(self) -> Exactness:
+        """The weakest claim of its values."""
+        values = (self.blocks, self.guidance, self.process, self.select, self.revise, self.cache, self.stop)
+        order = Exactness.EXACT if self.confidence in ("probability", "random") else Exactness.OTHER_ORDER
+        return max(order, *(value.exactness for value in values if not isinstance(value, str)))
+
+    @classmethod
+    def of(
+        cls,
+        base: "Recipe | None" = None,
+        *,
+        steps: int | None = None,
+        block_length: int | None = None,
+        cfg_scale: float | None = None,
+        remasking: str | None = None,
+        threshold: float | None = None,
+        **process: Any,
+    ) -> "Recipe":
+        """`base` with the options that LLaDA's users know; None leaves a value alone.
+
+        `remasking` is low_confidence (or probability), random, margin or entropy; further names are `Process` fields.
+        """
+        recipe = base or cls()
+        changes: dict[str, Any] = {}
+        if steps is not None:
+            changes["steps"] = steps
+        if block_length is not None:
+            changes["blocks"] = Blocks(block_length)
+        if cfg_scale is not None:
+            changes["guidance"] = Guidance(cfg_scale)
+        if remasking is not None:
+            _one_of("remasking", remasking, REMASKING)
+            changes["confidence"] = REMASKING[remasking]
+        if threshold is not None:
+            changes["select"] = _build("threshold", SELECTORS["threshold"], {"threshold": threshold})
+        given = {name: value for name, value in process.items() if value is not None}
+        if given:
+            changes["process"] = _build("process", Process, asdict(recipe.process) | given)
+        return replace(recipe, **changes)
+
+    def fit(self, contract: Contract) -> "Recipe":
+        """The recipe with `auto` resolved for this model. Raises RecipeError, saying what would fit."""
+        recipe = self
+        if self.blocks == "auto":
+            recipe = replace(self, blocks=Blocks() if contract.block_size is None else Grid(contract.block_size))
+        elif contract.block_size is not None and recipe.blocks != Grid(contract.block_size):
+            raise RecipeError(
+                f"this model decodes on its own grid of {contract.block_size} positions and takes no block_length; "
+                "leave it out"
+            )
+        if outside := [i for i in self.process.suppress if not 0 <= i < contract.vocab_size]:
+            raise RecipeError(f"suppress holds id {outside[0]}, the vocabulary has {contract.vocab_size} rows")
+        return recipe
+
+    @classmethod
+    def load(cls, name: str) -> "Recipe":
+        """A named recipe that ships with Remask, or a TOML file."""
+        path = Path(name)
+        if path.suffix == ".toml":
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise RecipeError(f"cannot read the recipe {name!r}: {error}") from None
+        else:
+            shipped = {f.name.removesuffix(".toml"): f for f in files("remask.recipes").iterdir()}
+            shipped = {k: v for k, v in shipped.items() if v.name.endswith(".toml")}
+            _one_of("recipe", name, shipped)
+            text = shipped[name].read_text(encoding="utf-8")
+        try:
+            return cls.parse(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"the recipe {name!r} is not TOML: {error}") from None
+
+    @classmethod
+    def parse(cls, tables: Mapping[str, Any]) -> "Recipe":
+        """A recipe from TOML tables: one key or table an axis; unknown ones are refused by name."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(tables) - known):
+            raise RecipeError(f"unknown recipe axis {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        values = dict(tables)
+        for axis, choices in AXES.items():
+            if axis in values:
+                values[axis] = _choose(axis, values[axis], choices)
+        return _build("recipe", cls, values)
+
+
+AXES: dict[str, dict[str, Any]] = {
+    "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid},
+    "guidance": {"cfg": Guidance},
+    "process": {"process": Process},
+    "select": dict(SELECTORS),
+    "revise": dict(REVISERS),
+    "cache": {"none": NoCache},
+    "stop": {"stop": Stop},
+}
+
+
+def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
+    """An axis value from `"name"` or `{by = "name", parameter = …}`; where there is one choice, `by` may be left out."""
+    parameters = {"by": value} if isinstance(value, str) else value
+    if not isinstance(parameters, Mapping):
+        raise RecipeError(f"{axis} must be a name or a table, got {value!r}")
+    rest = dict(parameters)
+    by = rest.pop("by", next(iter(choices)) if len(choices) == 1 else None)
+    if by is None:
+        raise RecipeError(f"{axis} needs `by`, one of {', '.join(choices)}")
+    _one_of(axis, by, choices)
+    return choices[by] if isinstance(choices[by], str) else _build(axis, choices[by], rest)
+
+
+def _build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
+    known = {f.name: f for f in fields(kind) if f.init}
+    for name, value in values.items():
+        if name not in known:
+            raise RecipeError(f"{axis}: unknown value {name!r}; known: {', '.join(known) or 'none'}")
+        default = known[name].default
+        plain = isinstance(default, bool | int | float | str) and default is not MISSING
+        if plain and default != "auto" and not _like(value, default):
+            raise RecipeError(f"{axis}.{name} must be a {type(default).__name__}, got {value!r}")
+    if missing := [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]:
+        raise RecipeError(f"{axis}: {missing[0]!r} is missing")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"{axis}: a value has the wrong type ({error})") from None
+
+
+def _like(value: Any, default: Any) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)

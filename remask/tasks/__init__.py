@@ -1,0 +1,39 @@
+"""Seeded text tasks with exact answers, for training and for measuring quality.
+
+Each task states its pass rule, and each solution belongs to one split only: `examples(task, "heldout", seed)` never
+draws a solution that `examples(task, "train", seed)` can draw.
+"""
+
+from remask.tasks.arithmetic import Arithmetic
+from remask.tasks.example import Example, Task
+from remask.tasks.extraction import Extraction
+from remask.tasks.recall import Recall
+from remask.tasks.sorting import Sorting
+from remask.tasks.split import Split, examples, split_of
+from remask.tasks.stories import Stories
+from remask.tasks.sudoku import Sudoku
+
+__all__ = [
+    "TASKS",
+    "Arithmetic",
+    "Example",
+    "Extraction",
+    "Recall",
+    "Sorting",
+    "Split",
+    "Stories",
+    "Sudoku",
+    "Task",
+    "examples",
+    "split_of",
+]
+
+TASKS: dict[str, Task] = {
+    "arithmetic": Arithmetic(),
+    "extraction": Extraction(),
+    "recall": Recall(),
+    "sorting": Sorting(),
+    "stories": Stories(),
+    "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
+    "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+}

@@ -1,0 +1,46 @@
+"""What a task is: it draws examples, and it judges an output by a stated rule."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Example:
+    """One exercise with its reference answer.
+
+    A chat example has a `prompt` and an `answer`. A raw document has an empty `prompt`, and `answer` is its whole
+    text; `holes` are then the character spans [start, stop) of `answer` that are to be filled.
+    """
+
+    prompt: str
+    answer: str
+    solution: str
+    """Canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
+    holes: tuple[tuple[int, int], ...] = ()
+
+
+class Task(Protocol):
+    """An endless supply of examples with exact answers."""
+
+    @property
+    def name(self) -> str:
+        """Short name. Easier or harder variants of a task keep its name, and so share its split."""
+
+    @property
+    def description(self) -> str:
+        """What the task asks, in one line."""
+
+    @property
+    def rule(self) -> str:
+        """When an output passes, in one line."""
+
+    @property
+    def heldout_share(self) -> float:
+        """Share of the solutions that training never sees."""
+
+    def draw(self, rng: Random) -> Example:
+        """Draw one example of either split; equal states of `rng` give equal examples."""
+
+    def passes(self, example: Example, output: str) -> bool:
+        """Apply `rule`. Accepts every string and never raises; `example` is one that this task drew."""

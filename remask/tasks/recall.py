@@ -1,0 +1,41 @@
+"""Look pairs up by their key."""
+
+from dataclasses import dataclass
+from random import Random
+from string import ascii_uppercase
+from typing import ClassVar
+
+from remask.tasks.example import Example
+
+
+@dataclass(frozen=True)
+class Recall:
+    """`Remember K4 B7 Q2 M0. What are Q K B?` has the answer `Q2 K4 B7`.
+
+    Half of the questions ask for every key, the others for any number of them, always in a random order.
+
+    Split key: the set of pairs that are asked for, sorted. The order of the question and the pairs that are not
+    asked for are surface: they do not change what has to be recalled.
+    """
+
+    min_pairs: int = 4
+    max_pairs: int = 12
+
+    name: ClassVar[str] = "recall"
+    description: ClassVar[str] = "recall the digits of 4 to 12 letters, in the order asked"
+    rule: ClassVar[str] = "the output is the pairs that were asked for, in the order asked"
+    heldout_share: ClassVar[float] = 0.1
+
+    def draw(self, rng: Random) -> Example:
+        count = rng.randint(self.min_pairs, self.max_pairs)
+        pairs = [key + rng.choice("0123456789") for key in rng.sample(ascii_uppercase, count)]
+        asked = rng.sample(pairs, count if rng.random() < 0.5 else rng.randint(1, count))
+        keys = " ".join(pair[0] for pair in asked)
+        return Example(
+            prompt=f"Remember {' '.join(pairs)}. What are {keys}?",
+            answer=" ".join(asked),
+            solution=" ".join(sorted(asked)),
+        )
+
+    def passes(self, example: Example, output: str) -> bool:
+        return output.split() == example.answer.split()

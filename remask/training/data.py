@@ -1,0 +1,59 @@
+"""From task examples to batches of token ids. Batch number i is a function of (seed, i), so nothing needs saving."""
+
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+
+import torch
+from torch import Tensor
+
+from ..tasks import TASKS, Example, Split, examples
+from ..text import Text
+from .config import Mixture
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples of one task, equally long: `tokens` (B, L) and which of them may be masked (B, L)."""
+
+    task: str
+    tokens: Tensor
+    maskable: Tensor
+
+
+def encode(text: Text, example: Example) -> tuple[list[int], list[int]]:
+    """Prompt ids (never masked) and answer ids, ended as the chat template ends a turn."""
+    if not example.prompt:
+        return [], text.encode(example.answer)
+    prompt = text.encode(text.chat([{"role": "user", "content": example.prompt}]))
+    return prompt, [*text.encode(example.answer), *text.eot_ids]
+
+
+def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int) -> list[Rows]:
+    """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights."""
+    rng = Random(f"{seed}:{split}:{index}")
+    names = rng.choices(list(mixture.tasks), list(mixture.tasks.values()), k=mixture.groups)
+    return [rows(text, mixture, name, split, rng, tokens // mixture.groups) for name in names]
+
+
+def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tokens: int) -> Rows:
+    """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, which are learned too (LLaDA §2.3)."""
+    source = examples(TASKS[name], split, rng.getrandbits(48))
+    pairs = [encode(text, example) for example in islice(source, 4)]
+    longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
+    pairs += [encode(text, example) for example in islice(source, max(0, tokens // (longest + 2) - len(pairs)))]
+    length = max(len(prompt) + len(answer) for prompt, answer in pairs) + 1
+    if rng.random() < mixture.long_tail:
+        reach = max(len(prompt) for prompt, _ in pairs) + mixture.longest_canvas
+        length = rng.randint(length, max(length, reach))
+        pairs = pairs[: max(4, tokens // length)]
+    ids = torch.full((len(pairs), length), text.eos_id)
+    maskable = torch.ones(len(pairs), length, dtype=torch.bool)
+    for row, (prompt, answer) in enumerate(pairs):
+        ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        maskable[row, : len(prompt)] = False
+    if rng.random() < mixture.random_length and not maskable[:, 0].all():
+        first = int(maskable.float().argmax(1).max()) + 1  # every row keeps at least one token to learn
+        length = rng.randint(min(first, length), length)
+        ids, maskable = ids[:, :length], maskable[:, :length]
+    return Rows(name, ids, maskable)

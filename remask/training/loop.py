@@ -1,0 +1,161 @@
+"""The training loop: a generator of `Progress`; whoever consumes it prints, plots or counts."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from ..models.config import ModelConfig
+from ..models.transformer import Transformer
+from ..objective import Losses, Noised, add_noise, cross_entropy, stratified_counts
+from ..text import Text
+from .checkpoints import State
+from .config import Optimisation, TrainConfig
+from .data import Rows, draw, rows
+from .muon import Muon
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What happened since the last report. Losses are nats per masked token; `heldout` maps tasks to theirs."""
+
+    step: int
+    loss: float
+    rate: float
+    tokens_per_second: float
+    seconds_left: float
+    heldout: dict[str, float] | None = None
+
+
+def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Iterator[Progress]:
+    """Train `model` in place, yielding progress; saves to `run/state` and takes up what it finds there.
+
+    At the end the model holds the averaged weights. Interrupting it loses at most `save_every` steps, and going on
+    gives the same run, step for step.
+    """
+    state = State(model, {k: v.clone() for k, v in model.state_dict().items()}, optimizers(model, config.optimisation))
+    fingerprint = asdict(replace(config, log_every=0, save_every=0, evaluate_every=0))
+    state.load(run, fingerprint)
+    began, done, total, seen = time.perf_counter(), state.step, config.optimisation.steps, 0
+    losses: list[Tensor] = []
+    while state.step < total:
+        loss, tokens = one_step(state, config, text)
+        state.step += 1
+        losses.append(loss)
+        seen += tokens
+        evaluate = state.step % config.evaluate_every == 0 or state.step == total
+        if state.step % config.log_every == 0 or evaluate:
+            elapsed = time.perf_counter() - began
+            yield Progress(
+                step=state.step,
+                loss=float(torch.stack(losses).mean()),
+                rate=rate_at(config.optimisation, state.step),
+                tokens_per_second=seen / elapsed,
+                seconds_left=elapsed / (state.step - done) * (total - state.step),
+                heldout=heldout_losses(state, config, text) if evaluate else None,
+            )
+            losses = []
+        if state.step % config.save_every == 0 or state.step == total:
+            state.save(run, fingerprint)
+    model.load_state_dict(state.average)
+
+
+def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int]:
+    """One update; batch, noise and learning rate depend on the seed and the step alone."""
+    model, how = state.model, config.optimisation
+    assert isinstance(model, Transformer)
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
+    batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
+    noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
+    with autocast(how, device):
+        loss = uniform(cross_entropy(model, noised))
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(how, state.step)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    decay = min(how.ema, (1 + state.step) / (10 + state.step))
+    for name, weight in model.state_dict().items():
+        state.average[name].lerp_(weight, 1 - decay)
+    return loss.detach(), sum(rows.tokens.numel() for rows in batch)
+
+
+def noise(rows: Rows, model: ModelConfig, edits: float, generator: torch.Generator, device: torch.device) -> Noised:
+    """Mask the answer as LLaDA does; with `edits`, also replace that share of its visible tokens, to be rewritten."""
+    counts = stratified_counts(rows.maskable.sum(1), generator)
+    noised = add_noise(rows.tokens, rows.maskable, counts, model.mask_id, generator)
+    if edits:
+        visible = rows.maskable & ~noised.masked
+        wrong = visible & (torch.rand(visible.shape, generator=generator) < edits)
+        other = rows.tokens.flatten()[torch.randint(rows.tokens.numel(), rows.tokens.shape, generator=generator)]
+        noised = Noised(noised.clean, torch.where(wrong, other, noised.tokens), noised.masked | visible)
+    return Noised(noised.clean.to(device), noised.tokens.to(device), noised.masked.to(device))
+
+
+def uniform(losses: Losses) -> Tensor:
+    """Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum."""
+    return losses.nats.mean()
+
+
+@torch.no_grad()
+def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, float]:
+    """Nats per masked token on held-out examples, by task, under the averaged weights."""
+    model = state.model
+    assert isinstance(model, Transformer)
+    from random import Random
+
+    device = next(model.parameters()).device
+    mine = {k: v.clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(state.average)
+    found = {}
+    for name in config.data.tasks:
+        batch = rows(text, config.data, name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
+        noised = noise(batch, model.config, 0.0, torch.Generator().manual_seed(config.seed), device)
+        with autocast(config.optimisation, device):
+            found[name] = float(uniform(cross_entropy(model, [noised])))
+    model.load_state_dict(mine)
+    return found
+
+
+def optimizers(model: Transformer, how: Optimisation) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the body, AdamW for embeddings, head and norms; or AdamW for all."""
+    matrices = [w for name, w in model.named_parameters() if w.ndim == 2 and name.startswith("blocks.")]
+    if how.matrix_optimizer == "adamw":
+        matrices = []
+    ids = set(map(id, matrices))
+    rest = [w for w in model.parameters() if id(w) not in ids]
+    adamw = torch.optim.AdamW(rest, lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=how.weight_decay)
+    muon = [Muon(matrices, lr=how.learning_rate, weight_decay=how.weight_decay)] if matrices else []
+    return [adamw, *muon]
+
+
+def rate_at(how: Optimisation, step: int) -> float:
+    """Learning rate at `step`: linear warm-up, then flat and linear to zero (wsd), or half a cosine."""
+    if step < how.warmup:
+        return how.learning_rate * (step + 1) / how.warmup
+    if how.schedule == "cosine":
+        return how.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - how.warmup) / max(1, how.steps - how.warmup)))
+    return how.learning_rate * min(1.0, (how.steps - step) / max(1.0, how.decay * how.steps))
+
+
+def autocast(how: Optimisation, device: torch.device) -> AbstractContextManager[object]:
+    """bf16 where it is asked for, or where the device computes in it natively."""
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    if how.autocast == "bf16" or (how.autocast == "auto" and native):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def warm_start(model: Transformer, config: TrainConfig) -> None:
+    """Refuse a configuration whose geometry differs from the checkpoint that it starts from."""
+    if model.config.d_model != config.model.d_model or model.config.n_layers != config.model.n_layers:
+        raise UsageError(f"init = {config.init!r} has another geometry than [model]; make them equal, or drop init")

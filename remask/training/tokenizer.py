@@ -1,0 +1,56 @@
+"""The bundled model's tokenizer: byte-level BPE, every digit a token of its own, LLaDA's special tokens."""
+
+from itertools import chain, islice
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from ..tasks import TASKS, Example, examples
+from ..text import LLADA_TEMPLATE, Text
+
+SPECIAL = {
+    "bos_token": "<|startoftext|>",
+    "eos_token": "<|endoftext|>",
+    "pad_token": "<|endoftext|>",
+    "mask_token": "<|mdm_mask|>",
+}
+HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+EXTRA = "user assistant system \n\n The quick brown fox jumps over the lazy dog. Hello! What is your name? Thank you."
+
+
+def build(vocab_size: int, examples_per_task: int = 4000) -> Tokenizer:
+    """Train the tokenizer on the training split of every task; special tokens take the last ids."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\d|\."), "isolated"),  # a digit or a blank cell is always one token
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    added = [*dict.fromkeys(SPECIAL.values()), *HEADERS]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(added),
+        min_frequency=3,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    drawn = chain.from_iterable(islice(examples(task, "train", 0), examples_per_task) for task in TASKS.values())
+    tokenizer.train_from_iterator(chain(map(_plain, drawn), [EXTRA] * 100), trainer)
+    tokenizer.add_special_tokens(added)
+    return tokenizer
+
+
+def wrap(tokenizer: Tokenizer) -> Text:
+    """The tokenizer with LLaDA's chat template."""
+    return Text(
+        tokenizer,
+        eos_id=tokenizer.token_to_id(SPECIAL["eos_token"]),
+        mask_id=tokenizer.token_to_id(SPECIAL["mask_token"]),
+        template=LLADA_TEMPLATE,
+        special=SPECIAL,
+        eot="<|eot_id|>",
+    )
+
+
+def _plain(example: Example) -> str:
+    return f"user\n\n{example.prompt}\nassistant\n\n{example.answer}"
