@@ -1,6 +1,7 @@
 """Checkpoints in the published layout: config.json, safetensors, tokenizer.json. No pickle, no remote code.
 
-`save` writes what the authors' own code can load. (Loading lives below it; both use one table of names a family.)
+`load` reads what the authors published and `save` writes what their code can load: one table of names a family. A
+checkpoint's folder is never written to, and nothing in it is executed.
 """
 
 import json
@@ -9,16 +10,145 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from . import folder as on_disk
+from .description import Description, family_of, inspect
+from .errors import CheckpointError
+from .hub import BUNDLED, cached, locate
+from .models.config import ModelConfig
 from .models.llada import LLADA
+from .models.masked import MaskPredictor
 from .models.transformer import Transformer
+from .placement import choose_device, choose_dtype
+from .shards import cover, fill
 from .text import Text
+
+__all__ = [
+    "Description", "Entry", "Loaded", "inspect", "list_models", "load", "locate", "published", "replacing", "save",
+    "write_json",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that can answer. `source` is what was asked for, `weights_dtype` what the files hold."""
+
+    predictor: MaskPredictor
+    text: Text
+    config: ModelConfig
+    defaults: dict[str, Any]
+    source: str
+    folder: Path
+    weights_dtype: torch.dtype
+
+
+class Entry(NamedTuple):
+    """A model that `load` can take without the network; `size` is in bytes."""
+
+    name: str
+    size: int
+    path: Path
+
+
+def load(name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False) -> Loaded:
+    """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.
+
+    `dtype` auto keeps what is on disk, but a small model on a CPU without bf16 units gets float32. The weights are
+    mapped and copied tensor by tensor: the peak is the model and one tensor. Raises CheckpointError for anything
+    missing, unknown, broken or left over.
+    """
+    where = choose_device(device)
+    choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
+    described = inspect(locate(name, offline=offline))
+    kind = choose_dtype(dtype, described.dtype, where, described.parameters)
+    predictor = MaskPredictor(
+        _model(described, where, kind), known_tokens=described.known_tokens, eot_ids=described.text.eot_ids
+    )
+    return Loaded(
+        predictor=predictor,
+        text=described.text,
+        config=described.config,
+        defaults=described.defaults,
+        source=name,
+        folder=described.folder,
+        weights_dtype=described.dtype,
+    )
+
+
+def list_models() -> list[Entry]:
+    """The bundled model and those in the hub's cache that `load` knows; what cannot be read is left out."""
+    entries = []
+    for name, folder, size in [("bundled", BUNDLED, 0), *cached()]:
+        try:
+            family_of(on_disk.read_json(folder, "config.json") or {})
+        except CheckpointError:
+            continue
+        entries.append(Entry(name, size or on_disk.size(folder), folder))
+    return entries
+
+
+def _model(described: Description, device: torch.device, dtype: torch.dtype) -> Transformer:
+    """The network with its weights on `device`, after everything that can be checked without reading them."""
+    model = _outline(described, dtype)
+    names = described.family.names(described.config)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
+    expected = {part.name: (part.rows, *shapes[mine][1:]) for mine, parts in names.items() for part in parts}
+    try:
+        cover(expected, described.stored, spare=_spare(described))
+    except CheckpointError as error:
+        raise CheckpointError(f"{described.folder}: {error}") from None
+    _allocate(model, device)
+    targets: dict[str, Tensor] = {}
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    for mine, parts in names.items():
+        pieces = weights[mine].detach().split([part.rows for part in parts])
+        targets |= {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
+    fill(targets, described.stored)
+    return model
+
+
+def _outline(described: Description, dtype: torch.dtype) -> Transformer:
+    """The network as shapes without memory."""
+    config, tensors = described.config, len(described.stored)
+    try:
+        if config.n_layers <= tensors:
+            with torch.device("meta"):
+                return Transformer(config).to(dtype)
+    except (RuntimeError, OverflowError):
+        pass  # sizes beyond what torch can count
+    raise CheckpointError(
+        f"{described.folder}: config.json describes {config.n_layers} layers and {config.parameters} weights, "
+        f"but the files hold {tensors} tensors"
+    )
+
+
+def _spare(described: Description) -> list[str]:
+    """The head that some tied checkpoints store a second time."""
+    if not described.config.tie_embeddings:
+        return []
+    untied = described.family.names(replace(described.config, tie_embeddings=False))
+    tied = described.family.names(described.config)
+    return [part.name for mine in untied.keys() - tied.keys() for part in untied[mine]]
+
+
+def _allocate(model: Transformer, device: torch.device) -> None:
+    """Memory for a model that has only shapes so far."""
+    try:
+        model.to_empty(device=device)
+    except (RuntimeError, MemoryError):
+        wanted = sum(weight.nbytes for weight in model.parameters())
+        raise CheckpointError(
+            f"{wanted / 1e9:.1f} GB for the weights cannot be had on {device}; use a smaller dtype or another device"
+        ) from None
+    if model.config.tie_embeddings:
+        model.unembed = model.embed.weight  # moving off the meta device made two of one
 
 
 @contextmanager
@@ -49,8 +179,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
     """The model's weights under their published names, split as published."""
-    tensors = {}
-    weights = dict(model.named_parameters())
+    tensors: dict[str, Tensor] = {}
+    weights = dict(model.named_parameters(remove_duplicate=False))
     for mine, parts in LLADA.names(model.config).items():
         pieces = weights[mine].detach().to("cpu", dtype).split([part.rows for part in parts])
         tensors |= {part.name: piece.contiguous() for part, piece in zip(parts, pieces, strict=True)}
@@ -79,3 +209,4 @@ def save(
         )
         text.tokenizer.save(str(fresh / "tokenizer.json"))
         save_file(published(model, dtype), fresh / "model.safetensors", metadata={"format": "pt"})
+        (fresh / "model.safetensors").chmod(0o644)  # safetensors leaves it readable by its owner only

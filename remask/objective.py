@@ -5,14 +5,17 @@ not the coin of each token: with l uniform on 1..L the mean over the masked toke
 that row's negative ELBO per token (the weight L/l of eq. 6 cancels), with less variance than the coin.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .models.transformer import Transformer, dense
-from .predictor import Packed
+from .errors import RequestError
+from .predictor import Group, Packed, Predictor
+from .process import guide
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Noised:
     clean: Tensor
     tokens: Tensor
     masked: Tensor
+
+    def to(self, device: torch.device) -> "Noised":
+        """The same rows on `device`."""
+        return Noised(self.clean.to(device), self.tokens.to(device), self.masked.to(device))
 
 
 def stratified_counts(lengths: Tensor, generator: torch.Generator) -> Tensor:
@@ -44,29 +51,90 @@ def add_noise(tokens: Tensor, maskable: Tensor, counts: Tensor, mask_id: int, ge
     return Noised(tokens, tokens.masked_fill(masked, mask_id), masked)
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Cross-entropy in nats of every masked token (M,), and the row (over all batches, in order) that it is in (M,)."""
+class Network(Protocol):
+    """Anything that turns packed tokens into logits: a transformer in training, or any predictor."""
 
-    nats: Tensor
-    row: Tensor
+    def hidden(self, batch: Packed) -> Tensor:
+        """Hidden rows (R, d) of `batch.reads`."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (R, V), float32."""
 
 
-def cross_entropy(model: Transformer, batches: list[Noised]) -> Losses:
-    """Score every masked token of `batches` in one forward; batches may differ in shape, and none is padded."""
-    groups, tokens, positions, reads, targets, rows = [], [], [], [], [], []
-    start = row = 0
+def masked_logits(network: Network, batches: Sequence[Noised], shift: int = 0) -> Tensor:
+    """Logits (M, V) of every masked token of `batches`, in one forward; batches may differ in shape, none is padded.
+
+    `shift` is 1 where the hidden row at i-1 predicts position i.
+    """
+    groups, tokens, positions, reads = [], [], [], []
+    start = 0
     for batch in batches:
         count, length = batch.tokens.shape
-        layout, places = dense(model.config, count, length, batch.tokens.device, start)
-        r, c = batch.masked.nonzero(as_tuple=True)
-        groups.append(layout)
+        row, column = batch.masked.nonzero(as_tuple=True)
+        groups.append(Group(start, count, length))
         tokens.append(batch.tokens.flatten())
-        positions.append(places)
-        reads.append(start + r * length + (c - model.config.shift).clamp(min=0))
-        targets.append(batch.clean[r, c])
-        rows.append(row + r)
-        start, row = start + count * length, row + count
-    hidden = model(Packed(torch.cat(tokens), torch.cat(positions), groups, torch.cat(reads)))
-    nats = F.cross_entropy(model.head(hidden).float(), torch.cat(targets), reduction="none")
-    return Losses(nats, torch.cat(rows))
+        positions.append(torch.arange(length, device=batch.tokens.device).repeat(count))
+        reads.append(start + row * length + (column - shift).clamp(min=0))
+        start += count * length
+    packed = Packed(torch.cat(tokens), torch.cat(positions), groups, torch.cat(reads))
+    return network.logits(network.hidden(packed))
+
+
+def cross_entropy(network: Network, batches: Sequence[Noised], shift: int = 0) -> Tensor:
+    """Cross-entropy (M,) in nats of every masked token of `batches`, in order."""
+    targets = torch.cat([batch.clean[batch.masked] for batch in batches])
+    return F.cross_entropy(masked_logits(network, batches, shift), targets, reduction="none")
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """An estimate of ln p(answer | prompt), in nats, with its standard error over `samples` maskings."""
+
+    log_likelihood: float
+    standard_error: float
+    samples: int
+    tokens: int
+
+
+@torch.inference_mode()
+def log_likelihood(
+    model: Predictor, prompt: Sequence[int], answer: Sequence[int], *, samples: int = 128, batch: int = 16,
+    cfg_scale: float = 0.0, seed: int = 0,
+) -> Likelihood:  # fmt: skip
+    """Monte-Carlo lower bound of ln p(answer | prompt) (LLaDA, eq. 14 and App. B.5; get_log_likelihood.py).
+
+    Each sample masks l tokens of the answer, l stratified over 1..L within a batch, and scores them with weight L/l.
+    `cfg_scale` above 0 scores the guided distribution. Raises RequestError for an empty answer or no samples.
+    """
+    if not answer:
+        raise RequestError("the answer to score is empty; give at least one token")
+    if samples < 1 or batch < 1:
+        raise RequestError(f"samples and batch must be at least 1, got {samples} and {batch}")
+    if (total := len(prompt) + len(answer)) > model.contract.max_positions:
+        raise RequestError(f"prompt and answer have {total} tokens, the context is {model.contract.max_positions}")
+    generator = torch.Generator().manual_seed(seed)
+    estimates: list[Tensor] = []
+    for first in range(0, samples, batch):
+        estimates.append(_estimate(model, prompt, answer, min(batch, samples - first), cfg_scale, generator))
+    values = torch.cat(estimates)
+    error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return Likelihood(float(values.mean()), error, len(values), len(answer))
+
+
+def _estimate(
+    model: Predictor, prompt: Sequence[int], answer: Sequence[int], rows: int, cfg_scale: float,
+    generator: torch.Generator,
+) -> Tensor:  # fmt: skip
+    clean = torch.tensor([*prompt, *answer]).repeat(rows, 1)
+    maskable = (torch.arange(clean.shape[1]) >= len(prompt)).repeat(rows, 1)
+    counts = stratified_counts(maskable.sum(1), generator)
+    noised = add_noise(clean, maskable, counts, model.contract.mask_id, generator).to(model.device)
+    logits = masked_logits(model, [noised], model.contract.shift)
+    if cfg_scale:
+        blank = noised.tokens.masked_fill(~maskable.to(model.device), model.contract.mask_id)
+        unconditional = masked_logits(model, [replace(noised, tokens=blank)], model.contract.shift)
+        logits = guide(logits, unconditional, cfg_scale)
+    nats = F.cross_entropy(logits, noised.clean[noised.masked], reduction="none")
+    row = noised.masked.nonzero(as_tuple=True)[0]
+    total = torch.zeros(rows, device=nats.device).index_add_(0, row, nats)
+    return -(total * len(answer) / counts.to(nats.device)).cpu()

@@ -112,3 +112,6 @@ class Predictor(Protocol):
 
     def bytes_per_slot(self) -> int:
         """Bytes of keys and values that one slot takes."""
+
+    def bytes_per_query(self) -> int:
+        """Bytes of activations that one query row takes at most at any one time."""

@@ -24,7 +24,7 @@ from .schedule import SCHEDULES
 from .selection import SELECTORS, Selector, TopK
 
 Compat = Literal["intended", "llada"]
-REMASKING: dict[str, Confidence] = {"low_confidence": "probability"} | {name: name for name in CONFIDENCES}  # type: ignore[dict-item]
+REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
 
 
 def _one_of(what: str, value: Any, known: Any) -> None:
@@ -190,9 +190,10 @@ class Recipe:
             _one_of("recipe", name, shipped)
             text = shipped[name].read_text(encoding="utf-8")
         try:
-            return cls.parse(tomllib.loads(text))
+            tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"the recipe {name!r} is not TOML: {error}") from None
+        return cls.parse(tables)
 
     @classmethod
     def parse(cls, tables: Mapping[str, Any]) -> "Recipe":
@@ -204,7 +205,8 @@ class Recipe:
         for axis, choices in AXES.items():
             if axis in values:
                 values[axis] = _choose(axis, values[axis], choices)
-        return _build("recipe", cls, values)
+        recipe: Recipe = _build("recipe", cls, values)
+        return recipe
 
 
 AXES: dict[str, dict[str, Any]] = {
@@ -237,8 +239,7 @@ def _build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
         if name not in known:
             raise RecipeError(f"{axis}: unknown value {name!r}; known: {', '.join(known) or 'none'}")
         default = known[name].default
-        plain = isinstance(default, bool | int | float | str) and default is not MISSING
-        if plain and default != "auto" and not _like(value, default):
+        if isinstance(default, bool | int | float | str) and default != "auto" and not _like(value, default):
             raise RecipeError(f"{axis}.{name} must be a {type(default).__name__}, got {value!r}")
     if missing := [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]:
         raise RecipeError(f"{axis}: {missing[0]!r} is missing")

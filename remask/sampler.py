@@ -129,14 +129,10 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
     scored = score(logits, guess, recipe.confidence, uniform)
     best = logits.topk(min(top, contract.vocab_size), 1) if top else logits[:, :0].topk(0, 1)
     share = (best.values - (logits.gather(1, guess[:, None]) - scored.logprob[:, None])).exp()
-    return Looked(
-        guess, scored.confidence.masked_fill(last, -torch.inf), scored.logprob, healthy, best.indices, share
-    )
+    return Looked(guess, scored.confidence.masked_fill(last, -torch.inf), scored.logprob, healthy, best.indices, share)
 
 
-def choose(
-    looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device
-) -> Tensor:
+def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Tensor:
     """Reveal, edit and remask (3, ΣR), decided row by row on a grid of the longest row's width."""
     counts = np.array([len(plan.reads) for plan in plans])
     columns = np.arange(counts.max())
@@ -192,7 +188,13 @@ def _decision(part: np.ndarray, reads: Ints) -> Decision:
         for i, position in enumerate(reads)
         if len(tops)
     }
-    flags = (x.astype(bool) for x in (reveal, edit, remask, healthy))
     return Decision(
-        guess.astype(np.int64), confidence.astype(np.float32), logprob.astype(np.float32), *flags, candidates=candidates
+        guess=guess.astype(np.int64),
+        confidence=confidence.astype(np.float32),
+        logprob=logprob.astype(np.float32),
+        reveal=reveal.astype(bool),
+        edit=edit.astype(bool),
+        remask=remask.astype(bool),
+        healthy=healthy.astype(bool),
+        candidates=candidates,
     )

@@ -1,16 +1,15 @@
 """Text in, text out: tokenizer, chat template in a sandbox, and text that will not change any more."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from .errors import RequestError
-
-TEMPLATE_LIMIT = 1_000_000  # characters that a rendered conversation may have
+from .template import SIZE, compiled, render
 
 # LLaDA's template: every turn ends in <|eot_id|>, and the assistant's header always follows.
 LLADA_TEMPLATE = (
@@ -65,23 +64,93 @@ class Text:
         """
         if self.template is None:
             raise RequestError("this checkpoint has no chat template; give a raw prompt (--raw) or another model")
-        if "template" not in self._cache:
-            environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-            environment.globals["raise_exception"] = _raise
-            try:
-                self._cache["template"] = environment.from_string(self.template)
-            except TemplateError as error:
-                raise RequestError(f"the checkpoint's chat template cannot be read: {error}") from None
+        if (size := sum(len(str(message.get("content"))) for message in messages)) > SIZE:
+            raise RequestError(f"the conversation has {size} characters; the limit is {SIZE}")
         try:
-            rendered = self._cache["template"].render(
-                messages=list(messages), add_generation_prompt=True, **self.special
-            )
-        except (TemplateError, ArithmeticError, TypeError, ValueError, KeyError, RecursionError, MemoryError) as error:
-            raise RequestError(f"the checkpoint's chat template failed: {error}") from None
-        if len(rendered) > TEMPLATE_LIMIT:
-            raise RequestError(f"the conversation has {len(rendered)} characters, the limit is {TEMPLATE_LIMIT}")
-        return str(rendered)
+            if "template" not in self._cache:
+                self._cache["template"] = compiled(self.template)
+            variables = {**self.special, "messages": list(messages), "add_generation_prompt": True}
+            return render(self._cache["template"], variables)
+        except _FAILURES as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise RequestError(f"the checkpoint's chat template failed on this conversation ({reason})") from None
 
 
-def _raise(message: str) -> None:
-    raise TemplateError(message)
+# What a template can raise, besides its own errors, when the conversation or the template is not what it should be.
+_FAILURES = (
+    TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+
+class Settled:
+    """Text that will not change any more, fed with ever longer lists of settled ids.
+
+    Holds back what is not yet whole in UTF-8, and what could be the beginning of a stop string; nothing from a stop
+    string on is ever given out.
+    """
+
+    def __init__(self, text: Text, stop: Sequence[str] = ()) -> None:
+        self.text, self.stop = text, tuple(stop)
+        self.given = 0
+
+    def feed(self, ids: Sequence[int], *, last: bool = False) -> str:
+        """The new text since the last call; with `last`, all that is left."""
+        whole = self.cut(self.text.decode(ids))
+        ready = len(whole) if last or self.reached(ids) else self._safe(whole)
+        piece = whole[self.given : ready]
+        self.given = max(self.given, ready)
+        return piece
+
+    def reached(self, ids: Sequence[int]) -> bool:
+        """Whether a stop string stands in the text of `ids`."""
+        if not self.stop:
+            return False
+        text = self.text.decode(ids)
+        return any(stop in text for stop in self.stop)
+
+    def cut(self, text: str) -> str:
+        """The text before the first stop string."""
+        found = [at for stop in self.stop if (at := text.find(stop)) >= 0]
+        return text[: min(found)] if found else text
+
+    def _safe(self, text: str) -> int:
+        text = text.rstrip("\ufffd")  # a character whose bytes have not all come
+        longest = max((len(stop) for stop in self.stop), default=1) - 1
+        for held in range(min(longest, len(text)), 0, -1):
+            if any(stop.startswith(text[-held:]) for stop in self.stop):
+                return len(text) - held
+        return len(text)
+
+
+def template_parts(template: str) -> list[str | int]:
+    """Given text and hole lengths of an infilling template: `"A {{3}} sat on {{place:2}}."` has two holes.
+
+    `{{n}}` or `{{name:n}}` is a hole of n tokens; `\\{{` writes two braces as text. Raises RequestError if there is no
+    hole, or a hole is malformed.
+    """
+    parts: list[str | int] = []
+    at = 0
+    for found in _HOLE.finditer(template):
+        parts.append(template[at : found.start()])
+        at = found.end()
+        if found[0].startswith("\\"):
+            parts.append("{{")
+        elif not (length := _LENGTH.fullmatch(found[1])):
+            raise RequestError(f"{found[0]!r} is not a hole; write {{{{n}}}} or {{{{name:n}}}} with n from 1 to 4096")
+        else:
+            parts.append(int(length[1]))
+    parts.append(template[at:])
+    if not any(isinstance(part, int) for part in parts):
+        raise RequestError("the template has no hole; write {{n}} where n tokens are missing, as in 'A {{3}} sat'")
+    merged: list[str | int] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "":
+            merged.append(part)
+    return merged
+
+
+_HOLE = re.compile(r"\\\{\{|\{\{([^{}]*)\}\}")
+_LENGTH = re.compile(r"(?:\s*[A-Za-z_]\w*\s*:)?\s*(0*[1-9]\d{0,2}|0*[1-3]\d{3}|0*40[0-8]\d|0*409[0-6])\s*")

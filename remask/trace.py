@@ -65,7 +65,7 @@ class Step:
 def level(confidence: float) -> int:
     """Confidence as one byte; scores at or below 0 (negative entropies) by their exponential."""
     share = confidence if confidence > 0 else np.exp(max(confidence, -50.0))
-    return int(round(255 * min(1.0, max(0.0, float(share) if share == share else 0.0))))
+    return round(255 * min(1.0, max(0.0, float(share) if share == share else 0.0)))
 
 
 def runs(bitmap: Sequence[bool]) -> list[list[int]]:
@@ -145,8 +145,9 @@ class Trace:
     def final(self) -> Ints:
         """The tokens (L,) at the end."""
         tokens = np.array(self.header["tokens"], np.int64)
-        for _, tokens in self.frames():
-            pass
+        for step in self.steps:
+            for position, token, *_ in step["changes"]:
+                tokens[position] = token
         return tokens
 
 

@@ -3,16 +3,16 @@
 
     python scripts/bootstrap.py [--torch auto|cpu|cuda|skip] COMMAND [arguments for the command's last tool]
 
-Needs Python 3.10 or newer and nothing else: no make, no other package. A second run does no set-up work until
+Needs Python 3.11 or newer and nothing else: no make, no other package. A second run does no set-up work until
 pyproject.toml, constraints.txt or the Python version changes. An interrupted set-up is resumed by the next run.
 """
 
 import sys
 
-if sys.version_info < (3, 10):  # noqa: UP036 - the reader's Python may be older; above any line that it can't run
+if sys.version_info < (3, 11):  # noqa: UP036 - the reader's Python may be older; above any line that it can't run
     sys.exit(
-        "bootstrap: Python {}.{} is too old, remask needs 3.10 or newer: run this with a newer one, "
-        "for example `python3.11 scripts/bootstrap.py` or `make PYTHON=python3.11`".format(*sys.version_info[:2])
+        "bootstrap: Python {}.{} is too old, remask needs 3.11 or newer: run this with a newer one, "
+        "for example `python3.12 scripts/bootstrap.py` or `make PYTHON=python3.12`".format(*sys.version_info[:2])
     )
 
 import argparse
@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
 }
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+FIRST_START = "torch, hypothesis, jinja2, matplotlib.pyplot, pytest, rich.live, safetensors.torch, tokenizers, typer"
 SIZES = {"cpu": "about 200 MB to download, 750 MB on disk", "cuda": "about 2.5 GB to download, 4.6 GB on disk"}
 FREE_GB = {"cpu": 1.5, "cuda": 7.5}  # torch, its download while it is unpacked, and the other packages
 
@@ -213,6 +214,7 @@ def only_one(checkout: Checkout) -> Iterator[None]:
 def logged(checkout: Checkout, *argv: str) -> Outcome:
     """Run a set-up tool; what it says goes to the log instead of the screen, without pip's harmless warnings."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     lines = [f"$ {' '.join(argv)}\n"]
     try:
         with subprocess.Popen(
@@ -246,7 +248,7 @@ def diagnose(output: str) -> str:
     if re.search(r"No matching distribution found for torch\b", output):
         return (
             f"pip finds no such torch for Python {platform.python_version()} on {platform.system()} "
-            f"{platform.machine()}: use another Python (3.10 or newer), or put your own torch >= 2.6 into .venv and "
+            f"{platform.machine()}: use another Python (3.11 or newer), or put your own torch >= 2.6 into .venv and "
             "run this with --torch skip"
         )
     errors = [line.strip() for line in output.splitlines() if re.match(r"(\s*ERROR|error)\b", line)]
@@ -290,6 +292,7 @@ def set_up(checkout: Checkout, wanted: str) -> None:
         make_venv(checkout)
         torch = install_torch(checkout, wanted)
         install_project(checkout, torch)
+        start_once(checkout)
         checkout.stamp.write_text(f"{fingerprint} {torch.build}\n")
         say(f"ready after {time.monotonic() - start:.1f} s")
 
@@ -406,7 +409,7 @@ def take_torch(checkout: Checkout, source: Source, last: bool) -> bool:
     """Try one source; False when it does not have torch and another may. A failure that would meet all is raised."""
     require_space(checkout, FREE_GB[source.build])
     with phase(source.title) as words:
-        taken = pip(checkout, "install", *source.options, source.requirement)
+        taken = pip(checkout, "install", "--no-compile", *source.options, source.requirement)
         if taken.ok:
             return True
         if not last and may_try_another(source, taken.output):
@@ -436,9 +439,18 @@ def install_project(checkout: Checkout, torch: Torch) -> None:
     """Install the pinned packages and, editable, remask itself."""
     with phase(f"packages: those of constraints.txt beside torch {torch.version}, and remask itself"):
         constraints = constraints_for(checkout, torch)
-        installed = pip(checkout, "install", "-c", str(constraints), "-e", ".[dev]")
+        installed = pip(checkout, "install", "--no-compile", "-c", str(constraints), "-e", ".[dev]")
         if not installed.ok:
             raise Failure(diagnose(installed.output))
+
+
+def start_once(checkout: Checkout) -> None:
+    """Import the large packages: proves that they load here, and compiles what is really used (pip compiles it all)."""
+    with phase("first start: torch and the others are compiled and loaded"):
+        started = logged(checkout, str(checkout.python), "-c", f"import {FIRST_START}")
+        if not started.ok:
+            told = (started.output.strip() or "killed").splitlines()[-1]
+            raise Failure(f"the packages don't load: {told} (see .venv/setup.log, or remove .venv and run this again)")
 
 
 def constraints_for(checkout: Checkout, torch: Torch) -> Path:

@@ -50,7 +50,7 @@ def checkout(bootstrap: Any, tmp_path: Path) -> Any:
 
 
 class Phases:
-    """Stands in for the three phases that install; counts, and fails when told to."""
+    """Stands in for the phases that install; counts, and fails when told to."""
 
     def __init__(self, bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         self.runs = 0
@@ -58,6 +58,7 @@ class Phases:
         monkeypatch.setattr(bootstrap, "make_venv", lambda _: None)
         monkeypatch.setattr(bootstrap, "install_torch", lambda *_: bootstrap.Torch("9.8.7+cpu", "cpu"))
         monkeypatch.setattr(bootstrap, "install_project", self.install)
+        monkeypatch.setattr(bootstrap, "start_once", lambda _: None)
 
     def install(self, *_: object) -> None:
         self.runs += 1
@@ -221,7 +222,7 @@ module.set_up(module.Checkout(module.Path({str(checkout.root)!r})), "auto")
         (DISK_FULL, "free some space"),
         (OFFLINE + DISK_FULL, "free some space"),
         ("The virtual environment was not created: ensurepip is not available.\n", "apt install python3-venv"),
-        (NO_MATCH, "use another Python (3.10 or newer)"),
+        (NO_MATCH, "use another Python (3.11 or newer)"),
         ("Collecting x\nERROR: Cannot install a and b\n", "ERROR: Cannot install a and b (all of it is in .venv/setup"),
         ("", "setup.log"),
     ],
@@ -242,6 +243,13 @@ def test_a_failed_pip_is_one_line_after_its_phase(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("packages: ")
     assert second == f"bootstrap: {bootstrap.NETWORK_REMEDY}"
+
+
+def test_packages_that_do_not_load_are_told(bootstrap: Any, checkout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = "Traceback:\nOSError: libtorch.so: cannot open shared object file\n"
+    monkeypatch.setattr(bootstrap, "logged", lambda *_: bootstrap.Outcome(False, output))
+    with pytest.raises(bootstrap.Failure, match="the packages don't load: OSError: libtorch"):
+        bootstrap.start_once(checkout)
 
 
 def test_a_python_without_venv_is_told_what_to_install(

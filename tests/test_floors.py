@@ -33,8 +33,10 @@ FLOORS = {
     "tasks": 1,
     "text": 1,
     "trace": 1,
-    # 2: tokens -> hidden -> logits, and which of them are computed anew
+    # 2: tokens -> hidden -> logits, which of them are computed anew, and the files they come from
     "caches": 2,
+    "folder": 2,
+    "hub": 2,
     "models": 2,
     # 3: the loop
     "batch": 3,
@@ -44,6 +46,7 @@ FLOORS = {
     "sampler": 3,
     # 4: requests in, steps and completions out
     "engine": 4,
+    "llm": 4,
     # 5: consumers, none of which knows another, and the front door
     FRONT_DOOR: 5,
     "evals": 5,
@@ -69,6 +72,7 @@ PAIRS = {
     ("batch", "recipe"),
     ("sampler", "batch"),
     ("sampler", "recipe"),
+    ("llm", "engine"),
     ("__main__", "cli"),
 }
 

@@ -1,7 +1,7 @@
 """What one family of checkpoints has to say: how to read its configuration, and what its tensors are called."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .config import ModelConfig
@@ -25,3 +25,4 @@ class Family:
     names: Callable[[ModelConfig], dict[str, tuple[Part, ...]]]
     mask_id: int  # when neither the configuration nor the tokenizer names one
     eot: str | None = None  # end-of-turn token of the chat template
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # the authors' gen_length, steps, …

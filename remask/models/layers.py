@@ -47,7 +47,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Half-rotated (NeoX) rotary embedding of (N, heads, head_dim) in float32, returned in x's dtype."""
     wide = x.float()
     left, right = wide.chunk(2, -1)
-    return (wide * cos + torch.cat((-right, left), -1) * sin).to(x.dtype)
+    turned: Tensor = wide * cos + torch.cat((-right, left), -1) * sin
+    return turned.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -64,7 +65,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group]) -> Tensor:
         q, k, v = self.project(x, rotary)
         mixed = [self.attend(q, k, v, group) for group in groups]
-        return self.out(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
+        joined: Tensor = self.out(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
+        return joined
 
     def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, head_dim), rotated."""
@@ -84,9 +86,7 @@ class Attention(nn.Module):
             if group.keep is not None:
                 group.store.write(self.layer, group.entries, group.keep, fresh)
         visible = None if group.visible is None else group.visible[:, None]
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, visible, enable_gqa=self.heads != self.kv_heads
-        )
+        mixed = F.scaled_dot_product_attention(queries, keys, values, visible, enable_gqa=self.heads != self.kv_heads)
         return mixed.transpose(1, 2).reshape(group.rows * group.queries, -1)
 
 
@@ -100,7 +100,8 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        out: Tensor = self.down(F.silu(gate) * up)
+        return out
 
 
 class Block(nn.Module):
@@ -119,4 +120,5 @@ class Block(nn.Module):
         """(N, d) to (N, d), or to (len(rows), d): all keys and values, but no MLP rows that nobody reads."""
         mixed = self.attention(self.attention_norm(x), rotary, groups)
         x = x + mixed if rows is None else x[rows] + mixed[rows]
-        return x + self.mlp(self.mlp_norm(x))
+        out: Tensor = x + self.mlp(self.mlp_norm(x))
+        return out

@@ -5,10 +5,10 @@ can do but no published checkpoint uses is refused by name.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import CheckpointError
-from .config import ModelConfig
+from .config import Attention, ModelConfig
 from .family import Family, Part
 
 # Field -> the only value that this implementation honours.
@@ -37,9 +37,17 @@ IGNORED = {
     "return_dict", "bos_token_id", "max_sequence_length_trained",
 }  # fmt: skip
 
+# What `parse` checks before it computes with it.
+SIZES = ("d_model", "n_heads", "n_kv_heads", "n_layers", "vocab_size", "embedding_size", "mlp_hidden_size",
+         "mlp_ratio", "max_sequence_length", "block_size")  # fmt: skip
+NUMBERS = ("rms_norm_eps", "rope_theta")
+FLAGS = ("include_qkv_bias", "weight_tying", "editable")
+LARGEST = 2**31
+
 
 def parse(fields: Mapping[str, Any]) -> ModelConfig:
     """The configuration that a published `config.json` describes; unknown fields and features are refused by name."""
+    _check_kinds(fields)
     read = dict(fields)
     for name, only in FIXED.items():
         value = read.pop(name, only)
@@ -47,6 +55,8 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
             raise CheckpointError(f"config.json: {name} = {value!r} is not supported; this family has {only!r}")
     try:
         d_model, heads = read.pop("d_model"), read.pop("n_heads")
+        if d_model % heads:
+            raise CheckpointError(f"config.json: d_model must be a multiple of n_heads, got {d_model!r} and {heads!r}")
         vocab = read.pop("vocab_size")
         vocab = read.pop("embedding_size", None) or vocab
         config = ModelConfig(
@@ -77,6 +87,25 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
     if unknown := sorted(set(read) - IGNORED):
         raise CheckpointError(f"config.json: unknown field {', '.join(map(repr, unknown))} for the llada family")
     return config
+
+
+def _check_kinds(fields: Mapping[str, Any]) -> None:
+    """Sizes must be whole numbers (null means left out), numbers positive, flags true or false."""
+    for name in SIZES:
+        value = fields.get(name)
+        least = 0 if name in ("n_kv_heads", "embedding_size", "mlp_hidden_size") else 1  # there, 0 means left out
+        if value is not None and (type(value) is not int or not least <= value < LARGEST):
+            raise CheckpointError(f"config.json: {name} must be a whole number from 1 to {LARGEST - 1}, got {value!r}")
+    for name in NUMBERS:
+        value = fields.get(name, 1)
+        if type(value) not in (int, float) or not 0 < value < LARGEST:
+            raise CheckpointError(f"config.json: {name} must be a number above 0 and below {LARGEST}, got {value!r}")
+    for name in FLAGS:
+        if not isinstance(value := fields.get(name, False), bool):
+            raise CheckpointError(f"config.json: {name} must be true or false, got {value!r}")
+    if (attention := fields.get("attention", "full")) not in get_args(Attention):
+        known = ", ".join(get_args(Attention))
+        raise CheckpointError(f"config.json: attention must be one of {known}, got {attention!r}")
 
 
 def export(config: ModelConfig) -> dict[str, Any]:
@@ -154,4 +183,12 @@ LLADA = Family(
     names=names,
     mask_id=126336,
     eot="<|eot_id|>",
+    defaults={
+        "gen_length": 128,
+        "steps": 128,
+        "block_length": 32,
+        "temperature": 0.0,
+        "cfg_scale": 0.0,
+        "remasking": "low_confidence",
+    },
 )

@@ -1,18 +1,16 @@
-"""A transformer as a `Predictor`: the contract that its configuration implies, block mask included."""
-
-from dataclasses import replace
+"""A transformer as a `Predictor`: for inference only, with the contract that its configuration implies."""
 
 import torch
 from torch import Tensor
 
-from ..predictor import Contract, Group, Packed
+from ..predictor import Contract, Packed
 from .config import ModelConfig
 from .kv import KVStore
 from .transformer import Transformer
 
 
 class MaskPredictor:
-    """Runs a `Transformer` for inference: no gradients, float32 logits, block-causal masks where the model has them."""
+    """Runs a `Transformer` for inference: no gradients, and a contract for the core."""
 
     def __init__(self, model: Transformer, known_tokens: int | None = None, eot_ids: tuple[int, ...] = ()) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -23,15 +21,12 @@ class MaskPredictor:
     @torch.inference_mode()
     def hidden(self, batch: Packed) -> Tensor:
         """Hidden rows (R, d) of `batch.reads`."""
-        if (size := self.contract.block_size) is not None:
-            groups = [block_causal(group, batch.positions, size) for group in batch.groups]
-            batch = replace(batch, groups=groups)
-        return self.model(batch)
+        return self.model.hidden(batch)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (R, V), float32."""
-        return self.model.head(hidden).float()
+        return self.model.logits(hidden)
 
     def store(self, entries: int, length: int) -> KVStore:
         """Keys and values of `entries` sequences of `length` slots, all layers."""
@@ -40,6 +35,12 @@ class MaskPredictor:
     def bytes_per_slot(self) -> int:
         """Bytes of keys and values that one slot takes over all layers."""
         return KVStore.bytes_per_slot(self.model.config, self.dtype)
+
+    def bytes_per_query(self) -> int:
+        """Bytes of activations that one query row takes at most at any one time: residual, norm, and the widest part."""
+        config = self.model.config
+        widest = max(2 * config.d_ff + config.d_ff, 3 * (config.n_heads + 2 * config.n_kv_heads) * config.head_dim)
+        return (2 * config.d_model + widest) * self.dtype.itemsize
 
 
 def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = ()) -> Contract:
@@ -56,11 +57,3 @@ def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = 
         block_size=config.block_size,
         editable=config.editable,
     )
-
-
-def block_causal(group: Group, positions: Tensor, size: int) -> Group:
-    """The group with the model's own mask: a query sees blocks up to its own. Slots stand for their positions."""
-    mine = positions[group.start : group.stop].view(group.rows, group.queries)
-    keys = mine if group.slots is None else torch.cat((group.slots, mine), 1)
-    causal = (keys // size)[:, None, :] <= (mine // size)[:, :, None]
-    return replace(group, visible=causal if group.visible is None else causal & group.visible)

@@ -1,5 +1,7 @@
 """The one transformer behind every family: tokens -> hidden -> logits."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +14,7 @@ from .layers import Block, RMSNorm, rotary_table
 class Transformer(nn.Module):
     """Pre-norm Llama-style body with bidirectional (full or block-causal) attention and a separate head.
 
-    `forward` never makes logits: callers ask `head` for the rows that they read.
+    `hidden` never makes logits: callers ask `logits` for the rows that they read.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -34,25 +36,27 @@ class Transformer(nn.Module):
                 weight.normal_(0.0, 0.02 / (2 * self.config.n_layers) ** (0.5 * residual), generator=generator)
         return self
 
-    def forward(self, batch: Packed) -> Tensor:
+    def hidden(self, batch: Packed) -> Tensor:
         """Final-norm hidden states (R, d) of the packed rows that `batch` reads; the last layer computes no others."""
+        groups = batch.groups
+        if (size := self.config.block_size) is not None:
+            groups = [block_causal(group, batch.positions, size) for group in groups]
         rotary = rotary_table(self.config, batch.positions, batch.rotary_scale)
         x = self.embed(batch.tokens)
         *body, last = self.blocks
         for block in body:
-            x = block(x, rotary, batch.groups)
-        return self.norm(last(x, rotary, batch.groups, batch.reads))
+            x = block(x, rotary, groups)
+        hidden: Tensor = self.norm(last(x, rotary, groups, batch.reads))
+        return hidden
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V) of hidden rows (R, d)."""
-        return F.linear(hidden, self.unembed)
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (R, V), float32, of hidden rows (R, d)."""
+        return F.linear(hidden, self.unembed).float()
 
 
-def dense(config: ModelConfig, rows: int, length: int, device: torch.device | str, start: int) -> tuple[Group, Tensor]:
-    """Group and positions (rows × length,) of whole sequences without a store, from packed row `start` on."""
-    positions = torch.arange(length, device=device)
-    visible = None
-    if config.block_size is not None:
-        block = positions // config.block_size
-        visible = (block[None] <= block[:, None])[None]  # (1, Q, K): a block sees itself and what lies before it
-    return Group(start, rows, length, visible), positions.repeat(rows)
+def block_causal(group: Group, positions: Tensor, size: int) -> Group:
+    """The group with the model's own mask: a query sees blocks up to its own. Slots stand for their positions."""
+    mine = positions[group.start : group.stop].view(group.rows, group.queries)
+    keys = mine if group.slots is None else torch.cat((group.slots, mine), 1)
+    causal = (keys // size)[:, None, :] <= (mine // size)[:, :, None]
+    return replace(group, visible=causal if group.visible is None else causal & group.visible)

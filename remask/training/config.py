@@ -116,7 +116,10 @@ def validate(config: TrainConfig) -> TrainConfig:
             model.d_model % (2 * model.n_heads) == 0,
             f"model.d_model must be a multiple of 2 × n_heads, got {model.d_model} and {model.n_heads}",
         ),
-        (model.attention in get_args(Attention), f"model.attention must be full or block_causal, got {model.attention!r}"),
+        (
+            model.attention in get_args(Attention),
+            f"model.attention must be full or block_causal, got {model.attention!r}",
+        ),
         (
             (model.attention == "block_causal") == (model.block_size is not None),
             "model.block_size goes with attention = 'block_causal', and only with it",
@@ -127,7 +130,10 @@ def validate(config: TrainConfig) -> TrainConfig:
             rate.matrix_optimizer in ("muon", "adamw"),
             f"optimisation.matrix_optimizer must be muon or adamw, got {rate.matrix_optimizer!r}",
         ),
-        (rate.autocast in ("auto", "bf16", "off"), f"optimisation.autocast must be auto, bf16 or off, got {rate.autocast!r}"),
+        (
+            rate.autocast in ("auto", "bf16", "off"),
+            f"optimisation.autocast must be auto, bf16 or off, got {rate.autocast!r}",
+        ),
         (0 <= rate.ema < 1, f"optimisation.ema must be in [0, 1), got {rate.ema}"),
         (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),

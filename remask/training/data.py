@@ -37,7 +37,7 @@ def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, toke
 
 
 def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tokens: int) -> Rows:
-    """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, which are learned too (LLaDA §2.3)."""
+    """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, learned too (LLaDA §2.3)."""
     source = examples(TASKS[name], split, rng.getrandbits(48))
     pairs = [encode(text, example) for example in islice(source, 4)]
     longest = max(len(prompt) + len(answer) for prompt, answer in pairs)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from random import Random
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
-from ..objective import Losses, Noised, add_noise, cross_entropy, stratified_counts
+from ..objective import Noised, add_noise, cross_entropy, stratified_counts
 from ..text import Text
 from .checkpoints import State
 from .config import Optimisation, TrainConfig
@@ -67,7 +68,10 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
 
 
 def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int]:
-    """One update; batch, noise and learning rate depend on the seed and the step alone."""
+    """One update; batch, noise and learning rate depend on the seed and the step alone.
+
+    Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum.
+    """
     model, how = state.model, config.optimisation
     assert isinstance(model, Transformer)
     device = next(model.parameters()).device
@@ -75,8 +79,8 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
     batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
     noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
     with autocast(how, device):
-        loss = uniform(cross_entropy(model, noised))
-    loss.backward()  # type: ignore[no-untyped-call]
+        loss = cross_entropy(model, noised, model.config.shift).mean()
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
@@ -98,12 +102,7 @@ def noise(rows: Rows, model: ModelConfig, edits: float, generator: torch.Generat
         wrong = visible & (torch.rand(visible.shape, generator=generator) < edits)
         other = rows.tokens.flatten()[torch.randint(rows.tokens.numel(), rows.tokens.shape, generator=generator)]
         noised = Noised(noised.clean, torch.where(wrong, other, noised.tokens), noised.masked | visible)
-    return Noised(noised.clean.to(device), noised.tokens.to(device), noised.masked.to(device))
-
-
-def uniform(losses: Losses) -> Tensor:
-    """Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum."""
-    return losses.nats.mean()
+    return noised.to(device)
 
 
 @torch.no_grad()
@@ -111,8 +110,6 @@ def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, f
     """Nats per masked token on held-out examples, by task, under the averaged weights."""
     model = state.model
     assert isinstance(model, Transformer)
-    from random import Random
-
     device = next(model.parameters()).device
     mine = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(state.average)
@@ -121,7 +118,7 @@ def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, f
         batch = rows(text, config.data, name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
         noised = noise(batch, model.config, 0.0, torch.Generator().manual_seed(config.seed), device)
         with autocast(config.optimisation, device):
-            found[name] = float(uniform(cross_entropy(model, [noised])))
+            found[name] = float(cross_entropy(model, [noised], model.config.shift).mean())
     model.load_state_dict(mine)
     return found
 

@@ -42,10 +42,11 @@ def build(vocab_size: int, examples_per_task: int = 4000) -> Tokenizer:
 
 def wrap(tokenizer: Tokenizer) -> Text:
     """The tokenizer with LLaDA's chat template."""
+    ids = tokenizer.get_vocab()
     return Text(
         tokenizer,
-        eos_id=tokenizer.token_to_id(SPECIAL["eos_token"]),
-        mask_id=tokenizer.token_to_id(SPECIAL["mask_token"]),
+        eos_id=ids[SPECIAL["eos_token"]],
+        mask_id=ids[SPECIAL["mask_token"]],
         template=LLADA_TEMPLATE,
         special=SPECIAL,
         eot="<|eot_id|>",

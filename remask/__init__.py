@@ -1,0 +1,76 @@
+"""Remask: the engine for masked diffusion language models.
+
+    import remask
+    llm = remask.load()                                   # the model inside the package; or "org/name", or a folder
+    print(llm.generate("Sort 5380217.").text)
+    for piece in llm.stream("Tell me a story about a cat."):
+        print(piece, end="")
+    print(llm.infill("The {{1}} sat on the {{1}}.").text)
+
+Importing this package costs nothing: torch is imported by the first name that needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine import Completion, Engine, Request
+    from .errors import RemaskError
+    from .llm import LLM
+    from .recipe import Recipe
+    from .trace import Step
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Completion": ".engine",
+    "Engine": ".engine",
+    "LLM": ".llm",
+    "Recipe": ".recipe",
+    "RemaskError": ".errors",
+    "Request": ".engine",
+    "Step": ".trace",
+}
+
+__all__ = [
+    "LLM",
+    "Completion",
+    "Engine",
+    "Recipe",
+    "RemaskError",
+    "Request",
+    "Step",
+    "generate",
+    "infill",
+    "load",
+    "stream",
+]
+
+
+def load(model: str = "bundled", *, device: str = "auto", dtype: str = "auto", **engine: Any) -> "LLM":
+    """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`."""
+    from . import checkpoint
+    from .llm import LLM
+
+    return LLM(checkpoint.load(model, device=device, dtype=dtype), **engine)
+
+
+def generate(prompt: str, model: str = "bundled", **options: Any) -> "Completion":
+    """Load `model` and answer one prompt. For more than one, keep what `load` returns."""
+    return load(model).generate(prompt, **options)
+
+
+def stream(prompt: str, model: str = "bundled", **options: Any) -> Any:
+    """Load `model` and yield the answer piece by piece, as it settles."""
+    return load(model).stream(prompt, **options)
+
+
+def infill(template: str, model: str = "bundled", **options: Any) -> "Completion":
+    """Load `model` and fill the holes of `template`, as in "The {{1}} sat on the {{1}}."."""
+    return load(model).infill(template, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,104 @@
+"""The commands in one table, and what becomes of an error: one line on stderr and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from .. import __version__
+from ..errors import RemaskError, UsageError
+from . import chat, doctor, explain, infill, models, run, trace, train
+from .options import spread
+from .screen import errors_to
+
+
+@dataclass
+class Settings:
+    """What holds for every command."""
+
+    debug: bool = False
+
+
+COMMANDS: tuple[Callable[..., Any], ...] = (run.run, chat.chat, infill.infill, explain.explain, train.train, doctor.doctor)
+GROUPS = (trace.group, models.group)
+
+
+def build() -> typer.Typer:
+    """The program with all its commands."""
+    app = typer.Typer(
+        name="remask",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(root)
+    for command in COMMANDS:
+        app.command()(spread(command))
+    for group in GROUPS:
+        app.add_typer(group)
+    return app
+
+
+def root(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")] = False,
+) -> None:
+    """Run masked diffusion language models, and watch every step.
+
+    Text goes to stdout, everything else to stderr. Without -m, the model inside the package answers: no download.
+    """
+    context.obj.debug = debug
+    if version:
+        print(f"remask {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def execute(arguments: Sequence[str] | None) -> int:
+    """Parse and run; every exception becomes an exit code here and nowhere else."""
+    settings = Settings()
+    command = typer.main.get_command(build())
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is no reason to stop
+    try:
+        with command.make_context("remask", list(sys.argv[1:] if arguments is None else arguments), obj=settings) as context:
+            code = command.invoke(context)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except typer.Exit as wanted:
+        return int(wanted.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush has somewhere to go
+        return 1
+    except Exception as error:  # noqa: BLE001  # the last line of defence
+        return told(error, settings)
+
+
+def told(error: Exception, settings: Settings) -> int:
+    """Say what went wrong in one line; 2 if the asking was wrong, else 1."""
+    if settings.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    screen = errors_to(sys.stderr)
+    usage = hasattr(error, "format_message") and hasattr(error, "exit_code")  # typer's own, in any of its versions
+    if usage:
+        where = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
+        message = f"{error.format_message()}{where}"
+    elif isinstance(error, RemaskError):
+        message = str(error)
+    else:
+        hint = "" if settings.debug else "; `remask --debug …` shows the traceback"
+        message = f"{type(error).__name__}: {error}{hint}"
+    line = " ".join(message.split())
+    screen.print(f"[bold]remask:[/bold] [bold red]error:[/bold red] {escape(line)}")
+    return 2 if usage or isinstance(error, UsageError) else 1

@@ -1,0 +1,157 @@
+"""`remask chat`: a conversation, on a terminal or through pipes."""
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from ..errors import RemaskError
+from .options import DECODING, Decoding, Machine
+from .output import Output, Run, follow, tell
+from .screen import is_terminal, say
+
+if TYPE_CHECKING:
+    from ..llm import LLM
+
+HELP = """\
+/set NAME VALUE   change a setting: /set steps 32, /set temperature 0.7, /set gen_length 64, /set watch on
+/set              show the settings
+/reset            forget the conversation
+/help             this
+/quit             leave, as does ^D"""
+KINDS = {
+    "steps": int, "gen_length": int, "block_length": int, "temperature": float, "cfg_scale": float, "remasking": str,
+    "threshold": float, "top_k": int, "top_p": float, "seed": int, "compat": str,
+}  # fmt: skip
+
+
+@dataclass
+class Talk:
+    """A conversation so far, and how it goes on."""
+
+    llm: "LLM"
+    options: dict[str, Any]
+    system: str | None = None
+    watch: bool = False
+    quiet: bool = False
+    turns: list[dict[str, str]] = field(default_factory=list)
+
+    def messages(self) -> list[dict[str, str]]:
+        """All turns, behind the system message if there is one."""
+        return ([] if self.system is None else [{"role": "system", "content": self.system}]) + self.turns
+
+    def answer(self, text: str) -> None:
+        """One turn: the answer on stdout as it settles. A turn that fails is not kept."""
+        self.turns.append({"role": "user", "content": text})
+        try:
+            handle = self.llm.submit(self.messages(), **self.options)
+            one = Run(handle, self.llm.loaded.source, Output(watch=self.watch, quiet=self.quiet))
+            done, paused, said = follow(one)
+        except BaseException:
+            self.turns.pop()
+            raise
+        tell(one, done, paused, said=said)
+        self.turns.append({"role": "assistant", "content": done.text})
+
+
+def chat(
+    decoding: Decoding,
+    machine: Machine,
+    gen_length: Annotated[
+        int | None,
+        Option(help="Positions to fill in a turn.", metavar="N", rich_help_panel=DECODING, show_default=False),
+    ] = None,
+    system: Annotated[
+        str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT", show_default=False)
+    ] = None,
+    watch: Annotated[bool, Option("--watch", help="Show the canvas of every answer as it fills.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="The answers and nothing else.")] = False,
+) -> int:
+    """Talk in turns. Piped, every line of stdin is one message."""
+    options = decoding.options() | ({} if gen_length is None else {"gen_length": gen_length})
+    llm = machine.load(quiet=quiet)
+    llm.request("x", **options)  # what cannot work is refused before the first message
+    talk = Talk(llm, options, system, watch, quiet)
+    return terminal(talk) if is_terminal(sys.stdin) else piped(talk)
+
+
+def terminal(talk: Talk) -> int:
+    """Read, answer, and go on after a mistake; ^C stops an answer, or leaves at the prompt."""
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  # line editing and history for input()
+    if not talk.quiet:
+        say(f"{talk.llm.loaded.source}: write a message, or /help")
+    while True:
+        try:
+            line = input("› ")
+        except EOFError:
+            print()
+            return 0
+        except KeyboardInterrupt:
+            print()
+            return 130
+        try:
+            if not turn(talk, line):
+                return 0
+        except RemaskError as error:
+            say(f"error: {error}", "red")
+        except KeyboardInterrupt:
+            say("stopped; the turn is not kept")
+
+
+def piped(talk: Talk) -> int:
+    """One message a line; a mistake ends the program."""
+    from .prompt import decoded
+
+    for line in decoded(sys.stdin.buffer.read(), "conversation").splitlines():
+        if not turn(talk, line):
+            break
+    return 0
+
+
+def turn(talk: Talk, line: str) -> bool:
+    """Carry out one line; False to leave."""
+    line = line.strip()
+    word, _, rest = line.partition(" ")
+    if word == "/quit":
+        return False
+    if word == "/help":
+        say(HELP, "")
+    elif word == "/reset":
+        talk.turns.clear()
+        say("the conversation is forgotten")
+    elif word == "/set":
+        setting(talk, rest.split())
+    elif word.startswith("/"):
+        say(f"there is no command {word}; /help lists them", "red")
+    elif line:
+        talk.answer(line)
+    return True
+
+
+def setting(talk: Talk, words: list[str]) -> None:
+    """Show the settings, or change one; a value that cannot work is refused and the old one stays."""
+    if len(words) != 2:
+        shown = {k: v for k, v in talk.options.items() if k in KINDS} | {"watch": "on" if talk.watch else "off"}
+        say("  ".join(f"{name}={value}" for name, value in shown.items()))
+        if words:
+            say("write /set NAME VALUE", "red")
+        return
+    name, value = words
+    if name == "watch" and value in ("on", "off"):
+        talk.watch = value == "on"
+    elif name not in KINDS:
+        say(f"there is no setting {name!r}; known: {', '.join([*KINDS, 'watch'])}", "red")
+        return
+    else:
+        try:
+            changed = talk.options | {name: KINDS[name](value)}
+        except ValueError:
+            say(f"{name} must be a {KINDS[name].__name__}, got {value!r}", "red")
+            return
+        talk.llm.request("x", **changed)
+        talk.options = changed
+    say(f"{name} = {value}")

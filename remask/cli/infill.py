@@ -1,0 +1,73 @@
+"""`remask infill`: a document with holes in, the whole document out."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from ..errors import UsageError
+from .options import Decoding, Machine, at_least
+from .output import Output, Run, follow, tell
+
+if TYPE_CHECKING:
+    from ..engine import Completion
+
+
+def infill(
+    decoding: Decoding,
+    machine: Machine,
+    output: Output,
+    template: Annotated[
+        str | None,
+        Argument(help="Text in which {{3}} is a hole of three tokens; '-' or nothing reads stdin.", show_default=False),
+    ] = None,
+    prefix: Annotated[
+        str | None, Option(help="Text before one hole, instead of a template.", metavar="TEXT", show_default=False)
+    ] = None,
+    suffix: Annotated[str | None, Option(help="Text after it.", metavar="TEXT", show_default=False)] = None,
+    length: Annotated[int | None, Option(help="Tokens of the hole.", metavar="N", show_default=False)] = None,
+) -> None:
+    """Fill the holes of a text, as in "The {{2}} sat on the {{1}}."."""
+    output.check()
+    whole = template_of(template, prefix, suffix, length)
+    options = decoding.options()
+    llm = machine.load(quiet=output.quiet)
+    one = Run(llm.engine.submit(llm.infilling(whole, **options)), llm.loaded.source, output, streams=False)
+    done, paused, _ = follow(one)
+    tell(one, replace(done, text=document(whole, done)), paused)
+
+
+def template_of(template: str | None, prefix: str | None, suffix: str | None, length: int | None) -> str:
+    """The template, or the one that prefix, suffix and length spell."""
+    from ..text import template_parts
+    from . import prompt as prompts
+
+    if prefix is None and suffix is None:
+        if length is not None:
+            raise UsageError("--length goes with --prefix or --suffix; in a template write {{n}} where n tokens are missing")
+        whole = prompts.read(template, "template")
+    elif template is not None:
+        raise UsageError("give a template, or --prefix and --suffix, but not both")
+    elif length is None:
+        raise UsageError("--prefix and --suffix need --length, the number of tokens between them")
+    else:
+        at_least("length", length, 1)
+        before, after = ((part or "").replace("{{", r"\{{") for part in (prefix, suffix))
+        whole = f"{before}{{{{{length}}}}}{after}"
+    template_parts(whole)  # a malformed one is refused before the model is loaded
+    return whole
+
+
+def document(template: str, done: "Completion") -> str:
+    """The template with its holes filled: what was given stays as it was written, to the byte."""
+    from ..text import template_parts
+
+    fills = iter(done.fills)
+    parts = template_parts(template)
+    told = []
+    for i, part in enumerate(parts):
+        if isinstance(part, str):
+            told.append(part)
+        elif i == 0 or isinstance(parts[i - 1], str):  # neighbouring holes are one run of tokens
+            told.append(next(fills, ""))
+    return "".join(told)

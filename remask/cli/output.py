@@ -1,0 +1,117 @@
+"""What becomes of a run: watched, recorded and streamed while it goes, told at the end."""
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from ..errors import UsageError
+from .options import at_least
+from .screen import say
+
+if TYPE_CHECKING:
+    from ..engine import Completion, Handle
+    from .watch import Onlooker
+
+PANEL = "Output"
+
+
+def _option(*names: str, help: str, metavar: str | None = None) -> Any:
+    return Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the user gets to see."""
+
+    watch: Annotated[
+        bool | None, _option("--watch/--no-watch", help="Show the canvas as it fills; on a terminal unless refused.")
+    ] = None
+    pace: Annotated[
+        float | None, _option("--pace", help="Spend so many seconds on each step, to follow by eye.", metavar="SECONDS")
+    ] = None
+    as_json: Annotated[bool, _option("--json", help="One JSON object an answer.")] = False
+    trace: Annotated[
+        Path | None, _option("--trace", help="Record every step, for `remask trace view`.", metavar="FILE")
+    ] = None
+    quiet: Annotated[bool, _option("--quiet", "-q", help="The text and nothing else.")] = False
+
+    def check(self) -> None:
+        """Refuse what contradicts itself."""
+        at_least("pace", self.pace, 0)
+        if self.quiet and self.watch:
+            raise UsageError("--quiet and --watch contradict each other; leave one out")
+        if self.pace and (self.watch is False or self.quiet):
+            raise UsageError("--pace is for watching; leave out --no-watch and --quiet")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run under way: its handle, the name of its model, and what to show."""
+
+    handle: "Handle"
+    model: str
+    output: Output
+    streams: bool = True  # whether text may go out before the end, where nobody watches
+
+
+def follow(run: Run) -> tuple["Completion", float, bool]:
+    """Carry a run through. Gives the completion, the seconds spent on looking, and whether its text is out already.
+
+    ^C ends it, with the trace so far closed and the terminal as it was.
+    """
+    from .watch import Live, wanted
+
+    watching = wanted(run.output.watch, run.output.quiet)
+    streams = run.streams and not watching and not run.output.as_json
+    with ExitStack() as stack:
+        onlookers = _onlookers(stack, run, watching, streams)
+        try:
+            for step in run.handle:
+                for onlooker in onlookers:
+                    onlooker.step(step)
+        except KeyboardInterrupt:
+            run.handle.cancel("interrupted")
+            raise
+        finally:
+            for onlooker in onlookers:
+                onlooker.end()
+    paused = sum(onlooker.paused for onlooker in onlookers if isinstance(onlooker, Live))
+    return run.handle.result(), paused, streams
+
+
+def _onlookers(stack: ExitStack, run: Run, watching: bool, streams: bool) -> "list[Onlooker]":
+    from .watch import Stream, view
+
+    onlookers: list[Onlooker] = []
+    if run.output.trace is not None:
+        from .recording import Recorder
+
+        try:  # line by line as it happens, not renamed at the end: an interrupted run leaves what it had
+            file = stack.enter_context(run.output.trace.open("w", encoding="utf-8", buffering=1))
+        except OSError as error:
+            raise UsageError(f"cannot write the trace {str(run.output.trace)!r}: {error.strerror}") from None
+        onlookers.append(Recorder(file, run.handle, run.model))
+    if watching:
+        onlookers.append(stack.enter_context(view(run.handle, run.model, run.output.pace or 0.0)))
+    elif streams:
+        onlookers.append(Stream(run.handle))
+    return onlookers
+
+
+def tell(run: Run, done: "Completion", paused: float = 0.0, *, said: bool = False) -> None:
+    """The text or its JSON on stdout, unless it was `said` already; the figures on stderr."""
+    from .describe import completion, figures
+
+    if run.output.as_json:
+        row = run.handle.row
+        print(json.dumps(completion(done, run.model, row.recipe, row.seed), ensure_ascii=False, allow_nan=False))
+    elif not said:
+        print(done.text)
+    sys.stdout.flush()
+    if not run.output.quiet:
+        say(figures(done, paused))

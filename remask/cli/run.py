@@ -1,0 +1,63 @@
+"""`remask run`: a prompt in, its answer out."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from ..errors import UsageError
+from .options import DECODING, Decoding, Machine, at_least
+from .output import Output, Run, follow, tell
+
+if TYPE_CHECKING:
+    from ..llm import LLM
+
+
+def run(
+    decoding: Decoding,
+    machine: Machine,
+    output: Output,
+    prompt: Annotated[
+        str | None, Argument(help="What to answer; '-' or nothing reads stdin.", show_default=False)
+    ] = None,
+    gen_length: Annotated[
+        int | None,
+        Option(help="Positions to fill.", metavar="N", rich_help_panel=DECODING, show_default=False),
+    ] = None,
+    system: Annotated[
+        str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT", show_default=False)
+    ] = None,
+    raw: Annotated[bool, Option("--raw", help="Go on with the prompt as plain text, without the chat template.")] = False,
+    n: Annotated[int, Option("--n", "-n", help="Answers, with seeds that count up.", metavar="N")] = 1,
+) -> None:
+    """Answer a prompt: text on stdout, the canvas and figures on stderr."""
+    from . import prompt as prompts
+
+    output.check()
+    at_least("n", n, 1)
+    if n > 1 and (output.trace or output.watch):
+        raise UsageError(f"--{'trace' if output.trace else 'watch'} is for one answer, got --n {n}; leave one out")
+    if raw and system is not None:
+        raise UsageError("--system needs the chat template, which --raw leaves out; drop one of them")
+    options = decoding.options() | {"raw": raw} | ({} if gen_length is None else {"gen_length": gen_length})
+    text: Any = prompts.read(prompt, "prompt")
+    if system is not None:
+        text = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+    llm = machine.load(quiet=output.quiet)
+    request = llm.request(text, **options)
+    if n > 1:
+        several(llm, request, n, output)
+        return
+    one = Run(llm.engine.submit(request), llm.loaded.source, output)
+    done, paused, said = follow(one)
+    tell(one, done, paused, said=said)
+
+
+def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
+    """`n` answers, decoded side by side; a line `---` between them, or a JSON object each."""
+    from ..engine import samples
+
+    handles = [llm.engine.submit(one) for one in samples(request, n)]
+    for i, handle in enumerate(handles):
+        if i and not output.as_json:
+            print("---")
+        tell(Run(handle, llm.loaded.source, output), handle.result())

@@ -1,0 +1,48 @@
+"""The terminal: who is one, and how wide; what the program says beside its text."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDEST = 100  # columns of a page of text
+
+
+def errors_to(stream: TextIO) -> "Console":
+    """A console on `stream` that neither wraps nor colours what it is not asked to; NO_COLOR and FORCE_COLOR hold."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=True)
+
+
+def page(stream: TextIO | None = None) -> "Console":
+    """A console for a page of text: as wide as the terminal, but no wider than is good to read."""
+    from rich.console import Console
+
+    console = Console(file=stream or sys.stdout, highlight=False)
+    asked = os.environ.get("COLUMNS", "")
+    width = console.width if is_terminal(console.file) or asked.isdigit() else WIDEST
+    console.width = min(width, WIDEST)
+    return console
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether somebody is looking at `stream`."""
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):
+        return False
+
+
+def watcher() -> TextIO | None:
+    """Where a live view can be drawn: stderr if it is a terminal, else stdout if that is one, else nowhere."""
+    return next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
+
+
+def say(line: str, style: str = "dim") -> None:
+    """One line on stderr, for the user's eyes."""
+    from rich.text import Text
+
+    errors_to(sys.stderr).print(Text(line, style=style))

@@ -1,0 +1,268 @@
+"""Requests in, steps and completions out: one batch, a bounded queue, and handles that anyone may iterate.
+
+The engine owns no thread. Whoever waits for a handle drives the batch for all of them; a server drives it from one
+thread of its own. Between two steps rows are admitted, cancelled and let go.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from threading import RLock
+
+from .batch import Batch, FinishReason, Row
+from .canvas import Canvas
+from .errors import BusyError, RequestError
+from .exactness import Exactness
+from .predictor import Predictor
+from .recipe import Recipe
+from .sampler import step
+from .text import Settled, Text
+from .trace import Step
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. `tokens` (L,) are the canvas: ids, and None where the model decides.
+
+    `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
+    asks for that many of the likeliest tokens at every position read. Equal seeds give equal answers in any batch.
+    """
+
+    tokens: tuple[int | None, ...]
+    recipe: Recipe = Recipe()
+    seed: int = 0
+    stop_ids: tuple[int, ...] = ()
+    stop: tuple[str, ...] = ()
+    deadline: float | None = None
+    candidates: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came out. `tokens` are the ids decided before the end, with the natural-log probability and confidence that
+    each had when it was committed; `fills` is the text of each run of them (one, unless it was a template)."""
+
+    text: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    confidences: tuple[float, ...]
+    fills: tuple[str, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+    forwards: int
+    seconds: float
+    exactness: Exactness
+    error: str | None = None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of the answer per second of decoding."""
+        return len(self.tokens) / self.seconds if self.seconds else 0.0
+
+
+class Handle:
+    """One request on its way. Iterating yields its steps as they happen; `result()` waits for the end."""
+
+    def __init__(self, engine: "Engine", request: Request, row: Row, cost: int) -> None:
+        self.engine, self.request, self.row, self.cost = engine, request, row, cost
+        self.submitted = time.perf_counter()
+        self.settled = Settled(engine.text, request.stop)
+        self.steps: deque[Step] = deque()
+        self.detail: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the row has ended; steps may still wait to be read."""
+        return self.row.finish_reason is not None
+
+    def __iter__(self) -> Iterator[Step]:
+        while True:
+            while self.steps:
+                yield self.steps.popleft()
+            if self.done:
+                return
+            self.engine.advance()
+
+    def cancel(self, why: str | None = None) -> None:
+        """End the row at the next step; what is committed stays readable."""
+        if not self.done:
+            self.detail = why
+            self.row.finish("cancelled")
+
+    def pieces(self) -> Iterator[str]:
+        """The answer's text as it settles from the left: appending all pieces gives the completion's text."""
+        for _ in self:
+            if piece := self.settled.feed(self.answer(), last=self.done):
+                yield piece
+        if piece := self.settled.feed(self.answer(), last=True):
+            yield piece
+
+    def result(self) -> Completion:
+        """The completion, once the row has ended. Raises RowError if its logits broke."""
+        for _ in self:
+            pass
+        if self.row.error is not None:
+            raise self.row.error
+        return self.completion()
+
+    def answer(self) -> list[int]:
+        """Ids of the settled answer: decided positions with nothing undecided and no stop id before them."""
+        return [int(self.row.canvas.tokens[i]) for i in self._decided(self.row.settled)]
+
+    def completion(self) -> Completion:
+        """What there is now; final once `done`."""
+        row, canvas, text = self.row, self.row.canvas, self.engine.text
+        places = self._decided(len(canvas))
+        runs: list[list[int]] = []
+        for i, place in enumerate(places):
+            if i and place == places[i - 1] + 1:
+                runs[-1].append(place)
+            else:
+                runs.append([place])
+        tail = canvas.given[places[-1] + 1 :].any() if places else False
+        whole = [int(canvas.tokens[i]) for i in places]
+        shown = text.decode(whole) if not tail and len(runs) <= 1 else text.decode(canvas.tokens.tolist())
+        return Completion(
+            text=self.settled.cut(shown),
+            tokens=tuple(whole),
+            logprobs=tuple(float(canvas.logprob[i]) for i in places),
+            confidences=tuple(float(canvas.confidence[i]) for i in places),
+            fills=tuple(text.decode([int(canvas.tokens[i]) for i in run]) for run in runs),
+            finish_reason=row.finish_reason or "cancelled",
+            prompt_tokens=int(canvas.given.sum()),
+            forwards=row.forwards,
+            seconds=time.perf_counter() - row.began if not self.done else self._ended - row.began,
+            exactness=row.recipe.exactness,
+            error=str(row.error) if row.error else self.detail,
+        )
+
+    _ended = 0.0
+
+    def _decided(self, until: int) -> list[int]:
+        canvas = self.row.canvas
+        end = min(until, self.row.end)
+        return [i for i in range(end) if canvas.committed[i]]
+
+
+class Engine:
+    """Runs requests on one model, many at a time.
+
+    `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound).
+    Thread-safe: any thread may submit, iterate and cancel.
+    """
+
+    def __init__(
+        self, model: Predictor, text: Text, *, max_rows: int = 64, max_waiting: int = 1024, memory: int | None = None
+    ) -> None:
+        self.model, self.text = model, text
+        self.max_rows, self.max_waiting, self.memory = max_rows, max_waiting, memory
+        self.batch = Batch(model)
+        self.waiting: deque[Handle] = deque()
+        self.live: dict[int, Handle] = {}
+        self.lock = RLock()
+
+    def submit(self, request: Request) -> Handle:
+        """Queue a request. Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full."""
+        check(request, self.model)
+        canvas = Canvas.template(request.tokens, self.model.contract.mask_id)
+        row = Row(
+            canvas,
+            request.recipe,
+            self.model.contract,
+            seed=request.seed,
+            stop_ids=request.stop_ids,
+            candidates=request.candidates,
+        )
+        cost = planned_bytes(row, self.model)
+        if self.memory is not None and cost > self.memory:
+            raise RequestError(
+                f"this request needs {cost:,} bytes of keys and activations, the engine has {self.memory:,}; "
+                "shorten the prompt or gen_length, or raise the limit"
+            )
+        with self.lock:
+            if len(self.waiting) >= self.max_waiting:
+                raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
+            handle = Handle(self, request, row, cost)
+            self.waiting.append(handle)
+        return handle
+
+    def advance(self) -> None:
+        """Let go of ended rows, admit waiting ones, and take one step with all that are live."""
+        with self.lock:
+            self._expire()
+            self._admit()
+            if not self.batch.rows:
+                return
+            for row, made in step(self.batch):
+                handle = self.live[id(row)]
+                handle.steps.append(made)
+                if handle.request.stop and handle.settled.reached(handle.answer()):
+                    row.finish("stop")
+            self._release()
+
+    def _admit(self) -> None:
+        used = sum(handle.cost for handle in self.live.values())
+        while self.waiting and len(self.live) < self.max_rows:
+            handle = self.waiting[0]
+            if self.memory is not None and used + handle.cost > self.memory:
+                return  # first come, first served: a large request is not overtaken for ever
+            self.waiting.popleft()
+            if handle.done:
+                handle._ended = time.perf_counter()
+                continue
+            used += handle.cost
+            handle.row.began = time.perf_counter()
+            self.live[id(handle.row)] = handle
+            self.batch.admit(handle.row)
+
+    def _expire(self) -> None:
+        now = time.perf_counter()
+        for handle in [*self.waiting, *self.live.values()]:
+            limit = handle.request.deadline
+            if limit is not None and now - handle.submitted > limit:
+                handle.cancel(f"the deadline of {limit:g} s passed")
+        self._release()
+
+    def _release(self) -> None:
+        for handle in [handle for handle in self.live.values() if handle.done]:
+            handle._ended = time.perf_counter()
+            self.batch.evict(handle.row)
+            del self.live[id(handle.row)]
+
+
+def check(request: Request, model: Predictor) -> None:
+    """Refuse what cannot run on `model`, quoting the value, the bound and the remedy."""
+    contract = model.contract
+    length, holes = len(request.tokens), request.tokens.count(None)
+    if not holes:
+        raise RequestError("there is nothing to decide: the request has no [MASK]; give gen_length or holes")
+    if length > contract.max_positions:
+        raise RequestError(
+            f"the canvas has {length} tokens ({length - holes} given, {holes} to decide), the model's context is "
+            f"{contract.max_positions}; shorten the prompt or gen_length"
+        )
+    for token in request.tokens:
+        if token is not None and not 0 <= token < contract.vocab_size:
+            raise RequestError(f"token id {token} is outside the vocabulary of {contract.vocab_size}")
+    if request.deadline is not None and not request.deadline > 0:
+        raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
+    if not 0 <= request.candidates <= 100:
+        raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
+    if any(not stop for stop in request.stop):
+        raise RequestError("a stop string is empty; leave it out")
+
+
+def planned_bytes(row: Row, model: Predictor) -> int:
+    """Bytes that a live row may need: its keys and values, one layer's activations, and its logits."""
+    slots = len(row.written) * row.streams * model.bytes_per_slot()
+    window = max(len(window) for window in row.windows)
+    logits = 4 * window * row.streams * model.contract.vocab_size * 2
+    return slots + logits + row.streams * len(row.canvas) * model.bytes_per_query()
+
+
+def samples(request: Request, n: int) -> list[Request]:
+    """`n` requests that differ in their seed alone; the first keeps the seed it has."""
+    if n < 1:
+        raise RequestError(f"n must be at least 1, got {n}")
+    return [replace(request, seed=request.seed + i) for i in range(n)]

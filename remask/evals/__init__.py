@@ -1,0 +1,1 @@
+"""How good are the answers: held-out accuracy on the generated tasks, with counts and intervals."""

@@ -1,0 +1,195 @@
+"""What may be read of a checkpoint folder: regular files inside it, of bounded size, as data. Nothing is executed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tokenizers import Tokenizer
+
+from .errors import CheckpointError
+
+CONFIG_LIMIT = 1 << 20  # bytes
+WORDS_LIMIT = 10 << 20
+INDEX_LIMIT = 50 << 20
+TOKENIZER_LIMIT = 100 << 20
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+
+
+class Weights(NamedTuple):
+    """The files that hold the weights; `places` says which file each tensor is in, if the folder has an index."""
+
+    files: tuple[Path, ...]
+    places: Mapping[str, Path]
+
+
+class Vocabulary(NamedTuple):
+    """A tokenizer, its special tokens by role, and the chat template."""
+
+    tokenizer: Tokenizer
+    special: dict[str, str]
+    template: str | None
+
+    @property
+    def size(self) -> int:
+        """One more than the highest id."""
+        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
+
+def clip(value: Any, limit: int = 120) -> str:
+    """`value` as a message quotes it: in one line, at most `limit` characters; an exception as its message."""
+    shown = " ".join(str(value).split()) if isinstance(value, BaseException) else repr(value)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def member(folder: Path, name: str, limit: int | None = None) -> Path | None:
+    """The regular file `name` of the folder, None if there is none. Raises CheckpointError if it lies elsewhere.
+
+    A link must stay inside the folder, or inside the hub's cache of the same repository.
+    """
+    if not name or name in (".", "..") or "/" in name or "\\" in name or ":" in name or not name.isprintable():
+        raise CheckpointError(f"{folder}: {clip(name)} is not the plain name of a file in this folder")
+    path = folder / name
+    if not path.exists():
+        if path.is_symlink():
+            raise CheckpointError(f"{path} is a link to nothing; was a download interrupted? Download it again")
+        return None
+    home, real = folder.resolve(), path.resolve()
+    cache = home.parents[1] if len(home.parents) > 1 else home
+    in_cache = home.parent.name == "snapshots" and cache.name.startswith("models--")
+    if not (real.is_relative_to(home) or (in_cache and real.is_relative_to(cache))):
+        raise CheckpointError(f"{path} is a link that leads out of the folder, to {real}; put the file itself there")
+    if not real.is_file():
+        raise CheckpointError(f"{path} is not a regular file")
+    if limit is not None and (size := real.stat().st_size) > limit:
+        raise CheckpointError(f"{path} has {size} bytes; the limit is {limit}")
+    return path
+
+
+def read_text(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> str | None:
+    """A text file, None if there is none."""
+    if (path := member(folder, name, limit)) is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_json(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> dict[str, Any] | None:
+    """A JSON object, None if there is no such file. A key that comes twice is refused, and so is NaN."""
+    if (text := read_text(folder, name, limit)) is None:
+        return None
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder / name} is not valid JSON: {clip(error)}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{folder / name} must hold a JSON object, not {clip(value)}")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"{clip(name)} comes twice in one object")
+        fields[name] = value
+    return fields
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def weights(folder: Path) -> Weights:
+    """The folder's safetensors files: `model.safetensors`, else those of the index, else all there are."""
+    if single := member(folder, "model.safetensors"):
+        return Weights((single,), {})
+    if (said := read_json(folder, "model.safetensors.index.json", INDEX_LIMIT)) is not None:
+        return _indexed(folder, said.get("weight_map"))
+    found = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
+    if found:
+        return Weights(tuple(path for name in found if (path := member(folder, name))), {})
+    if pickled := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED):
+        raise CheckpointError(
+            f"{folder} has its weights only as pickle ({clip(pickled[0])}), which can run code when read; "
+            "get or convert to *.safetensors"
+        )
+    raise CheckpointError(f"{folder} holds no weights: there is no *.safetensors file")
+
+
+def _indexed(folder: Path, weight_map: Any) -> Weights:
+    index = folder / "model.safetensors.index.json"
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise CheckpointError(f"{index} must have a weight_map from tensor names to file names")
+    files: dict[str, Path] = {}
+    for name in sorted(set(weight_map.values())):
+        if not name.endswith(".safetensors"):
+            raise CheckpointError(f"{index} names {clip(name)}, which is not a *.safetensors file")
+        if (path := member(folder, name)) is None:
+            raise CheckpointError(f"{folder} lacks {clip(name)}, which its index names; download it again")
+        files[name] = path
+    return Weights(tuple(files.values()), {tensor: files[name] for tensor, name in weight_map.items()})
+
+
+def vocabulary(folder: Path) -> Vocabulary:
+    """tokenizer.json, with special tokens and chat template from the files beside it."""
+    if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
+        raise CheckpointError(f"{folder} lacks tokenizer.json; other tokenizer formats are not read")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise CheckpointError(f"{path} cannot be read as a tokenizer: {clip(error)}") from error
+    tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
+    tokenizer.no_padding()
+    said = read_json(folder, "tokenizer_config.json", WORDS_LIMIT) or {}
+    more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
+    special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
+    template = read_text(folder, "chat_template.jinja")
+    return Vocabulary(
+        tokenizer, special, _template(folder, said.get("chat_template")) if template is None else template
+    )
+
+
+def _token(folder: Path, role: str, value: Any) -> str | None:
+    text = value.get("content") if isinstance(value, dict) else value
+    if text is not None and not isinstance(text, str):
+        raise CheckpointError(f"{folder}: {role} must be a string or hold a 'content', got {clip(value)}")
+    return text
+
+
+def _template(folder: Path, value: Any) -> str | None:
+    """The chat template, or the one called `default` of several."""
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+        named = {str(entry.get("name")): entry.get("template") for entry in value}
+        if "default" not in named:
+            raise CheckpointError(f"{folder}: none of its chat templates {clip(sorted(named))} is called 'default'")
+        value = named["default"]
+    if value is not None and not isinstance(value, str):
+        raise CheckpointError(f"{folder}: chat_template must be a string or a list of templates, got {clip(value)}")
+    return value
+
+
+def licence(folder: Path) -> str | None:
+    """What the front matter of README.md states as `license`, if anything."""
+    path = member(folder, "README.md")
+    if path is None:
+        return None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = file.read(1 << 16).splitlines()
+    if not lines or lines[0].strip() != "---":
+        return None
+    for line in lines[1:]:
+        key, _, value = line.partition(":")
+        if line.strip() == "---" or (key == "license" and value.strip()):
+            return value.strip().strip("'\"") or None
+    return None
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in the folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

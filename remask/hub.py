@@ -1,0 +1,149 @@
+"""Where a checkpoint is: inside the package, in a folder, or on the Hugging Face hub and in its cache."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import CheckpointError
+
+BUNDLED = Path(__file__).parent / "bundled"
+FORMS = "give 'bundled', a folder that holds config.json, or org/name[@revision] on the Hugging Face hub"
+WANTED = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "README.md",
+    "LICENSE*",
+)
+REPOSITORY = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII)
+
+log = logging.getLogger(__name__)
+
+
+class Cached(NamedTuple):
+    """One revision of a repository in the hub's cache; `name` is what `locate` finds it by."""
+
+    name: str
+    folder: Path
+    size: int  # bytes
+
+
+def locate(name: str, *, offline: bool = False) -> Path:
+    """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
+
+    A folder of that name comes before a repository; `bundled` is the package's own (`./bundled` a folder). Raises
+    CheckpointError if there is none, and says what was looked for.
+    """
+    if name == "bundled":
+        _checked(BUNDLED, "the bundled model is missing from this installation; reinstall remask, or " + FORMS)
+        return (BUNDLED / "config.json").resolve().parent  # installers may link each file of a package
+    path = os.path.expanduser(name)
+    if name and os.path.isdir(path):
+        return _checked(Path(path), "a checkpoint folder holds config.json, tokenizer.json and *.safetensors")
+    if name and os.path.exists(path):
+        raise CheckpointError(f"{name!r} is a file; give the folder that holds it")
+    if (found := REPOSITORY.fullmatch(name)) and not _odd(name):
+        return _download(found["repo"], found["revision"], offline)
+    if _like_a_path(name):
+        raise CheckpointError(f"there is no folder {_short(name)}; {FORMS}")
+    raise CheckpointError(f"{_short(name)} names no model; {FORMS}")
+
+
+def cached() -> Iterator[Cached]:
+    """Every revision of every model in the hub's cache, whatever it is; nothing if there is no cache."""
+    try:
+        from huggingface_hub import constants, scan_cache_dir
+
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except Exception as error:  # noqa: BLE001  # no hub, no cache, or one that cannot be read: an empty list
+        log.debug("the hub's cache cannot be read: %s", error)
+        return
+    for repository in sorted(repositories, key=lambda repository: repository.repo_id):
+        if repository.repo_type != "model":
+            continue
+        for revision in sorted(repository.revisions, key=lambda revision: revision.commit_hash):
+            for name in sorted(revision.refs) or [revision.commit_hash]:
+                suffix = "" if name == "main" else f"@{name}"
+                yield Cached(repository.repo_id + suffix, revision.snapshot_path, revision.size_on_disk)
+
+
+def _checked(folder: Path, remedy: str) -> Path:
+    if not (folder / "config.json").exists():
+        raise CheckpointError(f"no config.json in {str(folder)!r}: {remedy}")
+    return folder
+
+
+def _odd(name: str) -> bool:
+    """Names that the hub forbids, or that would leave the cache's folders."""
+    return ".." in name or "--" in name.split("@")[0] or "//" in name or name.endswith((".git", "/", ".lock"))
+
+
+def _like_a_path(name: str) -> bool:
+    return name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name or name[:1] == "/" or name[-1:] == "/"
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 200 else name[:200] + "…")
+
+
+def _download(repo: str, revision: str | None, offline: bool) -> Path:
+    """The snapshot of a repository, its missing files fetched; the hub's client resumes what was interrupted."""
+    from huggingface_hub import constants, snapshot_download
+
+    name = repo if revision is None else f"{repo}@{revision}"
+    offline = offline or bool(constants.HF_HUB_OFFLINE)
+    try:
+        offline = offline or not _reachable(repo, revision)
+        folder = snapshot_download(
+            repo,
+            revision=revision,
+            local_files_only=offline,
+            allow_patterns=list(WANTED),
+            ignore_patterns=["*/*"],
+        )
+    except Exception as error:
+        raise CheckpointError(_explain(error, name, repo, offline)) from error
+    return _checked(Path(folder), f"{name} is no checkpoint of a model, or only part of it is in the cache")
+
+
+def _reachable(repo: str, revision: str | None) -> bool:
+    """Ask the hub for the repository. False if it does not answer, or cannot now; what it refuses is raised."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(repo, revision=revision, timeout=10.0)
+    except Exception as error:  # the client's transport errors have no common base over its versions
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None and 400 <= status < 500 and status not in (408, 429):
+            raise
+        log.warning("the hub does not answer (%s); looking for %s in the cache", status or type(error).__name__, repo)
+        return False
+    return True
+
+
+def _explain(error: Exception, name: str, repo: str, offline: bool) -> str:
+    """One line on why there is no folder, with the remedy."""
+    from huggingface_hub import constants, errors
+
+    page = f"{constants.ENDPOINT}/{repo}"
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repo} is gated: accept its terms on {page}, then set HF_TOKEN to a token of that account"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repo} has no revision {name.partition('@')[2]!r}; {page}/tree/main lists its branches and tags"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN); {FORMS}"
+    if offline:
+        return (
+            f"{name!r} is no folder here and not (wholly) in the cache {constants.HF_HUB_CACHE}, and the hub is off or "
+            "does not answer; go online once to download it (unset HF_HUB_OFFLINE), or give a folder"
+        )
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return f"downloading {name} failed ({reason}); run it again, what has come is kept"

@@ -1,0 +1,170 @@
+"""A loaded model with its text: prompts in, completions out. What `remask.load` returns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from .checkpoint import Loaded
+from .engine import Completion, Engine, Handle, Request, samples
+from .errors import RequestError
+from .objective import Likelihood, log_likelihood
+from .recipe import Recipe
+from .text import Text, template_parts
+
+Prompt = str | Sequence[Mapping[str, str]]
+RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remasking")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call may ask for. None means the checkpoint's own default, else the authors'.
+
+    The names are those of LLaDA's `generate`; `recipe` is a base that the others change. `raw` reads the prompt as
+    plain text, without the chat template.
+    """
+
+    gen_length: int | None = None
+    steps: int | None = None
+    block_length: int | None = None
+    temperature: float | None = None
+    cfg_scale: float | None = None
+    remasking: str | None = None
+    threshold: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    logits_eos_inf: bool | None = None
+    confidence_eos_eot_inf: bool | None = None
+    compat: str | None = None
+    recipe: Recipe | None = None
+    seed: int = 0
+    stop: Sequence[str] = ()
+    stop_ids: Sequence[int] | None = None
+    deadline: float | None = None
+    candidates: int = 0
+    raw: bool = False
+
+
+class LLM:
+    """A mask predictor with its tokenizer, ready to answer.
+
+    `engine` does the work and may be shared by threads; `defaults` are the checkpoint's own (gen_length, steps, …).
+    """
+
+    def __init__(self, loaded: Loaded, **engine: Any) -> None:
+        self.loaded = loaded
+        self.text: Text = loaded.text
+        self.model = loaded.predictor
+        self.defaults = loaded.defaults
+        self.engine = Engine(self.model, self.text, **engine)
+
+    def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
+        """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
+        if isinstance(prompt, str):
+            if raw or self.text.template is None:
+                return self.text.encode(prompt)
+            prompt = [{"role": "user", "content": prompt}]
+        elif raw:
+            raise RequestError(
+                "a raw prompt must be text, got a list of messages; join them yourself, or leave out raw"
+            )
+        return self.text.encode(self.text.chat(prompt))
+
+    def request(self, prompt: Prompt, **options: Any) -> Request:
+        """The request that continues `prompt`. Raises RequestError or RecipeError for what cannot run."""
+        asked = self._options(options)
+        ids = self.encode(prompt, raw=asked.raw)
+        if not ids:
+            raise RequestError("the prompt is empty; give some text")
+        length = asked.gen_length if asked.gen_length is not None else int(self.defaults["gen_length"])
+        if length < 1:
+            raise RequestError(f"gen_length must be at least 1, got {length}")
+        if asked.gen_length is None:  # a default gives way to the context; what was asked for does not
+            length = max(1, min(length, self.model.contract.max_positions - len(ids)))
+        stop_ids = self.stop_ids if asked.stop_ids is None else asked.stop_ids
+        return self._build([*ids, *[None] * length], asked, tuple(stop_ids))
+
+    def infilling(self, template: str, **options: Any) -> Request:
+        """The request that fills the holes of `template` (see `remask.text.template_parts`)."""
+        asked = self._options(options)
+        tokens: list[int | None] = []
+        for part in template_parts(template):
+            tokens += self.text.encode(part) if isinstance(part, str) else [None] * part
+        stops = () if asked.stop_ids is None else tuple(asked.stop_ids)
+        return self._build(tokens, asked, stops, suppress=self.stop_ids)
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """What ends an answer: end of sequence, and end of turn."""
+        return tuple(sorted({*self.model.contract.eos_ids, *self.model.contract.eot_ids}))
+
+    @overload
+    def generate(self, prompt: Prompt, **options: Any) -> Completion: ...
+    @overload
+    def generate(self, prompt: list[str], **options: Any) -> list[Completion]: ...
+
+    def generate(self, prompt: Prompt | list[str], **options: Any) -> Completion | list[Completion]:
+        """Answer one prompt, or a list of them side by side; options are the fields of `Options`."""
+        if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
+            handles = [self.engine.submit(self.request(one, **options)) for one in prompt]
+            return [handle.result() for handle in handles]
+        return self.submit(prompt, **options).result()  # type: ignore[arg-type]
+
+    def submit(self, prompt: Prompt, **options: Any) -> Handle:
+        """Start answering; iterate the handle for steps, its `pieces()` for text."""
+        return self.engine.submit(self.request(prompt, **options))
+
+    def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
+        """The answer piece by piece, as it settles from the left."""
+        return self.submit(prompt, **options).pieces()
+
+    def samples(self, prompt: Prompt, n: int, **options: Any) -> list[Completion]:
+        """`n` answers, which differ in their seed."""
+        requests = samples(self.request(prompt, **options), n)
+        handles = [self.engine.submit(request) for request in requests]
+        return [handle.result() for handle in handles]
+
+    def infill(self, template: str, **options: Any) -> Completion:
+        """Fill the holes of `template`: `"The {{2}} sat on the {{1}}."`"""
+        return self.engine.submit(self.infilling(template, **options)).result()
+
+    def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
+        """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.objective.log_likelihood`."""
+        return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
+
+    def _options(self, options: Mapping[str, Any]) -> Options:
+        known = set(Options.__dataclass_fields__)
+        if unknown := sorted(set(options) - known):
+            raise RequestError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        return Options(**options)
+
+    def _build(
+        self, tokens: list[int | None], asked: Options, stop_ids: tuple[int, ...], suppress: tuple[int, ...] = ()
+    ) -> Request:
+        defaults = {} if asked.recipe else {k: v for k, v in self.defaults.items() if k in RECIPE_DEFAULTS}
+        named = {name: getattr(asked, name) for name in (*RECIPE_DEFAULTS, "threshold", "top_k", "top_p", "compat")}
+        flags = {name: getattr(asked, name) for name in ("logits_eos_inf", "confidence_eos_eot_inf")}
+        chosen = defaults | {k: v for k, v in (named | flags).items() if v is not None}
+        if asked.steps is None and not asked.recipe:
+            chosen["steps"] = self._steps(tokens.count(None), chosen)
+        if self.model.contract.block_size is not None and asked.block_length is None:
+            chosen.pop("block_length", None)
+        base = asked.recipe or Recipe()
+        if suppress:
+            chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
+        return Request(
+            tokens=tuple(tokens),
+            recipe=Recipe.of(base, **chosen),
+            seed=asked.seed,
+            stop_ids=stop_ids,
+            stop=tuple(asked.stop),
+            deadline=asked.deadline,
+            candidates=asked.candidates,
+        )
+
+    def _steps(self, length: int, chosen: Mapping[str, Any]) -> int:
+        """The default number of steps, in the proportion that the checkpoint states for its own gen_length."""
+        steps, usual = self.defaults.get("steps"), self.defaults.get("gen_length")
+        if not steps or not usual:
+            return length
+        blocks = -(-length // int(chosen.get("block_length") or length))
+        return max(blocks, min(length, -(-length * int(steps) // int(usual))))

@@ -1,0 +1,51 @@
+"""Where a model computes, and in which numbers."""
+
+import torch
+
+from .errors import CheckpointError
+
+DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+SMALL = 100_000_000  # parameters; below, float32 costs little memory and is faster on most CPUs
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; `auto` is CUDA if there is any, else the CPU. Refuses what is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise CheckpointError(f"unknown device {name[:100]!r}; use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CheckpointError(
+            f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "use cpu, or install the CUDA build of torch"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise CheckpointError(f"device {name!r} is not there: torch {torch.__version__} sees no Apple GPU; use cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise CheckpointError(f"device {name!r} is not supported; use auto, cpu, cuda, cuda:1 or mps")
+    return device
+
+
+def choose_dtype(name: str, stored: torch.dtype, device: torch.device, parameters: int) -> torch.dtype:
+    """The dtype called `name`; `auto` is that on disk, but float32 for a small model where bf16 is not native."""
+    if name != "auto":
+        if name not in DTYPES:
+            raise CheckpointError(f"unknown dtype {name[:100]!r}; use auto, {', '.join(DTYPES)}")
+        return DTYPES[name]
+    if stored == torch.float64 or (device.type == "cpu" and parameters < SMALL and not native_bfloat16()):
+        return torch.float32
+    return stored
+
+
+def native_bfloat16() -> bool:
+    """Whether this CPU multiplies in bf16 (AMX or AVX512-BF16) rather than emulating it."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,193 @@
+"""A run in the terminal: the canvas as running text, the grid of steps and positions, one line on where it stands."""
+
+import math
+from collections.abc import Collection, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from ..trace import Step
+from .board import Board, Cell
+from .glyph import chip, clean, glyph
+from .ramp import Colour, bar, colour
+
+UNREAD = "░"
+EDGE = "┊"
+GIVEN = Style(color="cyan")
+DRAFT = Style(dim=True, italic=True)
+FAINT = Style(dim=True)
+
+
+def shade(confidence: float) -> Style:
+    """Background of a confidence, with ink that can be read on it."""
+    back = colour(confidence)
+    return Style(bgcolor=f"rgb({back.red},{back.green},{back.blue})", color=_rgb(back.ink), bold=True)
+
+
+def flow(cells: Sequence[Cell], edges: Collection[int] = ()) -> Text:
+    """The canvas as running text: given in cyan, guesses dim and italic, `░` where nothing was read yet.
+
+    What the last step decided is bold on the colour of its confidence, with a bar of that height behind it. `edges`
+    are positions at which a block begins.
+    """
+    text = Text(overflow="fold")
+    for cell in cells:
+        if cell.position in edges and text:
+            text.append(EDGE, Style(color="cyan", dim=True))
+        shown = _running(cell.text)
+        if cell.state == "given":
+            text.append(shown, FAINT if shown.startswith("⟨") else GIVEN)
+        elif cell.state == "masked":
+            text.append(UNREAD, Style(color="red", bold=True) if cell.fresh else FAINT)
+        elif cell.state == "draft":
+            text.append(glyph(cell.text), DRAFT)
+        elif cell.state == "unused":
+            text.append(glyph(cell.text), FAINT)
+        elif cell.fresh:
+            text.append(glyph(cell.text) + bar(cell.confidence), shade(cell.confidence))
+            text.append("\n" * shown.endswith("\n"))
+        else:
+            text.append(shown, FAINT if shown.startswith("⟨") else "")
+    return text
+
+
+def _running(token: str) -> str:
+    shown = glyph(token)
+    return clean(token).replace("\t", "    ") if "\n" in token or "\t" in token else shown
+
+
+def window(board: Board, console: Console, rows: int, edges: Collection[int] = ()) -> Text:
+    """As much of the canvas as fits into `rows` lines, around the positions that are being decided."""
+    cells = board.cells()
+    width = max(10, console.width - 4)
+    lines = flow(cells, edges).wrap(console, width)
+    if len(lines) <= rows:
+        return Text("\n").join(lines)
+    here = min(board.window, default=0)
+    at = len(flow(cells[: here + 1], edges).wrap(console, width)) - 1
+    first = max(0, min(at - rows // 3, len(lines) - rows))
+    return Text("\n").join(lines[first : first + rows])
+
+
+def live(board: Board, console: Console, title: str, total: int, edges: Collection[int] = ()) -> RenderableType:
+    """The live view of a run that was planned to take `total` steps."""
+    rows = max(3, console.height - 6)
+    step = board.last
+    where = f" block {step.block + 1} of {step.blocks} " if step and step.blocks > 1 else ""
+    panel = Panel(
+        window(board, console, rows, edges),
+        title=f" {title} ",
+        title_align="left",
+        subtitle=where,
+        subtitle_align="right",
+        border_style=FAINT,
+    )
+    return Group(panel, status(board, total), legend())
+
+
+def status(board: Board, total: int) -> RenderableType:
+    """Step n of m as a bar, and the figures so far."""
+    step = board.last
+    done = step.index + 1 if step else 0
+    decided = sum(state in ("committed", "revised") for state in board.state)
+    pace = f" · {decided / step.seconds:.1f} tokens/s" if step and step.seconds else ""
+    forwards = step.forwards if step else 0
+    line = Table.grid(padding=(0, 1))
+    line.add_row(
+        Text(f" step {done}/{max(total, done)}"),
+        ProgressBar(total=max(total, done, 1), completed=done, width=24, complete_style="cyan", finished_style="cyan"),
+        Text(f"{forwards} forwards · {board.undecided} still [MASK]{pace}"),
+    )
+    return line
+
+
+def legend() -> Text:
+    """How to read the canvas."""
+    text = Text(" just decided, by confidence ")
+    for part in (0.05, 0.3, 0.55, 0.8, 1.0):
+        text.append(bar(part), shade(part))
+    text.append("  ")
+    text.append("guess", DRAFT)
+    text.append("  " + UNREAD + " not guessed yet")
+    text.stylize(FAINT)
+    return text
+
+
+def line(board: Board, total: int) -> str:
+    """The canvas in one plain line, for logs."""
+    step = board.last
+    shown = "".join(
+        glyph(cell.text) if cell.state in ("given", "committed", "revised", "unused") else UNREAD for cell in board.cells()
+    )
+    return f"step {step.index + 1 if step else 0}/{total} · {board.undecided} still [MASK] · {shown}"
+
+
+def strip(cells: Sequence[Cell]) -> Text:
+    """Positions side by side, spaces made visible: `[MASK]` where a position is undecided."""
+    text = Text(overflow="fold")
+    for i, cell in enumerate(cells):
+        if i:
+            text.append(" ")
+        if cell.state in ("masked", "draft"):
+            text.append("[MASK]", FAINT)
+        elif cell.state == "given":
+            text.append(chip(cell.text), GIVEN)
+        elif cell.fresh:
+            text.append(chip(cell.text) + bar(cell.confidence), shade(cell.confidence))
+        else:
+            text.append(chip(cell.text), Style(underline=True))
+    return text
+
+
+def grid(board: Board, steps: Sequence[Step], width: int) -> RenderableType:
+    """A row a step, a column a position: where each token was decided. Wide canvases continue below."""
+    ends = [0] * len(board.token)
+    asked = [at for at, state in enumerate(board.state) if state != "given"]
+    rows: list[dict[int, float]] = []
+    for step in steps:
+        board.take(step)
+        rows.append({change.position: change.confidence for change in step.changes if change.state != "masked"})
+        for change in step.changes:
+            ends[change.position] = step.index
+    label = len(str(len(steps))) + 2
+    column = min(8, max(4, (width - label) // max(1, len(asked)) - 1))
+    across = max(1, (width - label) // (column + 1))
+    parts = [
+        _part(board, rows, ends, asked[first : first + across], column) for first in range(0, len(asked), across)
+    ]
+    return Group(*(Padding(part, (0, 0, int(part is not parts[-1]), 0)) for part in parts))
+
+
+def _part(board: Board, rows: Sequence[dict[int, float]], ends: Sequence[int], columns: Sequence[int], wide: int) -> Text:
+    text = Text(no_wrap=True, overflow="crop")
+    label = len(str(len(rows))) + 1
+    text.append(" " * label)
+    for at in columns:
+        text.append(" " + set_cell_size(_fit(chip(board.piece(board.token[at])), wide), wide), Style(bold=True))
+    for i, decided in enumerate(rows):
+        text.append("\n" + str(i + 1).rjust(label), FAINT)
+        for at in columns:
+            text.append(" ")
+            if at in decided:
+                text.append(_share(decided[at]).center(wide), shade(decided[at]))
+            else:
+                text.append("·".center(wide) if i < ends[at] or board.state[at] == "masked" else " " * wide, FAINT)
+    return text
+
+
+def _share(confidence: float) -> str:
+    return "  " if math.isnan(confidence) else f"{min(99, round(100 * max(0.0, confidence)))}{bar(confidence)}"
+
+
+def _fit(text: str, wide: int) -> str:
+    return text if cell_len(text) <= wide else set_cell_size(text, wide - 1) + "…"
+
+
+def _rgb(ink: Colour) -> str:
+    return f"rgb({ink.red},{ink.green},{ink.blue})"

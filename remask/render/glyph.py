@@ -1,0 +1,38 @@
+"""A token as something to look at: no control character reaches a terminal or a page."""
+
+import re
+import unicodedata
+
+_SPECIAL = re.compile(r"<\|(\w+)\|>")
+_NAMES = {"endoftext": "end", "eot_id": "turn", "startoftext": "start", "start_header_id": "‹", "end_header_id": "›"}
+_NAMES |= {"mdm_mask": "mask", "role_end": "turn"}
+_PICTURES = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+
+
+def glyph(text: str) -> str:
+    """`text` in one line: line breaks and controls as pictures, special tokens by a short name, no empty result."""
+    if special := _SPECIAL.fullmatch(text):
+        return f"⟨{_NAMES.get(special[1], special[1])}⟩"
+    return clean("".join(_PICTURES.get(c, c) for c in text)) or "∅"
+
+
+def clean(text: str) -> str:
+    """`text` with controls and direction marks as pictures; line breaks and tabs stay."""
+    return "".join(c if c in "\n\t" else _picture(c) for c in text)
+
+
+def chip(text: str) -> str:
+    """A glyph whose leading and trailing spaces can be seen."""
+    shown = glyph(text)
+    inner = shown.strip(" ")
+    if not inner:
+        return "␣" * len(shown)
+    lead, tail = len(shown) - len(shown.lstrip(" ")), len(shown) - len(shown.rstrip(" "))
+    return "␣" * lead + inner + "␣" * tail
+
+
+def _picture(character: str) -> str:
+    if unicodedata.category(character) not in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"):
+        return character
+    code = ord(character)
+    return chr(0x2400 + code) if code < 32 else f"⟨U+{code:04X}⟩"

@@ -1,0 +1,61 @@
+"""A confidence from 0 to 1 as colour, as a bar, as ink on that colour: never as colour alone.
+
+The colours are viridis (Smith and van der Walt, 2015), which keeps its order for colour-blind eyes and in grey.
+"""
+
+from typing import NamedTuple
+
+_VIRIDIS = (
+    (0x44, 0x01, 0x54), (0x48, 0x24, 0x75), (0x41, 0x44, 0x87), (0x35, 0x5F, 0x8D), (0x2A, 0x78, 0x8E), (0x21, 0x91, 0x8C),
+    (0x22, 0xA8, 0x84), (0x44, 0xBF, 0x70), (0x7A, 0xD1, 0x51), (0xBD, 0xDF, 0x26), (0xFD, 0xE7, 0x25),
+)  # fmt: skip
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+class Colour(NamedTuple):
+    """Red, green and blue, 0…255."""
+
+    red: int
+    green: int
+    blue: int
+
+    @property
+    def hex(self) -> str:
+        """As in `#2a788e`."""
+        return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
+
+    @property
+    def ink(self) -> "Colour":
+        """Near-black or white, whichever is the easier to read on this colour (WCAG relative luminance)."""
+        linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in self]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        return Colour(255, 255, 255) if luminance < 0.19 else Colour(16, 16, 20)
+
+
+def share(confidence: float) -> float:
+    """A confidence within 0…1: NaN and negative numbers are 0."""
+    return min(1.0, max(0.0, confidence)) if confidence == confidence else 0.0
+
+
+def colour(confidence: float) -> Colour:
+    """The ramp at a confidence, linear between its anchors."""
+    place = share(confidence) * (len(_VIRIDIS) - 1)
+    low = min(int(place), len(_VIRIDIS) - 2)
+    part = place - low
+    return Colour(*(round(a + (b - a) * part) for a, b in zip(_VIRIDIS[low], _VIRIDIS[low + 1], strict=True)))
+
+
+def mix(front: Colour, back: Colour, part: float) -> Colour:
+    """`part` of `front` over `back`."""
+    return Colour(*(round(part * f + (1 - part) * b) for f, b in zip(front, back, strict=True)))
+
+
+def bar(confidence: float) -> str:
+    """One of eight bars, from `▁` to `█`."""
+    return _BARS[min(7, int(8 * share(confidence)))]
+
+
+def percent(confidence: float) -> str:
+    """`93%`; 100% only where it is exactly that, to the precision that can be shown."""
+    whole = share(confidence) * 100
+    return ">99%" if 99.5 <= whole < 99.95 else f"{whole:.0f}%"

@@ -1,0 +1,139 @@
+"""Weights from safetensors files: looked at without being read, then copied tensor by tensor to where they belong."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from .errors import CheckpointError
+
+HEADER_LIMIT = 100 << 20  # bytes
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+IGNORED = "inv_freq"  # a rotary table that old code saved; it is computed
+CHUNK = 1 << 22  # elements that one exact check for NaN looks at
+
+
+class Stored(NamedTuple):
+    """A tensor on disk."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def headers(files: Iterable[Path], places: Mapping[str, Path]) -> dict[str, Stored]:
+    """What the files hold, by tensor name; no weights are read.
+
+    Raises CheckpointError for a broken file, a tensor that is in two of them, or one that is not where `places` says.
+    """
+    found: dict[str, Stored] = {}
+    for file in files:
+        for name, stored in _header(file).items():
+            if name in found:
+                raise CheckpointError(f"{name!r} is in two files, {found[name].file.name} and {file.name}; keep one")
+            found[name] = stored
+    for name, file in places.items():
+        if name in found and found[name].file != file:
+            raise CheckpointError(
+                f"the index says that {name!r} is in {file.name}, but it is in {found[name].file.name}"
+            )
+    return found
+
+
+def stored_dtype(stored: Mapping[str, Stored]) -> torch.dtype:
+    """The dtype of most of the weights."""
+    count = dict.fromkeys(DTYPES, 0)
+    for entry in stored.values():
+        if entry.dtype in count:
+            count[entry.dtype] += prod(entry.shape)
+    return DTYPES[max(count, key=count.__getitem__)]
+
+
+def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], spare: Iterable[str] = ()) -> None:
+    """Raise CheckpointError unless `stored` is `expected`: names, shapes, float dtypes; `spare` may be there, too."""
+    if missing := [name for name in expected if name not in stored]:
+        raise CheckpointError(f"the checkpoint lacks {_listed(missing)}, which its config.json implies")
+    allowed = {*expected, *spare}
+    if more := [name for name in stored if name not in allowed and not name.endswith(IGNORED)]:
+        raise CheckpointError(f"the checkpoint holds {_listed(more)}, for which this model has no place")
+    for name, shape in expected.items():
+        if stored[name].shape != shape:
+            raise CheckpointError(
+                f"{name!r} has shape {list(stored[name].shape)}; config.json implies {list(shape)} "
+                f"({stored[name].file.name})"
+            )
+        if (dtype := stored[name].dtype) not in DTYPES:
+            raise CheckpointError(f"{name!r} is stored as {dtype}; known are {', '.join(DTYPES)}: it may be quantised")
+
+
+def fill(targets: Mapping[str, Tensor], stored: Mapping[str, Stored]) -> None:
+    """Copy each stored tensor into the target of its name, in the target's dtype; each file is mapped once.
+
+    Raises CheckpointError for a weight that is NaN or infinite, on disk or in the target's dtype.
+    """
+    files: dict[Path, list[str]] = {}
+    for name in targets:
+        files.setdefault(stored[name].file, []).append(name)
+    for file, names in files.items():
+        with _opened(file) as shard:
+            for name in names:
+                _copy(f"{file}: {name!r}", shard.get_tensor(name), targets[name])
+
+
+def _copy(what: str, source: Tensor, target: Tensor) -> None:
+    target.copy_(source)
+    if _finite(target):
+        return
+    if _finite(source):
+        dtype = str(target.dtype).removeprefix("torch.")
+        raise CheckpointError(f"{what} holds values beyond the range of {dtype}; use bfloat16 or float32")
+    raise CheckpointError(f"{what} holds NaN or infinity; the file is damaged, or its training diverged")
+
+
+def _finite(weights: Tensor) -> bool:
+    """A sum finds what is not finite; only when the sum itself overflows is every element looked at."""
+    if weights.sum(dtype=torch.float32).isfinite():
+        return True
+    return all(bool(part.isfinite().all()) for part in weights.reshape(-1).split(CHUNK))
+
+
+def _header(file: Path) -> dict[str, Stored]:
+    _check_length(file)
+    with _opened(file) as shard:
+        entries = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118  # not a dict
+        return {name: Stored(file, e.get_dtype(), tuple(e.get_shape())) for name, e in entries.items()}
+
+
+def _check_length(file: Path) -> None:
+    """Bound the header by the file and by the limit before anyone allocates for it."""
+    try:
+        with file.open("rb") as opened:
+            length, size = int.from_bytes(opened.read(8), "little"), file.stat().st_size
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}") from None
+    if size < 8 or length > size - 8:
+        raise CheckpointError(f"{file} is cut short: {size} bytes, but a header of {length}; download it again")
+    if length > HEADER_LIMIT:
+        raise CheckpointError(f"{file} states a header of {length} bytes; the limit is {HEADER_LIMIT}")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The file mapped into memory; its checks cover sizes, overlaps and gaps."""
+    try:
+        with safe_open(file, framework="pt", device="cpu") as shard:
+            yield shard
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{file} is not a whole safetensors file ({reason}); download it again") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few of many names, and how many there are."""
+    shown = ", ".join(repr(name[:100]) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more ({len(names)} tensors)"

@@ -1,0 +1,81 @@
+"""A training run as a folder: configuration, tokenizer, state, metrics, curves, and the checkpoint that comes out.
+
+OUT/config.json       what was asked for           OUT/metrics.jsonl   one line a report
+OUT/tokenizer.json                                 OUT/curves.png      loss by task
+OUT/state/            to go on from                OUT/checkpoint/     a checkpoint, from the averaged weights
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from .. import checkpoint
+from ..models.transformer import Transformer
+from ..text import Text
+from . import tokenizer as bpe
+from .config import TrainConfig
+from .curves import draw_curves
+from .loop import Progress, train, warm_start
+
+SAMPLER = {"steps": 64, "gen_length": 64, "block_length": 32, "temperature": 0.0, "cfg_scale": 0.0}
+
+
+def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Progress]:
+    """Run or resume `config` in the folder `out`, yielding progress; at the end `out/checkpoint` can be loaded."""
+    out.mkdir(parents=True, exist_ok=True)
+    if device.type == "cpu":
+        torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
+    model, text = prepare(config, out)
+    model.to(device)
+    history = read_metrics(out)
+    for progress in train(config, model, text, out):
+        history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
+        write_metrics(out, history)
+        if progress.heldout is not None:
+            draw_curves(history, out / "curves.png")
+        yield progress
+    save(model, text, out)
+
+
+def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
+    """The model to train and its tokenizer: fresh from the seed, or the weights and tokenizer of `config.init`."""
+    if config.init is not None:
+        loaded = checkpoint.load(config.init, device="cpu", dtype="float32")
+        warm_start(loaded.predictor.model, config)
+        return loaded.predictor.model.train().requires_grad_(True), loaded.text
+    path = out / "tokenizer.json"
+    if not path.exists():
+        scratch = path.with_suffix(".tmp")
+        bpe.build(config.model.vocab_size).save(str(scratch))
+        os.replace(scratch, path)
+    text = bpe.wrap(Tokenizer.from_file(str(path)))
+    shape = config.model.model(
+        mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=config.optimisation.edit_share > 0
+    )
+    return Transformer(shape).initialise(torch.Generator().manual_seed(config.seed)), text
+
+
+def save(model: Transformer, text: Text, out: Path) -> Path:
+    """Write `out/checkpoint` in bf16, in the published format."""
+    checkpoint.save(out / "checkpoint", model, text, sampler=SAMPLER)
+    return out / "checkpoint"
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """The metrics so far; a line cut by a kill is left out."""
+    path = out / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
+    """Replace the metrics file as a whole."""
+    scratch = out / ".metrics.jsonl"
+    scratch.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
+    os.replace(scratch, out / "metrics.jsonl")

@@ -1,0 +1,79 @@
+"""What the property tests draw from: models that try to break the loop, recipes of every kind, and what is asked."""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy, composite
+
+from remask.blocks import Blocks, Whole
+from remask.caches.contract import Cache
+from remask.caches.none import NoCache
+from remask.confidence import CONFIDENCES
+from remask.models.fakes import TOY, Hashed
+from remask.recipe import Guidance, Process, Recipe, Stop
+from remask.revision import Never, Reviser
+from remask.selection import Threshold, TopK
+from tests.fake_values import Edit, Malicious, Shadow, Window
+from tests.laws.helpers import Job
+
+EOS, MASK = TOY.eos_ids[0], TOY.mask_id
+
+models: SearchStrategy[Hashed] = st.builds(
+    Hashed,
+    seed=st.integers(0, 1000),
+    peakedness=st.sampled_from([0.5, 2.0, 8.0]),
+    tie_rate=st.sampled_from([0.0, 0.5, 1.0]),
+    contract=st.sampled_from([TOY, replace(TOY, shift=1), replace(TOY, forbidden=(11, 12, 15))]),
+)
+
+processes: SearchStrategy[Process] = st.builds(
+    Process,
+    temperature=st.sampled_from([0.0, 0.7, 3.0]),
+    top_k=st.sampled_from([None, 1, 3]),
+    top_p=st.sampled_from([None, 0.5, 0.95]),
+    suppress=st.sampled_from([(), (3,), (14,)]),
+    logits_eos_inf=st.booleans(),
+    confidence_eos_eot_inf=st.booleans(),
+    compat=st.sampled_from(["intended", "llada"]),
+)
+revisers: SearchStrategy[Reviser] = st.one_of(
+    st.just(Never()),
+    st.builds(Edit, st.sampled_from([0.0, 0.5])),
+    st.builds(Shadow, st.sampled_from([0.3, 0.9])),
+    st.builds(Malicious, st.booleans(), st.booleans(), st.booleans()),
+)
+caches: SearchStrategy[Cache] = st.sampled_from([NoCache(), Window(1), Window(3)])
+
+templates: SearchStrategy[tuple[int | None, ...]] = (
+    st.lists(st.one_of(st.none(), st.none(), st.integers(0, MASK)), min_size=2, max_size=14)
+    .map(tuple)
+    .filter(lambda template: None in template)
+)
+
+
+@composite
+def recipes(draw: DrawFn, holes: int, revised: bool = True) -> Recipe:
+    """Any recipe that fits so many holes; without revision if not `revised`."""
+    length = draw(st.sampled_from([0, 1, 3, 8]))
+    blocks = Blocks(length) if length else Whole()
+    least = -(-holes // length) if length else 1
+    return Recipe(
+        steps=draw(st.one_of(st.none(), st.integers(least, holes + 3))),
+        blocks=blocks,
+        guidance=Guidance(draw(st.sampled_from([0.0, 0.0, 1.5]))),
+        process=draw(processes),
+        confidence=draw(st.sampled_from(CONFIDENCES)),
+        select=draw(st.sampled_from([TopK(), TopK(), Threshold(0.9), Threshold(0.3, strict=True), Threshold(0.0)])),
+        revise=draw(revisers) if revised else Never(),
+        cache=draw(caches),
+        stop=Stop(draw(st.booleans())),
+    )
+
+
+@composite
+def jobs(draw: DrawFn, revised: bool = True) -> Job:
+    """A row: a template with the mask and the end-of-text among its given tokens, and any recipe."""
+    template = draw(templates)
+    recipe = draw(recipes(template.count(None), revised))
+    stops = draw(st.sampled_from([(), (EOS,), (EOS, 13)]))
+    return Job(template, recipe, draw(st.integers(0, 2**64)), stops, draw(st.sampled_from([0, 0, 2])))
