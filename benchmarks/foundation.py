@@ -25,6 +25,7 @@ from published import Network, authors, generate
 from torch import Tensor
 
 from remask import checkpoint
+from remask.allocator import keep_freed_memory
 from remask.batch import Row
 from remask.canvas import Canvas
 from remask.evals.accuracy import gen_length
@@ -229,6 +230,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=["arithmetic", "sorting"])
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    keep_freed_memory()
     device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
     results = []
     if asked.geometry == "large":

@@ -106,8 +106,9 @@ class Row:
         if not decision.healthy.all():
             self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
             return None
-        reveal = decision.reveal & canvas.undecided[reads] & np.isin(reads, self.window)
-        revisable = canvas.committed[reads] & (self.clock < self.patience)
+        inside = np.isin(reads, self.window)
+        reveal = decision.reveal & canvas.undecided[reads] & inside
+        revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
         kinds: tuple[tuple[Bools, Literal["committed", "revised", "masked"]], ...] = (
@@ -259,7 +260,7 @@ def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
     """Lay all plans end to end. Like shapes become one group, so attention runs on them side by side."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
-        by_shape.setdefault(plan.shape, []).append(i)
+        by_shape.setdefault((*plan.shape, plan.stored is None), []).append(i)
     order = [(i, s) for members in by_shape.values() for i in members for s in range(len(plans[i].tokens))]
     lengths = np.array([len(plans[i].positions) for i, _ in order])
     starts = np.concatenate(([0], lengths.cumsum()))

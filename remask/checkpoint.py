@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from . import folder as on_disk
 from .description import Description, family_of, inspect
@@ -96,7 +97,7 @@ def list_models() -> list[Entry]:
 
 def _model(described: Description, device: torch.device, dtype: torch.dtype) -> Transformer:
     """The network with its weights on `device`, after everything that can be checked without reading them."""
-    model = _outline(described, dtype)
+    model = _outline(described)
     names = described.family.names(described.config)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
     expected = {part.name: (part.rows, *shapes[mine][1:]) for mine, parts in names.items() for part in parts}
@@ -104,7 +105,7 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype) -> 
         cover(expected, described.stored, spare=_spare(described))
     except CheckpointError as error:
         raise CheckpointError(f"{described.folder}: {error}") from None
-    _allocate(model, device)
+    _allocate(model, dtype, device)
     targets: dict[str, Tensor] = {}
     weights = dict(model.named_parameters(remove_duplicate=False))
     for mine, parts in names.items():
@@ -114,19 +115,34 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype) -> 
     return model
 
 
-def _outline(described: Description, dtype: torch.dtype) -> Transformer:
+def _outline(described: Description) -> Transformer:
     """The network as shapes without memory."""
     config, tensors = described.config, len(described.stored)
     try:
         if config.n_layers <= tensors:
-            with torch.device("meta"):
-                return Transformer(config).to(dtype)
+            with torch.device("meta"), _Outline():
+                return Transformer(config)
     except (RuntimeError, OverflowError):
         pass  # sizes beyond what torch can count
     raise CheckpointError(
         f"{described.folder}: config.json describes {config.n_layers} layers and {config.parameters} weights, "
         f"but the files hold {tensors} tensors"
     )
+
+
+class _Outline(TorchFunctionMode):
+    """Under it a module is built without random numbers, which it would lose, and without what torch imports for them.
+
+    On the meta device, torch.nn.init imports torch._dynamo, and empty_like imports sympy: seconds at every start.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return named["tensor"] if "tensor" in named else args[0]
+        if func is torch.empty_like:
+            return torch.empty(args[0].shape, dtype=args[0].dtype)
+        return func(*args, **named)
 
 
 def _spare(described: Description) -> list[str]:
@@ -138,17 +154,20 @@ def _spare(described: Description) -> list[str]:
     return [part.name for mine in untied.keys() - tied.keys() for part in untied[mine]]
 
 
-def _allocate(model: Transformer, device: torch.device) -> None:
-    """Memory for a model that has only shapes so far."""
+def _allocate(model: Transformer, dtype: torch.dtype, device: torch.device) -> None:
+    """Memory for a model that has only shapes so far; tied weights stay tied."""
+    made: dict[nn.Parameter, nn.Parameter] = {}
     try:
-        model.to_empty(device=device)
+        for module in model.modules():
+            for name, shape in module.named_parameters(recurse=False, remove_duplicate=False):
+                if shape not in made:
+                    made[shape] = nn.Parameter(torch.empty(shape.shape, dtype=dtype, device=device))
+                setattr(module, name, made[shape])
     except (RuntimeError, MemoryError):
-        wanted = sum(weight.nbytes for weight in model.parameters())
+        wanted = model.config.parameters * dtype.itemsize / 1e9
         raise CheckpointError(
-            f"{wanted / 1e9:.1f} GB for the weights cannot be had on {device}; use a smaller dtype or another device"
+            f"{wanted:.1f} GB for the weights cannot be had on {device}; use a smaller dtype or another device"
         ) from None
-    if model.config.tie_embeddings:
-        model.unembed = model.embed.weight  # moving off the meta device made two of one
 
 
 @contextmanager

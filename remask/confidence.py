@@ -1,6 +1,6 @@
 """How sure are we of a guess: a number for each position, larger means commit sooner.
 
-A score needs a row's maximum, its sum of exponentials and one gathered logit; a full softmax is never stored.
+Probabilities are those of torch's own softmax in float32, so that they tie exactly where the authors' tie.
 """
 
 from dataclasses import dataclass
@@ -29,19 +29,18 @@ def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Sco
     entropy      Σ p·ln p, at most 0: the negative entropy in nats (Dream).
     random       the given `uniform` (R,): LLaDA's random remasking.
     """
-    top = logits.amax(-1, keepdim=True)
-    shifted = logits - top
-    weight = shifted.exp()
-    total = weight.sum(-1)
-    chosen = shifted.gather(-1, guess[:, None]).squeeze(-1)
-    logprob = chosen - total.log()
+    probability = logits.softmax(-1)
+    chosen = probability.gather(-1, guess[:, None]).squeeze(-1)
     if by == "probability":
-        confidence = chosen.exp() / total
+        confidence = chosen
     elif by == "margin":
-        best = weight.topk(min(2, weight.shape[-1])).values / total[:, None]
+        best = probability.topk(min(2, probability.shape[-1])).values
         confidence = best[:, 0] - best[:, 1:].sum(-1)
     elif by == "entropy":
-        confidence = (weight * shifted.clamp(min=-1e30)).sum(-1) / total - total.log()
+        confidence = -torch.special.entr(probability).sum(-1)
     else:
         confidence = uniform
-    return Scored(confidence.float(), torch.nan_to_num(logprob, neginf=-torch.inf))
+    top = logits.max(-1)  # the log of a tiny probability, without its underflow
+    below = logits.gather(-1, guess[:, None]).squeeze(-1) - top.values
+    logprob = below + probability.gather(-1, top.indices[:, None]).squeeze(-1).log()
+    return Scored(confidence.float(), logprob)

@@ -49,10 +49,10 @@ def inspect(folder: Path | str) -> Description:
     folder = Path(folder)
     if (fields := on_disk.read_json(folder, "config.json")) is None:
         raise CheckpointError(f"no config.json in {folder}")
-    family = family_of(fields)
     generation = on_disk.read_json(folder, "generation_config.json") or {}
     words = on_disk.vocabulary(folder)
     try:
+        family = family_of(fields)
         config = family.parse({**fields, **_ids(fields, generation, words, family)})
         _check(config, words)
     except CheckpointError as error:

@@ -23,7 +23,7 @@ def keys(seed: int, step: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[
 
 def uniform(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """A number in (0, 1) for each key."""
-    return (np.asarray(_mix_host(keys) >> np.uint64(11), np.float64) + 0.5) * 2.0**-53
+    return (np.asarray(_mix_host(keys) >> np.uint64(12), np.float64) + 0.5) * 2.0**-52  # 53 bits would round up to 1
 
 
 def gumbel(keys: Tensor, tokens: int) -> Tensor:
@@ -33,7 +33,7 @@ def gumbel(keys: Tensor, tokens: int) -> Tensor:
     """
     counter = torch.arange(1, tokens + 1, device=keys.device) * _signed(_GOLDEN)
     bits = _mix_device(keys[:, None] + counter)
-    open_unit = (_shift(bits, 11).double() + 0.5) * 2.0**-53
+    open_unit = (_shift(bits, 12).double() + 0.5) * 2.0**-52
     return open_unit.log_().neg_().log_().neg_()
 
 

@@ -52,7 +52,7 @@ def step(batch: Batch) -> list[tuple[Row, Step]]:
     for family in families:
         members, mine = [rows[i] for i in family], [plans[i] for i in family]
         streams, reads = members[0].streams, sum(len(plan.reads) for plan in mine)
-        shares = hidden[start : start + streams * reads].view(streams, reads, -1)
+        shares = hidden[start : start + streams * reads].view(streams, reads, hidden.shape[-1])
         start += streams * reads
         decisions = decide(model, shares, members, mine)
         for row, plan, decision in zip(members, mine, decisions, strict=True):
@@ -128,7 +128,7 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
         last = torch.zeros_like(healthy)
     scored = score(logits, guess, recipe.confidence, uniform)
     best = logits.topk(min(top, contract.vocab_size), 1) if top else logits[:, :0].topk(0, 1)
-    share = (best.values - (logits.gather(1, guess[:, None]) - scored.logprob[:, None])).exp()
+    share = logits.softmax(1).gather(1, best.indices) if top else best.values
     return Looked(guess, scored.confidence.masked_fill(last, -torch.inf), scored.logprob, healthy, best.indices, share)
 
 
@@ -144,8 +144,9 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
 
     where, real = torch.from_numpy(flat).to(device), torch.from_numpy(valid).to(device)
     canvases = [(row.canvas, plan.reads) for row, plan in zip(rows, plans, strict=True)]
-    undecided = spread([canvas.undecided[reads] for canvas, reads in canvases]) & real
-    committed = spread([canvas.committed[reads] for canvas, reads in canvases]) & real
+    inside = spread([np.isin(plan.reads, row.window) for row, plan in zip(rows, plans, strict=True)]) & real
+    undecided = spread([canvas.undecided[reads] for canvas, reads in canvases]) & inside
+    committed = spread([canvas.committed[reads] for canvas, reads in canvases]) & inside
     quota = torch.tensor([row.quota for row in rows], device=device)
     confidence, guess = looked.confidence[where], looked.guess[where]
     revealed = select(recipe.select, confidence, undecided, quota)

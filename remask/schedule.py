@@ -33,10 +33,10 @@ def share_steps(sizes: Sequence[int], steps: int) -> list[int]:
         )
     total = sum(sizes)
     shares = [max(1, steps * size // total) for size in sizes]
-    by_remainder = sorted(range(len(sizes)), key=lambda i: (-(steps * sizes[i] % total), i))
-    while sum(shares) < steps:
-        for i in by_remainder[: steps - sum(shares)]:
-            shares[i] += 1
+    whole = [i for i, size in enumerate(sizes) if steps * size >= total]  # the others were rounded up already
+    by_remainder = sorted(whole, key=lambda i: (-(steps * sizes[i] % total), i))
+    for i in by_remainder[: max(0, steps - sum(shares))]:
+        shares[i] += 1
     while sum(shares) > steps:  # "at least one" took too many: the largest shares give them back
         shares[max(range(len(shares)), key=lambda i: (shares[i], i))] -= 1
     return shares

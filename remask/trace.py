@@ -20,6 +20,7 @@ from .errors import RequestError
 
 VERSION = 1
 KEY_EVERY = 32
+LOWEST = -1e4  # stands for the logarithm of 0, which JSON cannot say
 State = Literal["masked", "draft", "committed", "revised", "given", "unused"]
 
 
@@ -68,6 +69,10 @@ def level(confidence: float) -> int:
     return round(255 * min(1.0, max(0.0, float(share) if share == share else 0.0)))
 
 
+def _log(logprob: float) -> float:
+    return round(logprob, 4) if logprob > LOWEST else LOWEST  # also for NaN
+
+
 def runs(bitmap: Sequence[bool]) -> list[list[int]]:
     """[start, stop) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(bitmap, np.int8), [0]))))
@@ -87,7 +92,7 @@ class Writer:
         """Append one step, and a key frame when it is time for one."""
         for change in step.changes:
             self.tokens[change.position] = change.token
-        rows = [[c.position, c.token, c.state, level(c.confidence), round(c.logprob, 4)] for c in step.changes]
+        rows = [[c.position, c.token, c.state, level(c.confidence), _log(c.logprob)] for c in step.changes]
         line: dict[str, Any] = {
             "step": step.index,
             "block": step.block,

@@ -177,11 +177,11 @@ class _Answer(BaseHTTPRequestHandler):
         elif api:
             self.answer(self.listing(repo) if "tree" in rest else self.about(repo), 200, body)
         else:
-            self.answer((self.files(repo)[rest[-1]]).read_bytes(), 200, body)
+            self.answer((self.files(repo)["/".join(rest[2:])]).read_bytes(), 200, body)
 
     def files(self, repo: str) -> dict[str, Path]:
         folder = self.hub.folders.get(repo)
-        return {path.name: path for path in sorted(folder.iterdir())} if folder else {}
+        return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()} if folder else {}
 
     def about(self, repo: str) -> dict[str, Any]:
         return {"id": repo, "modelId": repo, "sha": COMMIT, "siblings": [{"rfilename": n} for n in self.files(repo)]}

@@ -50,6 +50,26 @@ class Finished:
         return replace(view.queries(positions), stored=stored, keep=keep)
 
 
+@dataclass(frozen=True)
+class Delayed:
+    """Keeps each key one step after its token was decided (dKV-Cache); what is stored is computed no more.
+
+    On fakes, whose keys are their tokens, this is exact: a slot never holds another token than the canvas.
+    """
+
+    exactness = Exactness.APPROXIMATE
+
+    def slots(self, length: int) -> int:
+        return length
+
+    def plan(self, view: View) -> Plan:
+        everything, window = np.arange(len(view.canvas)), view.window
+        stale = np.flatnonzero((view.written < 0) | (view.written <= view.canvas.age))
+        undecided = window[view.canvas.undecided[window]]
+        positions = np.unique(np.concatenate((stale, undecided, view.contract.source(view.reads))))
+        return replace(view.queries(positions), stored=np.setdiff1d(everything, positions), keep=positions)
+
+
 def inside(canvas: Canvas, window: Ints) -> Ints:
     """The committed positions of a window."""
     return window[canvas.committed[window]]

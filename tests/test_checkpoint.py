@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from remask.checkpoint import inspect, list_models, load, locate, save
-from remask.errors import CheckpointError, RequestError
+from remask.errors import CheckpointError
 from remask.models.llada import LLADA
 from remask.models.masked import MaskPredictor
 from remask.placement import SMALL, choose_device, choose_dtype, native_bfloat16
-from remask.text import LLADA_TEMPLATE, Text
+from remask.text import Text
 from remask.training.tokenizer import build
 from tests.checkpoints import (
     COMMIT,
@@ -206,22 +206,25 @@ def test_the_licence_is_what_the_front_matter_states(folder: Path, readme: str, 
     assert inspect(folder).licence == licence
 
 
+PUBLISHED = """
+"activation_type": "silu", "alibi": false, "alibi_bias_max": 8.0, "architectures": ["LLaDAModelLM"],
+"attention_dropout": 0.0, "attention_layer_norm": false, "attention_layer_norm_with_affine": true,
+"auto_map": {"AutoConfig": "configuration_llada.LLaDAConfig", "AutoModel": "modeling_llada.LLaDAModelLM"},
+"bias_for_layer_norm": false, "block_group_size": 1, "block_type": "llama", "d_model": 4096, "embedding_dropout": 0.0,
+"embedding_size": 126464, "eos_token_id": 126081, "flash_attention": false, "include_bias": false,
+"include_qkv_bias": false, "init_cutoff_factor": null, "init_device": "meta", "init_fn": "mitchell", "init_std": 0.02,
+"input_emb_norm": false, "layer_norm_type": "rms", "layer_norm_with_affine": true, "mask_token_id": 126336,
+"max_sequence_length": 4096, "mlp_hidden_size": 12288, "mlp_ratio": 4, "model_type": "llada",
+"multi_query_attention": null, "n_heads": 32, "n_kv_heads": 32, "n_layers": 32, "pad_token_id": 126081,
+"precision": "amp_bf16", "residual_dropout": 0.0, "rms_norm_eps": 1e-05, "rope": true, "rope_full_precision": true,
+"rope_theta": 500000.0, "scale_logits": false, "transformers_version": "4.46.3", "use_cache": false,
+"vocab_size": 126464, "weight_tying": false
+"""
+
+
 def test_the_published_configuration_is_read() -> None:
-    """LLaDA-8B's config.json as published, and the number of weights that its index states."""
-    fields = json.loads(
-        '{"activation_type": "silu", "alibi": false, "architectures": ["LLaDAModelLM"], "attention_dropout": 0.0,'
-        '"attention_layer_norm": false, "auto_map": {"AutoModel": "modeling_llada.LLaDAModelLM"}, '
-        '"bias_for_layer_norm": false, "block_group_size": 1, "block_type": "llama", "d_model": 4096,'
-        '"embedding_dropout": 0.0, "embedding_size": 126464, "eos_token_id": 126081, "flash_attention": false,'
-        '"include_bias": false, "include_qkv_bias": false, "init_cutoff_factor": null, "init_device": "meta",'
-        '"init_fn": "mitchell", "init_std": 0.02, "input_emb_norm": false, "layer_norm_type": "rms",'
-        '"layer_norm_with_affine": true, "mask_token_id": 126336, "max_sequence_length": 4096,'
-        '"mlp_hidden_size": 12288, "mlp_ratio": 4, "model_type": "llada", "multi_query_attention": null,'
-        '"n_heads": 32, "n_kv_heads": 32, "n_layers": 32, "pad_token_id": 126081, "precision": "amp_bf16",'
-        '"residual_dropout": 0.0, "rms_norm_eps": 1e-05, "rope": true, "rope_full_precision": true,'
-        '"rope_theta": 500000.0, "scale_logits": false, "transformers_version": "4.46.3", "use_cache": false,'
-        '"vocab_size": 126464, "weight_tying": false}'
-    )
+    """All fields of LLaDA-8B's config.json, and the numbers of weights and tensors that its index states."""
+    fields = json.loads("{" + PUBLISHED + "}")
     config = LLADA.parse(fields)
     assert config.parameters == 8_015_581_184
     assert sum(len(parts) for parts in LLADA.names(config).values()) == 291
@@ -399,6 +402,11 @@ def after_scattering(change: Callable[[Path], object]) -> Callable[[Path], objec
     return broken
 
 
+def large_header(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", (100 << 20) + 1))
+    os.truncate(folder / "model.safetensors", 101 << 20)  # without taking that space
+
+
 def pickled(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n")
@@ -468,7 +476,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "attention": (config(attention="sliding"), "attention must be one of full, block_causal, got 'sliding'"),
     "block size": (config(attention="block_causal", block_size=0), "block_size must be a whole number from 1"),
     "more layers than tensors": (config(n_layers=10**9), "describes 1000000000 layers"),
-    "more weights than can be": (config(d_model=2**30, n_heads=1, n_kv_heads=1, mlp_hidden_size=2**31 - 1), "files hold 21 tensors"),
+    "sizes beyond counting": (config(d_model=2**30, n_heads=1, n_kv_heads=1, mlp_hidden_size=2**31 - 1), "21 tensors"),
     "mask: outside": (config(mask_token_id=320), "mask_token_id"),
     "mask: text": (config(mask_token_id="5"), "mask_token_id"),
     "mask: not the tokenizer's": (config(mask_token_id=5), "the tokenizer's mask_token '<|mdm_mask|>' is"),
@@ -493,6 +501,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights: cut at the end": (bytes_of_weights(lambda b: b[:-5]), "not a whole safetensors file"),
     "weights: longer": (bytes_of_weights(lambda b: b + b"12345678"), "not a whole safetensors file"),
     "weights: a huge header": (bytes_of_weights(lambda b: b"\xff" * 8 + b[8:]), "18446744073709551615"),
+    "weights: a header beyond the limit": (large_header, "states a header of 104857601 bytes; the limit is 104857600"),
     "weights: no JSON": (header(lambda h: b"\0" * len(h)), "model.safetensors is not a whole safetensors file"),
     "weights: overlapping": (header(lambda h: h.replace(b'"data_offsets":[0,', b'"data_offsets":[4,', 1)), "not a"),
     "weights: an HTML page": (file("model.safetensors", "<html>404</html>" * 9), "model.safetensors is cut short"),
@@ -599,7 +608,8 @@ def test_the_peak_is_the_model_and_a_little(tmp_path: Path, text: Text) -> None:
     model = network(text, d_model=512, n_heads=8, head_dim=64, d_ff=1536, n_layers=5)
     folder = write(tmp_path / "large", text, model, torch.float32)
     code = f"""
-import json, threading, time, torch
+import json, sys, torch
+imported = set(sys.modules)
 from remask import checkpoint, shards
 
 def anonymous():
@@ -615,13 +625,15 @@ def watched(*args):
 shards._copy = watched
 before = anonymous()
 loaded = checkpoint.load({str(folder)!r}, dtype="float32")
-print(json.dumps([max(seen) - before, sum(w.nbytes for w in loaded.predictor.model.parameters())]))
+heavy = {{"huggingface_hub", "sympy", "torch._dynamo", "transformers"}} & (set(sys.modules) - imported)
+print(json.dumps([max(seen) - before, sum(w.nbytes for w in loaded.predictor.model.parameters()), sorted(heavy)]))
 """
     done = python(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    peak, weights = json.loads(done.stdout)
+    peak, weights, heavy = json.loads(done.stdout)
     assert weights > 60e6
     assert peak < 1.4 * weights
+    assert heavy == [], "loading a folder imports what takes seconds"
 
 
 # --- names ---
@@ -753,94 +765,18 @@ def test_a_hub_that_does_not_answer(tmp_path: Path, made: Path) -> None:
 def test_a_hub_that_answers(tmp_path: Path, folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "modeling_llada.py").write_text("raise SystemExit")
+    (folder / "original").mkdir()
+    (folder / "original" / "model.safetensors").write_bytes(b"the same in another format")
     names = ["org/name", "org/name@v9", "org/none", "org/gated", "org/broken"]
     refused = {"org/gated": "GatedRepo", "org/broken": "Nonsense"}
     with serving(Hub(dict.fromkeys(["org/name", "org/gated", "org/broken"], folder), refused)) as hub:
         done = python(LOCATE.format(names=names), tmp_path, HF_ENDPOINT=hub.url)
     found, revision, none, gated, broken = done.stdout.splitlines()
-    wanted = {path.name for path in folder.iterdir()} - {"pytorch_model.bin", "modeling_llada.py"}
+    wanted = {path.name for path in folder.iterdir()} - {"pytorch_model.bin", "modeling_llada.py", "original"}
     assert {path.name for path in Path(found).iterdir()} == wanted
-    assert not [line for line in hub.served if "modeling" in line or ".bin" in line]
+    assert not [line for line in hub.served if "modeling" in line or ".bin" in line or "original" in line]
     assert revision.startswith("refused: org/name has no revision 'v9'")
     assert none.startswith("refused: 'org/none' is neither a folder here nor a model on the hub")
     assert gated.startswith("refused: org/gated is gated: accept its terms")
     assert broken.startswith("refused: downloading org/broken failed")
     assert torch.isfinite(logits(load(found).predictor)).all()
-
-
-# --- chat templates ---
-
-TURNS = [{"role": "user", "content": " Hello! "}, {"role": "assistant", "content": "Hi."}]
-DOUBLED = "{% set n = namespace(s=START) %}{% for i in range(60) %}{% set n.s = STEP %}{% endfor %}{{ n.s }}"
-
-
-def with_template(text: Text, template: str) -> Text:
-    return Text(text.tokenizer, text.eos_id, text.mask_id, template, text.special, text.eot)
-
-
-@pytest.mark.parametrize(
-    ("template", "rendered"),
-    [
-        ("{% for m in messages %}{{ m.role }}:{{ m['content'] | trim }};{% endfor %}", "user:Hello!;assistant:Hi.;"),
-        ("{{ messages | length }}{{ messages[-1]['content'].upper() }}", "2HI."),
-        ("{% for m in messages[::-1] if m.role == 'user' %}{{ loop.index ~ '/' ~ loop.length }}{% endfor %}", "1/1"),
-        ("{{ bos_token + 'x' }}{{ missing }}", "<|startoftext|>x"),
-        ("{{ messages[0] | tojson }}", '{"role": "user", "content": " Hello! "}'),
-        ("{{ 'a,b'.split(',') | join(' ') }}{{ 'aa' | replace('a', 'b') }}{{ ', '.join(['x', 'y']) }}", "a bbbx, y"),
-        ("{% for m in messages %}{{ m.role }}{% break %}{% endfor %}", "user"),
-        ("{% macro say(x) %}<{{ x }}>{% endmacro %}{{ say(3 * 'ab') }}{{ 7 // 2 + 2 ** 3 }}", "<ababab>11"),
-        ("{%- set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "2"),
-    ],
-)
-def test_what_templates_do_is_done(text: Text, template: str, rendered: str) -> None:
-    assert with_template(text, template).chat(TURNS) == rendered
-
-
-def test_long_conversations_are_rendered(text: Text) -> None:
-    turns = [{"role": "user", "content": "x" * 900}] * 1000
-    assert with_template(text, LLADA_TEMPLATE).chat(turns).count("x" * 900) == 1000
-    with pytest.raises(RequestError, match="the conversation has 1000001 characters; the limit is 1000000"):
-        text.chat([{"role": "user", "content": "x" * 1_000_001}])
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ ''.__class__.__mro__ }}",
-        "{{ cycler.__init__.__globals__ }}",
-        "{{ messages.append(1) }}",
-        "{{ ''|attr('__class__') }}",
-        "{% include 'config.json' %}",
-        "{{ raise_exception('bad\nrole') }}",
-        "{{ unknown.field }}",
-        "{% for %}",
-        "{% for i in range(10**9) %}{% endfor %}",
-        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
-        "{% for i in range(99999) %}{% if range(99999) | sort %}{% endif %}{% endfor %}",
-        "{% for i in range(99999) %}{% if range(99999) | map('abs') | sum %}{% endif %}{% endfor %}",
-        "{% set x %}{% for i in range(99999) %}" + "z" * 99_999 + "{% endfor %}{% endset %}",
-        "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(60) }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-        "{{ 'a' * 10**10 }}",
-        "{{ 10 ** 10 ** 10 }}",
-        "{{ 'a' | center(10**10) }}",
-        "{{ 'a'.ljust(10**10) }}",
-        "{{ '%10000000000d' % 1 }}",
-        "{{ '{:>10000000000}'.format(1) }}",
-        "{{ ('a' * 9999) | replace('a', 'b' * 9999) }}",
-        "{{ ('a' * 9999).replace('a', 'b' * 9999) }}",
-        "{{ ('a' * 9999).join(range(99999)) }}",
-        "{{ range(99999) | join('a' * 9999) }}",
-        "{{ lipsum(n=10**6) }}",
-        DOUBLED.replace("START", "'a'").replace("STEP", "n.s ~ n.s"),
-        DOUBLED.replace("START", "'a'").replace("STEP", "n.s + n.s"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "n.s + n.s"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]").replace("{{ n.s }}", "{{ n.s | tojson }}"),
-    ],
-)
-def test_templates_that_would_do_harm_are_contained(text: Text, template: str) -> None:
-    with pytest.raises(RequestError, match="chat template failed on this conversation") as caught:
-        with_template(text, template).chat(TURNS)
-    assert "\n" not in str(caught.value)

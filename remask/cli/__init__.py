@@ -1,4 +1,4 @@
-"""The command line: one file a command. What a command needs is imported when it runs, so that `--help` comes at once."""
+"""The command line: one file a command. What it needs is imported when it runs, so that `--help` comes at once."""
 
 from collections.abc import Sequence
 

@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
-from . import chat, doctor, explain, infill, models, run, trace, train
-from .options import spread
+from . import chat, doctor, eval, explain, infill, models, run, trace, train
+from .options import FLAG, spread
 from .screen import errors_to
 
 
@@ -23,7 +23,15 @@ class Settings:
     debug: bool = False
 
 
-COMMANDS: tuple[Callable[..., Any], ...] = (run.run, chat.chat, infill.infill, explain.explain, train.train, doctor.doctor)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    run.run,
+    chat.chat,
+    infill.infill,
+    explain.explain,
+    eval.eval,
+    train.train,
+    doctor.doctor,
+)
 GROUPS = (trace.group, models.group)
 
 
@@ -46,8 +54,8 @@ def build() -> typer.Typer:
 
 def root(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", metavar=FLAG)] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.", metavar=FLAG)] = False,
 ) -> None:
     """Run masked diffusion language models, and watch every step.
 
@@ -67,8 +75,9 @@ def execute(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is no reason to stop
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with command.make_context("remask", list(sys.argv[1:] if arguments is None else arguments), obj=settings) as context:
+        with command.make_context("remask", words, obj=settings) as context:
             code = command.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -90,10 +99,10 @@ def told(error: Exception, settings: Settings) -> int:
 
         traceback.print_exception(error)
     screen = errors_to(sys.stderr)
-    usage = hasattr(error, "format_message") and hasattr(error, "exit_code")  # typer's own, in any of its versions
-    if usage:
-        where = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
-        message = f"{error.format_message()}{where}"
+    format_message = getattr(error, "format_message", None)  # typer's own, in any of its versions
+    if format_message is not None:
+        context = getattr(error, "ctx", None)
+        message = format_message() + (f" (see {context.command_path} --help)" if context else "")
     elif isinstance(error, RemaskError):
         message = str(error)
     else:
@@ -101,4 +110,4 @@ def told(error: Exception, settings: Settings) -> int:
         message = f"{type(error).__name__}: {error}{hint}"
     line = " ".join(message.split())
     screen.print(f"[bold]remask:[/bold] [bold red]error:[/bold red] {escape(line)}")
-    return 2 if usage or isinstance(error, UsageError) else 1
+    return 2 if format_message is not None or isinstance(error, UsageError) else 1

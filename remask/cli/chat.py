@@ -4,10 +4,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
-
 from ..errors import RemaskError
-from .options import DECODING, Decoding, Machine
+from .options import Decoding, GenLength, Machine, System, output
 from .output import Output, Run, follow, tell
 from .screen import is_terminal, say
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from ..llm import LLM
 
 HELP = """\
-/set NAME VALUE   change a setting: /set steps 32, /set temperature 0.7, /set gen_length 64, /set watch on
+/set NAME VALUE   change a setting, as in /set steps 32, /set temperature 0.7, /set watch on
 /set              show the settings
 /reset            forget the conversation
 /help             this
@@ -56,17 +54,13 @@ class Talk:
 
 
 def chat(
+    system: System = None,
+    watch: Annotated[bool, output("Show the canvas of every answer as it fills.", "--watch")] = False,
+    quiet: Annotated[bool, output("The answers and nothing else.", "--quiet", "-q")] = False,
+    gen_length: GenLength = None,
+    *,
     decoding: Decoding,
     machine: Machine,
-    gen_length: Annotated[
-        int | None,
-        Option(help="Positions to fill in a turn.", metavar="N", rich_help_panel=DECODING, show_default=False),
-    ] = None,
-    system: Annotated[
-        str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT", show_default=False)
-    ] = None,
-    watch: Annotated[bool, Option("--watch", help="Show the canvas of every answer as it fills.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="The answers and nothing else.")] = False,
 ) -> int:
     """Talk in turns. Piped, every line of stdin is one message."""
     options = decoding.options() | ({} if gen_length is None else {"gen_length": gen_length})

@@ -1,63 +1,92 @@
 """`remask explain`: one real step in full, then the whole loop, chapter by chapter."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from .options import DECODING, Machine, at_least
+from . import files
+from . import prompt as prompts
+from .options import FLAG, Machine, at_least, decoding, output
+from .screen import page as page_on
+from .screen import say
 
-OUTPUT = "Output"
+if TYPE_CHECKING:
+    from ..render.lesson import Lesson
+
+PROMPT = "The cat sat"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The decoding options whose every number the chapters can show."""
+
+    gen_length: Annotated[int, decoding("Positions to fill.", metavar="N", show_default=True)] = 16
+    steps: Annotated[int | None, decoding("Forward passes; half of gen-length if not given.", metavar="N")] = None
+    block_length: Annotated[int | None, decoding("Half of gen-length if not given.", metavar="N")] = None
+    temperature: Annotated[
+        float, decoding("Of the draw; 0 takes the likeliest.", "--temperature", "-t", metavar="T", show_default=True)
+    ] = 0.0
+    cfg_scale: Annotated[float, decoding("Classifier-free guidance.", metavar="W", show_default=True)] = 0.0
+    remasking: Annotated[
+        str, decoding("low_confidence, random, margin or entropy.", metavar="NAME", show_default=True)
+    ] = "low_confidence"
+    seed: Annotated[int, decoding("Of all random numbers.", metavar="N", show_default=True)] = 0
+
+    def options(self) -> dict[str, Any]:
+        """As `remask.llm.Options` has them. The whole canvas is filled, as the authors do."""
+        at_least("gen_length", self.gen_length, 1)
+        half = -(-self.gen_length // 2)
+        return {"steps": half, "block_length": half} | {
+            name: value for name, value in asdict(self).items() if value is not None
+        } | {"stop_ids": ()}  # fmt: skip
 
 
 def explain(
+    prompt: Annotated[str, Argument(help="Text to go on with; '-' reads stdin.", metavar="PROMPT")] = PROMPT,
+    step: Annotated[int, Option(help="The step to look at closely, from 1.", metavar="N")] = 1,
+    top: Annotated[int, Option(help="Candidates shown at each position.", metavar="N")] = 4,
+    chat: Annotated[
+        bool, Option("--chat", help="Read the prompt as a message, in the template.", metavar=FLAG)
+    ] = False,
+    html: Annotated[Path | None, output("Write one self-contained page.", metavar="FILE")] = None,
+    svg: Annotated[Path | None, output("Write a picture of the run.", metavar="FILE")] = None,
+    *,
+    loop: Loop,
     machine: Machine,
-    prompt: Annotated[
-        str | None, typer.Argument(help="Text to go on with; '-' reads stdin.", show_default="The cat sat")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Forward passes; half of gen-length if not given.", rich_help_panel=DECODING)] = None,
-    gen_length: Annotated[int, typer.Option(help="Positions to fill.", rich_help_panel=DECODING)] = 16,
-    block_length: Annotated[int | None, typer.Option(help="Positions of a block; half of gen-length if not given.", rich_help_panel=DECODING)] = None,
-    temperature: Annotated[float, typer.Option("--temperature", "-t", help="Of the draw.", rich_help_panel=DECODING)] = 0.0,
-    cfg_scale: Annotated[float, typer.Option(help="Classifier-free guidance.", rich_help_panel=DECODING)] = 0.0,
-    remasking: Annotated[str, typer.Option(help="low_confidence, random, margin or entropy.", rich_help_panel=DECODING)] = "low_confidence",
-    seed: Annotated[int, typer.Option(help="Of all random numbers.", rich_help_panel=DECODING)] = 0,
-    step: Annotated[int, typer.Option(help="The step to look at closely, from 1.")] = 1,
-    top: Annotated[int, typer.Option(help="Candidates shown at each position.")] = 4,
-    chat: Annotated[bool, typer.Option("--chat", help="Read the prompt as a message, through the chat template.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page.", metavar="FILE", rich_help_panel=OUTPUT)] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write a picture of the run.", metavar="FILE", rich_help_panel=OUTPUT)] = None,
 ) -> None:
     """Walk through one real step and the whole loop, with this run's own numbers."""
-    from . import prompt as prompts
-
-    text = prompts.read("The cat sat" if prompt is None else prompt, "prompt")
+    text = prompts.read(prompt, "prompt")
     at_least("top", top, 1)
     at_least("step", step, 1)
-    at_least("gen_length", gen_length, 1)
-    options: dict[str, Any] = {
-        "gen_length": gen_length,
-        "steps": steps if steps is not None else -(-gen_length // 2),
-        "block_length": block_length if block_length is not None else -(-gen_length // 2),
-        "temperature": temperature,
-        "cfg_scale": cfg_scale,
-        "remasking": remasking,
-        "seed": seed,
-        "raw": not chat,
-    }
+    files.check(html)
+    files.check(svg)
+    options = loop.options() | {"raw": not chat}
     llm = machine.load()
     from .lesson import Asked, gather
 
-    lesson = gather(llm, Asked(text, step, top, options))
-    show(lesson, html, svg)
+    show(gather(llm, Asked(text, step, top, options)), html, svg)
 
 
-def show(lesson: Any, html: Path | None, svg: Path | None) -> None:
+def show(lesson: "Lesson", html: Path | None, svg: Path | None) -> None:
     """Write what was asked for; the chapters on stdout if that is nothing."""
     from ..render.chapters import chapters
-    from ..render.pages import pages
-    from .screen import page
 
-    console = page()
-    for chapter in pages(chapters(lesson), console.width):
-        console.print(chapter)
+    told = chapters(lesson)
+    if html is not None:
+        from ..render.html import page
+
+        files.write(html, page(lesson.trace, told, text=lesson.text, step=lesson.step + 1))
+        say(f"wrote {html}")
+    if svg is not None:
+        from ..render.svg import picture
+
+        files.write(svg, picture(lesson.trace))
+        say(f"wrote {svg}")
+    if html is None and svg is None:
+        from ..render.pages import pages
+
+        console = page_on()
+        for chapter in pages(told, console.width):
+            console.print(chapter)

@@ -13,19 +13,18 @@ if TYPE_CHECKING:
     from ..engine import Completion
 
 
+TEMPLATE = "Text in which {{3}} is a hole of three tokens; '-' or nothing reads stdin."
+
+
 def infill(
+    template: Annotated[str | None, Argument(help=TEMPLATE, metavar="TEMPLATE", show_default=False)] = None,
+    prefix: Annotated[str | None, Option(help="Text before one hole, without a template.", metavar="TEXT")] = None,
+    suffix: Annotated[str | None, Option(help="Text after it.", metavar="TEXT")] = None,
+    length: Annotated[int | None, Option(help="Tokens of the hole.", metavar="N")] = None,
+    *,
     decoding: Decoding,
     machine: Machine,
     output: Output,
-    template: Annotated[
-        str | None,
-        Argument(help="Text in which {{3}} is a hole of three tokens; '-' or nothing reads stdin.", show_default=False),
-    ] = None,
-    prefix: Annotated[
-        str | None, Option(help="Text before one hole, instead of a template.", metavar="TEXT", show_default=False)
-    ] = None,
-    suffix: Annotated[str | None, Option(help="Text after it.", metavar="TEXT", show_default=False)] = None,
-    length: Annotated[int | None, Option(help="Tokens of the hole.", metavar="N", show_default=False)] = None,
 ) -> None:
     """Fill the holes of a text, as in "The {{2}} sat on the {{1}}."."""
     output.check()
@@ -44,7 +43,9 @@ def template_of(template: str | None, prefix: str | None, suffix: str | None, le
 
     if prefix is None and suffix is None:
         if length is not None:
-            raise UsageError("--length goes with --prefix or --suffix; in a template write {{n}} where n tokens are missing")
+            raise UsageError(
+                "--length goes with --prefix or --suffix; in a template write {{n}} where n tokens are missing"
+            )
         whole = prompts.read(template, "template")
     elif template is not None:
         raise UsageError("give a template, or --prefix and --suffix, but not both")

@@ -19,7 +19,7 @@ from ..predictor import Packed, Predictor
 from ..process import guide
 from ..propose import draw, greedy
 from ..recipe import Guidance
-from ..render.board import Board, Cell
+from ..render.board import Board
 from ..render.lesson import Block, Draw, Guide, Guided, Lesson, Likely, Noisy, Place, Setting
 from ..sampler import step as advance
 from ..trace import Step, read
@@ -136,7 +136,7 @@ def _before(handle: Handle) -> Before:
 def _moment(handle: Handle, watched: Watched, before: Before, step: Step) -> Moment:
     row = handle.row
     streams = [part.cpu() for part in watched.streams(row.streams)]
-    logits = guide(*streams, row.recipe.guidance.cfg_scale) if row.streams == 2 else streams[0]
+    logits = guide(streams[0], streams[1], row.recipe.guidance.cfg_scale) if row.streams == 2 else streams[0]
     probabilities = logits.double().softmax(-1)
     return Moment(before.canvas, before.quota, _guessable(logits, row), probabilities, before.keys, step)
 

@@ -13,35 +13,44 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..llm import LLM
 
-DECODING, MACHINE = "Decoding", "Model and machine"
+
+FLAG = " "  # a flag takes no value, and its help should not say <bool>
 
 
-def _decoding(*names: str, help: str, metavar: str | None = None) -> Any:
-    return Option(*names, help=help, metavar=metavar, rich_help_panel=DECODING, show_default=False)
+def decoding(help: str, *names: str, metavar: str = FLAG, show_default: bool = False) -> Any:
+    """An option on how to decode."""
+    return Option(*names, help=help, metavar=metavar, rich_help_panel="Decoding", show_default=show_default)
 
 
-def _machine(*names: str, help: str, **more: Any) -> Any:
-    return Option(*names, help=help, rich_help_panel=MACHINE, **more)
+def machine(help: str, *names: str, metavar: str, show_default: bool = True, envvar: str | None = None) -> Any:
+    """An option on what computes, and where."""
+    panel = "Model and machine"
+    return Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=show_default, envvar=envvar)
+
+
+def output(help: str, *names: str, metavar: str = FLAG) -> Any:
+    """An option on what comes out."""
+    return Option(*names, help=help, metavar=metavar, rich_help_panel="Output", show_default=False)
+
+
+MODEL = "'bundled', a folder, or org/name\\[@revision] on the hub."
+DEVICE = "auto, cpu, cuda, cuda:1 or mps."
+Device = Annotated[str, machine(DEVICE, "--device", metavar="NAME")]
+Threads = Annotated[
+    int | None, machine("CPU threads to compute with.", "--threads", metavar="N", show_default=False)
+]  # fmt: skip
+GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length", metavar="N")]
+System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
 
 
 @dataclass(frozen=True)
 class Machine:
     """Which model, and where it computes."""
 
-    model: Annotated[
-        str,
-        _machine(
-            "--model", "-m", envvar="REMASK_MODEL", metavar="MODEL",
-            help="'bundled', a folder, or org/name[@revision] on the hub.",
-        ),
-    ] = "bundled"  # fmt: skip
-    device: Annotated[str, _machine("--device", help="auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")] = "auto"
-    dtype: Annotated[
-        str, _machine("--dtype", help="auto, float32, bfloat16 or float16.", metavar="NAME")
-    ] = "auto"  # fmt: skip
-    threads: Annotated[
-        int | None, _machine("--threads", help="CPU threads to compute with.", metavar="N", show_default=False)
-    ] = None  # fmt: skip
+    model: Annotated[str, machine(MODEL, "--model", "-m", metavar="MODEL", envvar="REMASK_MODEL")] = "bundled"
+    device: Device = "auto"
+    dtype: Annotated[str, machine("auto, float32, bfloat16 or float16.", "--dtype", metavar="NAME")] = "auto"
+    threads: Threads = None
 
     def load(self, *, quiet: bool = False) -> "LLM":
         """The model, ready to answer; says on a terminal that it is being loaded."""
@@ -54,49 +63,36 @@ class Machine:
 class Decoding:
     """How to decode. None is the checkpoint's own default, else the authors'."""
 
-    steps: Annotated[int | None, _decoding("--steps", help="Forward passes over the whole answer.", metavar="N")] = None
-    block_length: Annotated[
-        int | None, _decoding("--block-length", help="Positions decided together before the next block opens.", metavar="N")
-    ] = None  # fmt: skip
+    steps: Annotated[int | None, decoding("Forward passes over the whole answer.", metavar="N")] = None
+    block_length: Annotated[int | None, decoding("Positions decided before the next ones open.", metavar="N")] = None
     temperature: Annotated[
-        float | None, _decoding("--temperature", "-t", help="Of the draw; 0 takes the likeliest token.", metavar="T")
-    ] = None  # fmt: skip
-    cfg_scale: Annotated[
-        float | None, _decoding("--cfg-scale", help="Classifier-free guidance; 0 is none.", metavar="W")
-    ] = None  # fmt: skip
+        float | None, decoding("Of the draw; 0 takes the likeliest token.", "--temperature", "-t", metavar="T")
+    ] = None
+    cfg_scale: Annotated[float | None, decoding("Classifier-free guidance; 0 is none.", metavar="W")] = None
     remasking: Annotated[
-        str | None,
-        _decoding("--remasking", help="Who stays: low_confidence, random, margin or entropy.", metavar="NAME"),
-    ] = None  # fmt: skip
+        str | None, decoding("Who stays: low_confidence, random, margin or entropy.", metavar="NAME")
+    ] = None
     threshold: Annotated[
-        float | None,
-        _decoding("--threshold", help="Commit all guesses at least this sure, instead of a fixed number a step.", metavar="P"),
-    ] = None  # fmt: skip
-    top_k: Annotated[int | None, _decoding("--top-k", help="Draw from the K likeliest tokens.", metavar="K")] = None
-    top_p: Annotated[
-        float | None, _decoding("--top-p", help="Draw from the likeliest tokens that hold probability P.", metavar="P")
-    ] = None  # fmt: skip
+        float | None, decoding("Decide all guesses that are so sure, not a fixed number a step.", metavar="P")
+    ] = None
+    top_k: Annotated[int | None, decoding("Draw from the K likeliest tokens.", metavar="K")] = None
+    top_p: Annotated[float | None, decoding("Draw from the likeliest tokens that hold P.", metavar="P")] = None
     recipe: Annotated[
-        str | None, _decoding("--recipe", help="A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
-    ] = None  # fmt: skip
-    seed: Annotated[int, _decoding("--seed", help="Of all random numbers; 0 if not given.", metavar="N")] = 0
-    stop: Annotated[
-        list[str] | None, _decoding("--stop", help="End before this text; may be given again.", metavar="TEXT")
-    ] = None  # fmt: skip
-    logits_eos_inf: Annotated[
-        bool, _decoding("--logits-eos-inf", help="Never guess the end of the sequence.")
-    ] = False  # fmt: skip
+        str | None, decoding("A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
+    ] = None
+    seed: Annotated[int, decoding("Of all random numbers; 0 if not given.", metavar="N")] = 0
+    stop: Annotated[list[str] | None, decoding("End before this text; may be given again.", metavar="TEXT")] = None
+    logits_eos_inf: Annotated[bool, decoding("Never guess the end of the sequence.", "--logits-eos-inf")] = False
     confidence_eos_eot_inf: Annotated[
-        bool, _decoding("--confidence-eos-eot-inf", help="Commit end-of-sequence and end-of-turn tokens last.")
-    ] = False  # fmt: skip
-    compat: Annotated[
-        str | None, _decoding("--compat", help="'llada' repeats a quirk of the authors' code.", metavar="NAME")
-    ] = None  # fmt: skip
+        bool, decoding("Decide end-of-sequence and end-of-turn tokens last.", "--confidence-eos-eot-inf")
+    ] = False
+    compat: Annotated[str | None, decoding("'llada' repeats a quirk of the authors' code.", metavar="NAME")] = None
 
     def options(self) -> dict[str, Any]:
         """As `remask.llm.Options` has them: only what was asked for."""
-        asked: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("recipe", "stop")}
-        given = {name: value for name, value in asked.items() if value is not None and value is not False}
+        names = [f.name for f in fields(self) if f.name not in ("recipe", "stop")]
+        asked = {name: getattr(self, name) for name in names}
+        given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None and v is not False}
         if self.recipe is not None:
             from ..recipe import Recipe
 
@@ -122,9 +118,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def flat(**values: Any) -> Any:
-        grouped = {
-            name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()
-        }
+        grouped = {name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
         return command(**values, **grouped)
 
     flat.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]

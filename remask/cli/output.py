@@ -5,23 +5,15 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from typer import Option
+from typing import TYPE_CHECKING, Annotated
 
 from ..errors import UsageError
-from .options import at_least
+from .options import at_least, output
 from .screen import say
 
 if TYPE_CHECKING:
     from ..engine import Completion, Handle
     from .watch import Onlooker
-
-PANEL = "Output"
-
-
-def _option(*names: str, help: str, metavar: str | None = None) -> Any:
-    return Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False)
 
 
 @dataclass(frozen=True)
@@ -29,16 +21,12 @@ class Output:
     """What the user gets to see."""
 
     watch: Annotated[
-        bool | None, _option("--watch/--no-watch", help="Show the canvas as it fills; on a terminal unless refused.")
+        bool | None, output("Show the canvas as it fills; on a terminal unless refused.", "--watch/--no-watch")
     ] = None
-    pace: Annotated[
-        float | None, _option("--pace", help="Spend so many seconds on each step, to follow by eye.", metavar="SECONDS")
-    ] = None
-    as_json: Annotated[bool, _option("--json", help="One JSON object an answer.")] = False
-    trace: Annotated[
-        Path | None, _option("--trace", help="Record every step, for `remask trace view`.", metavar="FILE")
-    ] = None
-    quiet: Annotated[bool, _option("--quiet", "-q", help="The text and nothing else.")] = False
+    pace: Annotated[float | None, output("Spend so long on each step, to follow by eye.", metavar="SECONDS")] = None
+    as_json: Annotated[bool, output("One JSON object an answer.", "--json")] = False
+    trace: Annotated[Path | None, output("Record every step, for `remask trace view`.", metavar="FILE")] = None
+    quiet: Annotated[bool, output("The text and nothing else.", "--quiet", "-q")] = False
 
     def check(self) -> None:
         """Refuse what contradicts itself."""
@@ -68,18 +56,24 @@ def follow(run: Run) -> tuple["Completion", float, bool]:
 
     watching = wanted(run.output.watch, run.output.quiet)
     streams = run.streams and not watching and not run.output.as_json
-    with ExitStack() as stack:
-        onlookers = _onlookers(stack, run, watching, streams)
-        try:
-            for step in run.handle:
+    try:
+        with ExitStack() as stack:
+            onlookers = _onlookers(stack, run, watching, streams)
+            try:
+                for step in run.handle:
+                    for onlooker in onlookers:
+                        onlooker.step(step)
+            except KeyboardInterrupt:
+                run.handle.cancel("interrupted")
+                run.handle.engine.advance()  # lets go of the row
+                raise
+            finally:
                 for onlooker in onlookers:
-                    onlooker.step(step)
-        except KeyboardInterrupt:
-            run.handle.cancel("interrupted")
-            raise
-        finally:
-            for onlooker in onlookers:
-                onlooker.end()
+                    onlooker.end()
+    except KeyboardInterrupt:
+        if run.output.trace is not None:
+            say(f"interrupted; the trace so far is in {run.output.trace}")
+        raise
     paused = sum(onlooker.paused for onlooker in onlookers if isinstance(onlooker, Live))
     return run.handle.result(), paused, streams
 

@@ -37,7 +37,9 @@ class Recorder:
         behind = [not given and at >= self.handle.row.end for at, given in enumerate(canvas.given)]
         self.writer.end(
             finish_reason=done.finish_reason,
-            text=done.text,
+            text=done.text
+            if done.finish_reason != "cancelled"
+            else self.handle.engine.text.decode(self.handle.answer()),
             tokens=len(done.tokens),
             forwards=done.forwards,
             seconds=round(done.seconds, 4),

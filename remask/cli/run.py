@@ -5,29 +5,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ..errors import UsageError
-from .options import DECODING, Decoding, Machine, at_least
+from .options import FLAG, Decoding, GenLength, Machine, System, at_least
 from .output import Output, Run, follow, tell
 
 if TYPE_CHECKING:
     from ..llm import LLM
 
 
+PROMPT = "What to answer; '-' or nothing reads stdin."
+
+
 def run(
+    prompt: Annotated[str | None, Argument(help=PROMPT, metavar="PROMPT", show_default=False)] = None,
+    system: System = None,
+    raw: Annotated[bool, Option("--raw", help="Go on with plain text: no chat template.", metavar=FLAG)] = False,
+    n: Annotated[int, Option("--n", "-n", help="Answers, with seeds that count up.", metavar="N")] = 1,
+    gen_length: GenLength = None,
+    *,
     decoding: Decoding,
     machine: Machine,
     output: Output,
-    prompt: Annotated[
-        str | None, Argument(help="What to answer; '-' or nothing reads stdin.", show_default=False)
-    ] = None,
-    gen_length: Annotated[
-        int | None,
-        Option(help="Positions to fill.", metavar="N", rich_help_panel=DECODING, show_default=False),
-    ] = None,
-    system: Annotated[
-        str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT", show_default=False)
-    ] = None,
-    raw: Annotated[bool, Option("--raw", help="Go on with the prompt as plain text, without the chat template.")] = False,
-    n: Annotated[int, Option("--n", "-n", help="Answers, with seeds that count up.", metavar="N")] = 1,
 ) -> None:
     """Answer a prompt: text on stdout, the canvas and figures on stderr."""
     from . import prompt as prompts

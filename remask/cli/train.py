@@ -1,2 +1,139 @@
-def train() -> None:
-    """To come."""
+"""`remask train`: a run from its configuration, with progress on stderr; it can be killed and goes on."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from ..errors import UsageError
+from .options import Device, Threads, at_least
+from .screen import errors_to, is_terminal, say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from ..training.config import TrainConfig
+    from ..training.loop import Progress
+
+
+CONFIG = "A TOML file, or a configuration of the package: bundled."
+OUT = "The folder of the run; one that was begun goes on."
+
+
+def train(
+    config: Annotated[str, Option("--config", "-c", help=CONFIG, metavar="NAME|FILE", show_default=False)],
+    out: Annotated[Path, Option("--out", "-o", help=OUT, metavar="DIR", show_default=False)],
+    device: Device = "auto",
+    threads: Threads = None,
+) -> int:
+    """Train a model from scratch, or go on with a run."""
+    at_least("threads", threads, 1)
+    from ..training import config as configs
+
+    asked = configs.load(located(config))
+    done = step_of(out)
+    total = asked.optimisation.steps
+    say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
+
+    import torch
+
+    from ..placement import choose_device
+    from ..training.run import execute
+
+    where = choose_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    last: Progress | None = None
+    try:
+        with shown(asked, done) as show:
+            for last in execute(asked, out, where):
+                show(last)
+    except KeyboardInterrupt:
+        say(f"stopped; the same command goes on from step {step_of(out):,}")
+        return 130
+    print(out / "checkpoint")
+    say(f"done; try it: remask run -m {out / 'checkpoint'} …")
+    return 0
+
+
+def located(name: str) -> Path:
+    """A configuration of the package by its name, else the file of that name."""
+    if name.endswith(".toml"):
+        return Path(name)
+    paths = [Path(str(file)) for file in files("remask.training").iterdir()]
+    shipped = {path.stem: path for path in paths if path.suffix == ".toml"}
+    if name not in shipped:
+        raise UsageError(f"there is no configuration {name!r}; give {', '.join(sorted(shipped))} or a .toml file")
+    return shipped[name]
+
+
+def step_of(out: Path) -> int:
+    """The step that a saved run goes on from; 0 if there is none."""
+    try:
+        return int(json.loads((out / "state" / "state.json").read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+class Show:
+    """Draws progress: a bar on a terminal, a line a report elsewhere, and a table at every evaluation."""
+
+    def __init__(self, total: int, bars: "Bars | None", task: "TaskID | None") -> None:
+        self.total, self.bars, self.task = total, bars, task
+        self.before: dict[str, float] = {}
+
+    def __call__(self, progress: "Progress") -> None:
+        """One report."""
+        pace = f"{progress.tokens_per_second:,.0f} tokens/s"
+        if self.bars is not None and self.task is not None:
+            self.bars.update(self.task, completed=progress.step, said=f"loss {progress.loss:.3f} · {pace}")
+        else:
+            left = clock(progress.seconds_left)
+            say(f"step {progress.step:,}/{self.total:,} · loss {progress.loss:.3f} · {pace} · {left} left", "")
+        if progress.heldout is not None:
+            self._table(progress.step, progress.heldout)
+
+    def _table(self, step: int, losses: dict[str, float]) -> None:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table.add_column(f"step {step:,}: held out")
+        table.add_column("nats a token", justify="right")
+        table.add_column("change", justify="right")
+        for name, loss in losses.items():
+            change = f"{loss - self.before[name]:+.3f}".replace("-", "−") if name in self.before else ""
+            table.add_row(name, f"{loss:.3f}", change)
+        self.before = losses
+        (self.bars.console if self.bars is not None else errors_to(sys.stderr)).print(table)
+
+
+@contextmanager
+def shown(config: "TrainConfig", done: int) -> Iterator[Show]:
+    """What draws the run's progress; the terminal is as it was when it ends, however it ends."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    total = config.optimisation.steps
+    if not is_terminal(sys.stderr):
+        yield Show(total, None, None)
+        return
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+    ]
+    with Progress(*columns, TimeRemainingColumn(), console=errors_to(sys.stderr)) as bars:
+        yield Show(total, bars, bars.add_task(config.name, total=total, completed=done, said=""))
+
+
+def clock(seconds: float) -> str:
+    """`1:05:09`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from ..render.board import Board
@@ -11,6 +11,7 @@ from .screen import is_terminal, watcher
 
 if TYPE_CHECKING:
     from ..engine import Handle
+    from ..render.ansi import Look
     from ..trace import Step
 
 FRAMES = 24  # a second, at most
@@ -66,11 +67,11 @@ class Log:
 class Live:
     """The canvas, redrawn in place; `pace` seconds are spent on each step, if given."""
 
-    def __init__(self, board: Board, total: int, title: str, edges: frozenset[int], pace: float) -> None:
+    def __init__(self, board: Board, look: "Look", pace: float) -> None:
         from rich.console import Console
         from rich.live import Live as Region
 
-        self.board, self.total, self.title, self.edges, self.pace = board, total, title, edges, pace
+        self.board, self.look, self.pace = board, look, pace
         self.console = Console(file=watcher() or sys.stderr, highlight=False)
         self.region = Region(console=self.console, auto_refresh=False, transient=True)
         self.paused, self.drawn = 0.0, 0.0
@@ -99,7 +100,7 @@ class Live:
     def _draw(self) -> None:
         from ..render.ansi import live
 
-        self.region.update(live(self.board, self.console, self.title, self.total, self.edges), refresh=True)
+        self.region.update(live(self.board, self.console, self.look, self.paused), refresh=True)
         self.drawn = time.monotonic()
 
 
@@ -114,11 +115,6 @@ def planned(handle: "Handle") -> int:
     return sum(len(quotas) for quotas in handle.row.quotas)
 
 
-def edges_of(handle: "Handle") -> frozenset[int]:
-    """Positions at which a block begins, but for the first."""
-    return frozenset(int(window[0]) for window in handle.row.windows[1:])
-
-
 def wanted(watch: bool | None, quiet: bool) -> bool:
     """Whether to draw: as asked for, else where somebody is looking."""
     return watch if watch is not None else not quiet and watcher() is not None
@@ -127,8 +123,11 @@ def wanted(watch: bool | None, quiet: bool) -> bool:
 @contextmanager
 def view(handle: "Handle", title: str, pace: float = 0.0) -> Iterator[Live | Log]:
     """A live canvas where there is a terminal, else a line a step."""
-    with ExitStack() as stack:
-        if is_terminal(watcher()):
-            yield stack.enter_context(Live(board_of(handle), planned(handle), title, edges_of(handle), pace))
-        else:
-            yield Log(board_of(handle), planned(handle))
+    if not is_terminal(watcher()):
+        yield Log(board_of(handle), planned(handle))
+        return
+    from ..render.ansi import Look
+
+    edges = frozenset(int(window[0]) for window in handle.row.windows[1:])
+    with Live(board_of(handle), Look(title, planned(handle), edges), pace) as live:
+        yield live

@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
 
 
 def rotary_table(config: ModelConfig, positions: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """cos and sin, each (N, 1, head_dim), float32, for `positions` (N,).
+    """cos and signed sin, each (N, 1, head_dim), float32, for `positions` (N,); sin is negative in its first half.
 
     `scale` (N,) multiplies the base θ row by row (NTK scaling; LongLLaDA, arXiv 2506.14429); None means 1.
     """
@@ -39,16 +39,15 @@ def rotary_table(config: ModelConfig, positions: Tensor, scale: Tensor | None = 
         angles = positions.float()[:, None] * (1.0 / config.rope_theta**exponent)
     else:
         angles = positions.float()[:, None] / (config.rope_theta * scale.float()[:, None]) ** exponent
-    angles = torch.cat((angles, angles), -1)[:, None]
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), -1)[:, None], torch.cat((-sin, sin), -1)[:, None]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Half-rotated (NeoX) rotary embedding of (N, heads, head_dim) in float32, returned in x's dtype."""
     wide = x.float()
     left, right = wide.chunk(2, -1)
-    turned: Tensor = wide * cos + torch.cat((-right, left), -1) * sin
-    return turned.to(x.dtype)
+    return torch.addcmul(wide * cos, torch.cat((right, left), -1), sin).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -69,9 +68,10 @@ class Attention(nn.Module):
         return joined
 
     def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (N, heads, head_dim), rotated."""
-        q, k, v = self.qkv(x).view(len(x), -1, self.head_dim).split((self.heads, self.kv_heads, self.kv_heads), 1)
-        return rotate(q, *rotary), rotate(k, *rotary), v
+        """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
+        heads = self.qkv(x).view(len(x), -1, self.head_dim)
+        turned = rotate(heads[:, : -self.kv_heads], *rotary)
+        return turned[:, : self.heads], turned[:, self.heads :], heads[:, -self.kv_heads :]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
         """One group's (rows × queries, d) attention output; reads and writes the group's key/value store."""

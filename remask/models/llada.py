@@ -35,6 +35,8 @@ IGNORED = {
     "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor", "embedding_dropout", "residual_dropout",
     "attention_dropout", "flash_attention", "mlp_ratio", "_name_or_path", "n_positions",
     "return_dict", "bos_token_id", "max_sequence_length_trained",
+    "alibi_bias_max", "attention_layer_norm_with_affine",  # details of what FIXED has off
+    "tie_word_embeddings",  # transformers adds it, but the class reads weight_tying
 }  # fmt: skip
 
 # What `parse` checks before it computes with it.
@@ -55,8 +57,6 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
             raise CheckpointError(f"config.json: {name} = {value!r} is not supported; this family has {only!r}")
     try:
         d_model, heads = read.pop("d_model"), read.pop("n_heads")
-        if d_model % heads:
-            raise CheckpointError(f"config.json: d_model must be a multiple of n_heads, got {d_model!r} and {heads!r}")
         vocab = read.pop("vocab_size")
         vocab = read.pop("embedding_size", None) or vocab
         config = ModelConfig(
@@ -96,6 +96,9 @@ def _check_kinds(fields: Mapping[str, Any]) -> None:
         least = 0 if name in ("n_kv_heads", "embedding_size", "mlp_hidden_size") else 1  # there, 0 means left out
         if value is not None and (type(value) is not int or not least <= value < LARGEST):
             raise CheckpointError(f"config.json: {name} must be a whole number from 1 to {LARGEST - 1}, got {value!r}")
+    width, heads = fields.get("d_model"), fields.get("n_heads")
+    if width and heads and width % heads:
+        raise CheckpointError(f"config.json: d_model must be a multiple of n_heads, got {width} and {heads}")
     for name in NUMBERS:
         value = fields.get(name, 1)
         if type(value) not in (int, float) or not 0 < value < LARGEST:

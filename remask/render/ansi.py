@@ -1,7 +1,9 @@
 """A run in the terminal: the canvas as running text, the grid of steps and positions, one line on where it stands."""
 
 import math
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
@@ -30,11 +32,11 @@ def shade(confidence: float) -> Style:
     return Style(bgcolor=f"rgb({back.red},{back.green},{back.blue})", color=_rgb(back.ink), bold=True)
 
 
-def flow(cells: Sequence[Cell], edges: Collection[int] = ()) -> Text:
+def flow(cells: Sequence[Cell], edges: Collection[int] = (), *, guesses: bool = True) -> Text:
     """The canvas as running text: given in cyan, guesses dim and italic, `░` where nothing was read yet.
 
     What the last step decided is bold on the colour of its confidence, with a bar of that height behind it. `edges`
-    are positions at which a block begins.
+    are positions at which a block begins. Without `guesses`, all that is undecided is `░`: for output without styles.
     """
     text = Text(overflow="fold")
     for cell in cells:
@@ -42,15 +44,18 @@ def flow(cells: Sequence[Cell], edges: Collection[int] = ()) -> Text:
             text.append(EDGE, Style(color="cyan", dim=True))
         shown = _running(cell.text)
         if cell.state == "given":
-            text.append(shown, FAINT if shown.startswith("⟨") else GIVEN)
-        elif cell.state == "masked":
+            text.append(re.sub("\n+", "\n", shown), FAINT if shown.startswith("⟨") else GIVEN)
+        elif cell.state == "masked" or (cell.state == "draft" and not guesses):
             text.append(UNREAD, Style(color="red", bold=True) if cell.fresh else FAINT)
         elif cell.state == "draft":
             text.append(glyph(cell.text), DRAFT)
         elif cell.state == "unused":
             text.append(glyph(cell.text), FAINT)
         elif cell.fresh:
-            text.append(glyph(cell.text) + bar(cell.confidence), shade(cell.confidence))
+            word = glyph(cell.text)
+            lead = len(word) - len(word.lstrip(" "))
+            text.append(word[:lead])
+            text.append(word[lead:] + bar(cell.confidence), shade(cell.confidence))
             text.append("\n" * shown.endswith("\n"))
         else:
             text.append(shown, FAINT if shown.startswith("⟨") else "")
@@ -66,7 +71,7 @@ def window(board: Board, console: Console, rows: int, edges: Collection[int] = (
     """As much of the canvas as fits into `rows` lines, around the positions that are being decided."""
     cells = board.cells()
     width = max(10, console.width - 4)
-    lines = flow(cells, edges).wrap(console, width)
+    lines = flow(cells, edges, guesses=console.is_terminal).wrap(console, width)
     if len(lines) <= rows:
         return Text("\n").join(lines)
     here = min(board.window, default=0)
@@ -75,47 +80,56 @@ def window(board: Board, console: Console, rows: int, edges: Collection[int] = (
     return Text("\n").join(lines[first : first + rows])
 
 
-def live(board: Board, console: Console, title: str, total: int, edges: Collection[int] = ()) -> RenderableType:
-    """The live view of a run that was planned to take `total` steps."""
+@dataclass(frozen=True)
+class Look:
+    """How a run is shown: a title, the steps it was planned to take, and the positions at which blocks begin."""
+
+    title: str
+    total: int
+    edges: frozenset[int] = frozenset()
+
+
+def live(board: Board, console: Console, look: Look, paused: float = 0.0) -> RenderableType:
+    """The live view of a run; `paused` seconds of it were spent on looking."""
     rows = max(3, console.height - 6)
     step = board.last
     where = f" block {step.block + 1} of {step.blocks} " if step and step.blocks > 1 else ""
     panel = Panel(
-        window(board, console, rows, edges),
-        title=f" {title} ",
+        window(board, console, rows, look.edges),
+        title=f" {look.title} ",
         title_align="left",
         subtitle=where,
         subtitle_align="right",
         border_style=FAINT,
     )
-    return Group(panel, status(board, total), legend())
+    return Group(panel, status(board, look.total, paused), legend())
 
 
-def status(board: Board, total: int) -> RenderableType:
+def status(board: Board, total: int, paused: float = 0.0) -> RenderableType:
     """Step n of m as a bar, and the figures so far."""
     step = board.last
     done = step.index + 1 if step else 0
     decided = sum(state in ("committed", "revised") for state in board.state)
-    pace = f" · {decided / step.seconds:.1f} tokens/s" if step and step.seconds else ""
+    seconds = step.seconds - paused if step else 0.0
+    pace = f" · {decided / seconds:.1f} tokens/s" if seconds > 0 else ""
     forwards = step.forwards if step else 0
     line = Table.grid(padding=(0, 1))
     line.add_row(
         Text(f" step {done}/{max(total, done)}"),
         ProgressBar(total=max(total, done, 1), completed=done, width=24, complete_style="cyan", finished_style="cyan"),
-        Text(f"{forwards} forwards · {board.undecided} still [MASK]{pace}"),
+        Text(f"{forwards} forward{'s' * (forwards != 1)} · {board.undecided} still [MASK]{pace}"),
     )
     return line
 
 
 def legend() -> Text:
     """How to read the canvas."""
-    text = Text(" just decided, by confidence ")
+    text = Text(" just decided, by confidence ", style="")
+    text.stylize(FAINT)
     for part in (0.05, 0.3, 0.55, 0.8, 1.0):
         text.append(bar(part), shade(part))
-    text.append("  ")
-    text.append("guess", DRAFT)
-    text.append("  " + UNREAD + " not guessed yet")
-    text.stylize(FAINT)
+    text.append("  a guess", DRAFT)
+    text.append("  " + UNREAD + " not guessed yet", FAINT)
     return text
 
 
@@ -123,7 +137,8 @@ def line(board: Board, total: int) -> str:
     """The canvas in one plain line, for logs."""
     step = board.last
     shown = "".join(
-        glyph(cell.text) if cell.state in ("given", "committed", "revised", "unused") else UNREAD for cell in board.cells()
+        glyph(cell.text) if cell.state in ("given", "committed", "revised", "unused") else UNREAD
+        for cell in board.cells()
     )
     return f"step {step.index + 1 if step else 0}/{total} · {board.undecided} still [MASK] · {shown}"
 
@@ -158,13 +173,13 @@ def grid(board: Board, steps: Sequence[Step], width: int) -> RenderableType:
     label = len(str(len(steps))) + 2
     column = min(8, max(4, (width - label) // max(1, len(asked)) - 1))
     across = max(1, (width - label) // (column + 1))
-    parts = [
-        _part(board, rows, ends, asked[first : first + across], column) for first in range(0, len(asked), across)
-    ]
-    return Group(*(Padding(part, (0, 0, int(part is not parts[-1]), 0)) for part in parts))
+    parts = [_part(board, rows, ends, asked[first : first + across], column) for first in range(0, len(asked), across)]
+    return Group(*(Padding(part, (0, 0, int(part is not parts[-1]), 0), expand=False) for part in parts))
 
 
-def _part(board: Board, rows: Sequence[dict[int, float]], ends: Sequence[int], columns: Sequence[int], wide: int) -> Text:
+def _part(
+    board: Board, rows: Sequence[dict[int, float]], ends: Sequence[int], columns: Sequence[int], wide: int
+) -> Text:
     text = Text(no_wrap=True, overflow="crop")
     label = len(str(len(rows))) + 1
     text.append(" " * label)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import RequestError
@@ -93,26 +93,33 @@ def piece(trace: Trace, token: int) -> str:
 
 def unused(trace: Trace) -> list[tuple[int, int]]:
     """The runs of positions behind the end of the answer."""
+    if not isinstance(trace.end, dict | None):
+        raise RequestError("the end of the trace is malformed; was the file edited?")
     return _runs((trace.end or {}).get("unused", []))
+
+
+def edges(trace: Trace) -> frozenset[int]:
+    """Positions at which a block begins, but for the first."""
+    return frozenset(first for first, _ in _runs(trace.header.get("blocks", []))[1:])
 
 
 def steps(trace: Trace) -> Iterator[Step]:
     """A recorded run as the steps it was. Raises RequestError for a record that lacks what a step has."""
-    blocks = 1 + max((int(line.get("block", 0)) for line in trace.steps), default=0)
-    blocks = max(blocks, len(trace.header.get("blocks", [])))
     left = board(trace)
+    blocks = len(_runs(trace.header.get("blocks", [])))
     for line in trace.steps:
         try:
             step = _step(line, blocks, len(left.token))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
             raise RequestError(f"step {line.get('step')!r} of the trace is malformed; was the file edited?") from None
         left.take(step)
-        yield step
+        settled = left.state.index("masked") if left.undecided else len(left.token)
+        yield replace(step, undecided=left.undecided, settled=settled)
 
 
 def _step(line: Mapping[str, Any], blocks: int, length: int) -> Step:
     window = line["window"]
-    changes = tuple(Change(int(p), int(t), _state(s), int(c) / 255, float(l)) for p, t, s, c, l in line["changes"])
+    changes = tuple(Change(int(p), int(t), _state(s), int(c) / 255, float(ln)) for p, t, s, c, ln in line["changes"])
     guesses = tuple(Change(int(p), int(t), "draft", int(c) / 255, math.nan) for p, t, c in line.get("guesses", []))
     top = {int(p): tuple(Candidate(int(t), float(q)) for t, q in row) for p, row in line.get("top", {}).items()}
     if any(not 0 <= place < length for place in (*(g.position for g in guesses), *top)):
@@ -120,7 +127,7 @@ def _step(line: Mapping[str, Any], blocks: int, length: int) -> Step:
     return Step(
         index=int(line["step"]),
         block=int(line["block"]),
-        blocks=blocks,
+        blocks=max(blocks, int(line["block"]) + 1),
         window=tuple(range(max(0, int(window[0])), min(length, int(window[1]) + 1))) if window else (),
         changes=changes,
         guesses=guesses,

@@ -48,6 +48,11 @@ class Table:
     cut: int | None = None
     strong: frozenset[int] = frozenset()
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold nothing but numbers, and so go to the right."""
+        return [all(_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -70,3 +75,7 @@ class Chapter:
     formula: str
     code: tuple[str, ...]
     figures: tuple[Figure, ...]
+
+
+def _number(value: Entry) -> bool:
+    return isinstance(value, str) and bool(value) and all(character in "0123456789.,−+%" for character in value)

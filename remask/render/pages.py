@@ -28,10 +28,10 @@ def pages(told: Sequence[Chapter], width: int) -> Iterator[RenderableType]:
 def page(chapter: Chapter, width: int) -> RenderableType:
     """A chapter: its title on a rule, the words, the formula, who does it, and the figures."""
     title = Text.assemble((f" {chapter.number:>2} ", Style(reverse=True, bold=True)), (f" {chapter.title} ", "bold"))
-    code = Text("  ".join(chapter.code), style=FAINT)
-    drawn = [Padding(figure(one, width - INDENT), (1, 0, 0, 0)) for one in chapter.figures]
+    code = Text("in this code base: " + ", ".join(chapter.code), style=FAINT)
+    drawn = [Padding(figure(one, width - INDENT), (1, 0, 0, 0), expand=False) for one in chapter.figures]
     body = Group(Text(chapter.words), Text(""), Text(chapter.formula, style="bold cyan"), code, *drawn)
-    return Group(Rule(title, align="left", style=FAINT), Padding(body, (1, 0, 2, INDENT)))
+    return Group(Rule(title, align="left", style=FAINT), Padding(body, (1, 0, 2, INDENT), expand=False))
 
 
 def figure(one: Figure, width: int) -> RenderableType:
@@ -46,9 +46,8 @@ def figure(one: Figure, width: int) -> RenderableType:
 def table(one: Table) -> RenderableType:
     """Columns without lines, but for the cut."""
     columns = Columns(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=FAINT, show_edge=False)
-    numeric = [all(isinstance(row[i], str) and _number(row[i]) for row in one.rows) for i in range(len(one.columns))]
-    for name, right in zip(one.columns, numeric, strict=True):
-        columns.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for name, right in zip(one.columns, one.numeric, strict=True):
+        columns.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
     for i, row in enumerate(one.rows):
         if i and i == one.cut:
             columns.add_row(*(Text("─" * max(4, len(name)), style=FAINT) for name in one.columns))
@@ -65,9 +64,7 @@ def entry(value: Entry) -> Text:
         style = Style(color=shade(value.value).bgcolor)
         return Text.assemble(("█" * full, style), ("·" * (BAR - full), FAINT), f" {percent(value.value):>4}")
     if isinstance(value, Likelihood):
-        return Text.assemble(chip(value.text), (f" {value.logit:.1f} ".replace("-", "−"), FAINT), percent(value.probability))
+        return Text.assemble(
+            chip(value.text), (f" {value.logit:.1f} ".replace("-", "−"), FAINT), percent(value.probability)
+        )
     return Text(value)
-
-
-def _number(text: str) -> bool:
-    return bool(text) and all(character in "0123456789.,−+ …%" for character in text)

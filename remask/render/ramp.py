@@ -5,10 +5,22 @@ The colours are viridis (Smith and van der Walt, 2015), which keeps its order fo
 
 from typing import NamedTuple
 
-_VIRIDIS = (
-    (0x44, 0x01, 0x54), (0x48, 0x24, 0x75), (0x41, 0x44, 0x87), (0x35, 0x5F, 0x8D), (0x2A, 0x78, 0x8E), (0x21, 0x91, 0x8C),
-    (0x22, 0xA8, 0x84), (0x44, 0xBF, 0x70), (0x7A, 0xD1, 0x51), (0xBD, 0xDF, 0x26), (0xFD, 0xE7, 0x25),
-)  # fmt: skip
+_VIRIDIS = tuple(
+    (int(code[0:2], 16), int(code[2:4], 16), int(code[4:6], 16))
+    for code in [
+        "440154",
+        "482475",
+        "414487",
+        "355f8d",
+        "2a788e",
+        "21918c",
+        "22a884",
+        "44bf70",
+        "7ad151",
+        "bddf26",
+        "fde725",
+    ]
+)
 _BARS = "▁▂▃▄▅▆▇█"
 
 

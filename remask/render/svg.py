@@ -16,8 +16,9 @@ FONT, CHARACTER, CHIP, ROW, GAP, LEFT, TOP, PAD = 13, 7.85, 20, 27, 3, 62, 20, 1
 FONTS = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 LIGHT = "--rmk-paper:#fbfaf7;--rmk-ink:#1d1d22;--rmk-muted:#6f6e78;--rmk-faint:#e7e3da;--rmk-given:#3d5a80"
 DARK = "--rmk-paper:#14151a;--rmk-ink:#eceae4;--rmk-muted:#9d9ca8;--rmk-faint:#2a2c35;--rmk-given:#9db7d9"
-STYLE = """
-.rmk text { font: %dpx %s; fill: var(--rmk-ink); white-space: pre }
+STYLE = (
+    f".rmk text {{ font: {FONT}px {FONTS}; fill: var(--rmk-ink); white-space: pre }}"
+    """
 .rmk .label, .rmk .draft, .rmk .unused { fill: var(--rmk-muted) }
 .rmk .label { font-size: 11px }
 .rmk .word { text-anchor: middle }
@@ -25,7 +26,8 @@ STYLE = """
 .rmk .unused { opacity: .45 }
 .rmk .given { fill: var(--rmk-given) }
 .rmk .mask { fill: var(--rmk-faint) }
-""" % (FONT, FONTS)
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ def picture(trace: Trace, *, alone: bool = True) -> str:
     style = STYLE + (f".rmk {{ {LIGHT} }} @media (prefers-color-scheme: dark) {{ .rmk {{ {DARK} }} }}" if alone else "")
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="rmk" role="img" aria-label="{escape(model)}: {about}" {frame}>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="rmk" role="img" aria-label="{about}" {frame}>',
             f"<style>{style}</style>",
-            f'<rect width="100%" height="100%" rx="10" fill="var(--rmk-paper)"/>' if alone else "",
+            '<rect width="100%" height="100%" rx="10" fill="var(--rmk-paper)"/>' if alone else "",
             _label(20, 30, prompt, "given"),
             *body,
             _legend(height - 20, f"{model} · {about}", width),
@@ -140,8 +142,8 @@ def _cell(cell: Cell, x: float, y: int, width: float, text: bool, fresh: bool) -
 def _legend(y: float, about: str, width: float) -> str:
     parts, x = [], 20.0
     parts.append(_label(x, y, "unsure", "label"))
-    for i in range(24):
-        parts.append(f'<rect x="{x + 46 + 4 * i}" y="{y - 9}" width="4.5" height="10" fill="{colour(i / 23).hex}"/>')
+    box = '<rect x="{}" y="{}" width="4.5" height="10" fill="{}"/>'
+    parts += [box.format(x + 46 + 4 * i, y - 9, colour(i / 23).hex) for i in range(24)]
     parts.append(_label(x + 150, y, "sure", "label"))
     parts.append(f'<text x="{width - 20:.0f}" y="{y}" text-anchor="end" class="label">{escape(about)}</text>')
     return "".join(parts)
@@ -149,5 +151,3 @@ def _legend(y: float, about: str, width: float) -> str:
 
 def _label(x: float, y: float, text: str, kind: str) -> str:
     return f'<text x="{x}" y="{y}" class="{kind}">{escape(text)}</text>' if text else ""
-
-

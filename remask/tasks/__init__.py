@@ -32,6 +32,7 @@ TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
     "recall": Recall(),
+    "recall_short": Recall(1, 4),  # where the curriculum of recall begins; one split with it
     "sorting": Sorting(),
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),

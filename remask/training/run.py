@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import checkpoint
+from ..allocator import keep_freed_memory
 from ..models.transformer import Transformer
 from ..text import Text
 from . import tokenizer as bpe
@@ -30,6 +31,7 @@ def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Pr
     """Run or resume `config` in the folder `out`, yielding progress; at the end `out/checkpoint` can be loaded."""
     out.mkdir(parents=True, exist_ok=True)
     if device.type == "cpu":
+        keep_freed_memory()
         torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
     model, text = prepare(config, out)
     model.to(device)

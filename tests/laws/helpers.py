@@ -40,7 +40,7 @@ def run(model: Predictor, jobs: Iterable[Job]) -> list[tuple[Row, list[Step]]]:
     """Each job's row and its steps, all in one batch."""
     rows = [job.row(model.contract) for job in jobs]
     steps: dict[int, list[Step]] = {id(row): [] for row in rows}
-    for row, step in itertools.islice(denoise(model, rows), 20_000):
+    for row, step in itertools.islice(denoise(model, rows), 2_000):
         steps[id(row)].append(step)
     assert all(row.finish_reason for row in rows), "a row did not end"
     return [(row, steps[id(row)]) for row in rows]

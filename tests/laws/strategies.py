@@ -13,7 +13,7 @@ from remask.models.fakes import TOY, Hashed
 from remask.recipe import Guidance, Process, Recipe, Stop
 from remask.revision import Never, Reviser
 from remask.selection import Threshold, TopK
-from tests.fake_values import Edit, Malicious, Shadow, Window
+from tests.fake_values import Delayed, Edit, Malicious, Shadow, Window
 from tests.laws.helpers import Job
 
 EOS, MASK = TOY.eos_ids[0], TOY.mask_id
@@ -42,7 +42,7 @@ revisers: SearchStrategy[Reviser] = st.one_of(
     st.builds(Shadow, st.sampled_from([0.3, 0.9])),
     st.builds(Malicious, st.booleans(), st.booleans(), st.booleans()),
 )
-caches: SearchStrategy[Cache] = st.sampled_from([NoCache(), Window(1), Window(3)])
+caches: SearchStrategy[Cache] = st.sampled_from([NoCache(), Window(1), Window(3), Delayed()])
 
 templates: SearchStrategy[tuple[int | None, ...]] = (
     st.lists(st.one_of(st.none(), st.none(), st.integers(0, MASK)), min_size=2, max_size=14)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from remask import trace
 from remask.batch import Batch, Row
 from remask.blocks import Blocks, Whole
+from remask.errors import RequestError
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Uniform
 from remask.models.masked import MaskPredictor
 from remask.predictor import Packed
@@ -217,26 +218,50 @@ def write(job: Job, row: Row, steps: list[Step]) -> str:
 @given(models, jobs())
 def test_replaying_a_trace_gives_the_result(model: Fake, job: Job) -> None:
     row, steps = alone(model, job)
-    read = trace.read(write(job, row, steps).splitlines(keepends=True))
+    read = trace.read(StringIO(write(job, row, steps)))
     assert read.final().tolist() == tokens(row)
     assert len(read.steps) == len(steps) and read.mask_id == MASK
     assert read.end == {"finish_reason": row.finish_reason}
     assert {int(t) for t in read.final()} <= read.pieces.keys()
 
 
-@given(models, jobs(), st.data())
-def test_a_trace_cut_anywhere_replays_what_was_whole(model: Fake, job: Job, data: st.DataObject) -> None:
+@given(models, jobs(), st.floats(0, 1))
+def test_a_trace_cut_anywhere_replays_what_was_whole(model: Fake, job: Job, share: float) -> None:
     row, steps = alone(model, job)
     written = write(job, row, steps)
-    cut = written[: data.draw(st.integers(written.index("\n") + 1, len(written)))]
-    read = trace.read(cut.splitlines(keepends=True))
-    whole = [made for made in steps if f'\n{{"step":{made.index},' in cut][: len(read.steps)]
-    assert len(read.steps) in (len(whole), len(whole) - 1)
+    header = written.index("\n") + 1
+    cut = written[: header + int(share * (len(written) - header))]
+    read = trace.read(StringIO(cut))
+    lines = [line for line in written.splitlines() if line.startswith('{"step":')]
+    whole = [made for made, line in zip(steps, lines, strict=True) if line in cut]
+    assert [line["step"] for line in read.steps] == [made.index for made in whole]
+    assert (read.end is None) == (cut.rstrip("\n") != written.rstrip("\n"))
     expected = job.row(row.contract).canvas.tokens
-    for made in whole[: len(read.steps)]:
+    for made in whole:
         for change in made.changes:
             expected[change.position] = change.token
     assert read.final().tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([], "empty"),
+        (["{}"], "header"),
+        (['{"format":"remask-trace","version":2}'], "version 2"),
+        (['{"format":"remask-trace","version":1,"mask_id":1}'], "lacks the tokens"),
+        (["HEAD", "{oops", '{"end":{}}'], "line 2"),
+        (["HEAD", '{"step":0,"changes":[[2,0,"committed",0,0]]}'], "line 2"),
+        (["HEAD", '{"step":0,"changes":[[-1,0,"committed",0,0]]}'], "line 2"),
+        (["HEAD", '{"step":0,"changes":[[0,"a","committed",0,0]]}'], "line 2"),
+        (["HEAD", '{"step":0,"changes":7}'], "line 2"),
+        (["HEAD", '{"step":0}'], "line 2"),
+    ],
+)
+def test_what_is_not_a_trace_is_refused_with_its_line(lines: list[str], reason: str) -> None:
+    header = '{"format":"remask-trace","version":1,"mask_id":1,"tokens":[0,1]}'
+    with pytest.raises(RequestError, match=reason):
+        trace.read([header if line == "HEAD" else line for line in lines])
 
 
 def test_key_frames_hold_the_canvas_of_their_step() -> None:
@@ -244,13 +269,8 @@ def test_key_frames_hold_the_canvas_of_their_step() -> None:
     row, steps = alone(Hashed(), job)
     lines = [json.loads(line) for line in write(job, row, steps).splitlines()]
     (key,) = [line for line in lines if "key" in line]
-    frames = [frame for _, frame in trace.read(write(job, row, steps).splitlines()).frames()]
+    frames = [frame for _, frame in trace.read(StringIO(write(job, row, steps))).frames()]
     assert key["key"] == 32 and key["tokens"] == frames[31].tolist()
-
-
-# --- one row's logits break ---
-
-BROKEN = [math.nan, math.inf, -math.inf]
 
 
 # --- how much is computed ---

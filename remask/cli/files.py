@@ -1,0 +1,35 @@
+"""Writing a file whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from ..errors import UsageError
+
+
+def check(path: Path | None) -> None:
+    """Refuse a name that cannot be written, before the work whose result it is to hold."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        why = "it is a folder" if path.is_dir() else "its folder does not exist"
+        raise UsageError(f"cannot write {str(path)!r}: {why}; give a file in a folder that exists")
+
+
+def write(path: Path, text: str) -> None:
+    """Write beside `path`, then rename: a reader sees the old file or the new one. Raises UsageError if it cannot."""
+    scratch = None
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(scratch, 0o666 & ~_umask())
+        os.replace(scratch, path)
+    except OSError as error:
+        if scratch is not None and os.path.exists(scratch):
+            os.unlink(scratch)
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,61 @@
+"""Runs the program in this process, on the bundled model, which is loaded once."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+
+import remask
+from remask.cli import main
+from remask.llm import LLM
+
+
+class Result(NamedTuple):
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Stdin(io.TextIOWrapper):
+    """Bytes as stdin; `terminal` says that somebody types them."""
+
+    def __init__(self, data: bytes, terminal: bool) -> None:
+        super().__init__(io.BytesIO(data), encoding="utf-8")
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.fixture(scope="session")
+def load_once() -> Callable[..., LLM]:
+    return cache(remask.load)
+
+
+@pytest.fixture(scope="session")
+def llm(load_once: Callable[..., LLM]) -> LLM:
+    """The bundled model, as the commands load it."""
+    return load_once("bundled", device="auto", dtype="auto")
+
+
+@pytest.fixture
+def invoke(
+    load_once: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Result]]:
+    """`invoke("run", "hi", stdin=b"…")` as `remask run hi` would go in a pipe."""
+    monkeypatch.setattr(remask, "load", load_once)
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "REMASK_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: Any, stdin: bytes = b"", terminal: bool = False) -> Result:
+        monkeypatch.setattr(sys, "stdin", Stdin(stdin, terminal))
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    yield run

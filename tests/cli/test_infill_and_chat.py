@@ -1,0 +1,107 @@
+"""`remask infill` and `remask chat`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from remask.cli.infill import document, template_of
+from remask.llm import LLM
+
+Invoke = Callable[..., Any]
+
+
+def test_infill_prints_the_whole_document(invoke: Invoke) -> None:
+    template = "The {{1}} sat on\nthe {{place:1}}{{1}}. {{1}}"
+    said = json.loads(invoke("infill", template, "--json").out)
+    first, second, third = said["fills"]  # neighbouring holes are one run
+    assert said["text"] == f"The {first} sat on\nthe {second}. {third}"
+    assert len(said["tokens"]) == 4
+    result = invoke("infill", stdin=(template + "\n").encode())
+    assert result.out == said["text"] + "\n" and "4 tokens · 4 forwards" in result.err
+
+
+def test_given_text_stays_to_the_byte(llm: LLM) -> None:
+    template = "  The\t{{2}}  <|endoftext|> \\{{x}} é\n"
+    done = llm.infill(template)
+    assert document(template, done) == f"  The\t{done.fills[0]}  <|endoftext|> {{{{x}}}} é\n"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "whole"),
+    [("a", "b", "a{{3}}b"), (None, "b", "{{3}}b"), ("a", None, "a{{3}}"), ("{{1}}", "b", r"\{{1}}{{3}}b")],
+)
+def test_prefix_and_suffix_spell_a_template(prefix: str | None, suffix: str | None, whole: str) -> None:
+    assert template_of(None, prefix, suffix, 3) == whole
+
+
+def test_chat_through_a_pipe_keeps_the_turns(invoke: Invoke, llm: LLM) -> None:
+    options: dict[str, Any] = {"gen_length": 8, "steps": 4}
+    turns = [{"role": "user", "content": "Sort 3 1 2."}]
+    first = llm.generate(turns, **options).text
+    turns += [{"role": "assistant", "content": first}, {"role": "user", "content": "Sort 5 4."}]
+    second = llm.generate(turns, **options).text
+    alone = llm.generate("Sort 5 4.", **options).text
+    talk = b"Sort 3 1 2.\nSort 5 4.\n/reset\n\nSort 5 4.\n/quit\nnever read\n"
+    result = invoke("chat", "--gen-length", 8, "--steps", 4, "-q", stdin=talk)
+    assert result.code == 0 and result.out == f"{first}\n{second}\n{alone}\n"
+    assert "the conversation is forgotten" in result.err
+
+
+def test_chat_settings(invoke: Invoke) -> None:
+    talk = b"/set steps 2\n/set\n/set pace\n/set colour red\n/set steps two\n/set watch on\n/help\n/nonsense\nhi\n"
+    result = invoke("chat", "--gen-length", 8, stdin=talk)
+    assert result.code == 0
+    for said in ("steps = 2", "steps=2", "there is no setting 'colour'", "steps must be a int", "watch = on", "/reset"):
+        assert said in result.err
+    assert "there is no command /nonsense" in result.err and "step 1/2" in result.err
+
+
+def test_a_setting_that_cannot_work_is_refused(invoke: Invoke) -> None:
+    result = invoke("chat", stdin=b"/set steps 0\n")
+    assert result.code == 2 and "steps must be at least 1, got 0" in result.err
+
+
+def test_a_conversation_beyond_the_context_is_refused(invoke: Invoke) -> None:
+    result = invoke("chat", "--gen-length", 8, stdin=b"word " * 300)
+    assert result.code == 2 and "the model's context is 256" in result.err
+
+
+def test_on_a_terminal_a_mistake_does_not_end_the_conversation(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["/set steps 0", "hi", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    result = invoke("chat", "--gen-length", 4, terminal=True)
+    assert result.code == 0 and "error: steps must be at least 1" in result.err and "4 forwards" in result.err
+
+
+@pytest.mark.parametrize(("ending", "code"), [(EOFError, 0), (KeyboardInterrupt, 130)])
+def test_leaving_the_prompt(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException], code: int
+) -> None:
+    def end(prompt: str) -> str:
+        raise ending
+
+    monkeypatch.setattr("builtins.input", end)
+    assert invoke("chat", terminal=True).code == code
+
+
+def test_an_interrupted_answer_is_forgotten_and_the_conversation_goes_on(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, llm: LLM
+) -> None:
+    lines = iter(["Sort 3 1 2.", "Sort 5 4.", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    advance, calls = llm.engine.advance, iter(range(100))
+
+    def interrupted() -> None:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        advance()
+
+    monkeypatch.setattr(llm.engine, "advance", interrupted)
+    result = invoke("chat", "--gen-length", 8, "-q", terminal=True)
+    assert result.code == 0 and "stopped; the turn is not kept" in result.err
+    assert result.out.endswith(llm.generate("Sort 5 4.", gen_length=8).text + "\n")
+    assert not llm.engine.live

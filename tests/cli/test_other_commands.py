@@ -1,0 +1,104 @@
+"""`remask models | doctor | train`, and the program itself."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import remask
+from remask.cli import doctor as doctors
+from remask.cli.models import size
+from remask.cli.train import clock
+from remask.llm import LLM
+from remask.training import run as training
+from remask.training.loop import Progress
+
+Invoke = Callable[..., Any]
+
+
+def test_models_list_knows_the_bundled_one(invoke: Invoke) -> None:
+    result = invoke("models", "list")
+    assert result.code == 0 and re.search(r"^bundled +\d", result.out, re.MULTILINE)
+
+
+def test_models_show_and_pull(invoke: Invoke, llm: LLM) -> None:
+    result = invoke("models", "show", "bundled")
+    config = llm.loaded.config
+    assert result.code == 0
+    assert f"{config.parameters:,}" in result.out and f"id {config.mask_id}" in result.out
+    pulled = invoke("models", "pull", "bundled")
+    assert pulled.code == 0 and Path(pulled.out.strip()) == llm.loaded.folder
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (16e9, "16 GB")])
+def test_sizes(number: int, text: str) -> None:
+    assert size(number) == text
+
+
+def test_doctor_is_content(invoke: Invoke) -> None:
+    result = invoke("doctor")
+    assert result.code == 0 and "✗" not in result.out
+    assert [line.split()[1] for line in result.out.splitlines()] == ["python", "torch", "device", "bf16", "hub", "bundled"]
+
+
+def test_doctor_tells_what_is_broken_and_goes_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[doctors.Finding]:
+        raise OSError("no such\ndevice")
+        yield
+
+    monkeypatch.setattr(doctors, "device", broken)
+    result = invoke("doctor")
+    assert result.code == 1 and "✗ broken" in result.out and "OSError: no such device" in result.out
+    assert "bundled" in result.out
+
+
+def test_version_and_help(invoke: Invoke) -> None:
+    assert invoke("--version").out == f"remask {remask.__version__}\n"
+    assert invoke().code == 0 and "explain" in invoke().out
+    for command in ("run", "chat", "infill", "explain", "eval", "trace", "models", "doctor", "train"):
+        result = invoke(command, "--help")
+        assert result.code == 0 and f"remask {command}" in result.out
+
+
+@pytest.fixture
+def fake_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
+    """Training that reports two times, and then ends as it is told."""
+
+    def install(ending: BaseException | None) -> None:
+        def execute(config: Any, out: Path, device: Any) -> Iterator[Progress]:
+            yield Progress(20, 3.5, 1e-3, 1234.5, 3725.0)
+            yield Progress(40, 2.5, 1e-3, 1234.5, 60.0, {"sorting": 2.25})
+            if ending is not None:
+                raise ending
+            yield Progress(60, 2.0, 1e-3, 1234.5, 0.0, {"sorting": 2.0})
+
+        monkeypatch.setattr(training, "execute", execute)
+
+    return install
+
+
+def test_train_reports_on_stderr_and_names_the_checkpoint(
+    invoke: Invoke, fake_training: Callable[[BaseException | None], None], tmp_path: Path
+) -> None:
+    fake_training(None)
+    result = invoke("train", "--config", "bundled", "--out", tmp_path / "run")
+    assert result.code == 0 and result.out == f"{tmp_path / 'run' / 'checkpoint'}\n"
+    assert "steps from the start" in result.err and "loss 3.500 · 1,234 tokens/s · 1:02:05 left" in result.err
+    assert re.search(r"sorting +2\.250", result.err) and re.search(r"sorting +2\.000 +−0\.250", result.err)
+
+
+def test_train_can_be_interrupted_and_says_where_it_goes_on(
+    invoke: Invoke, fake_training: Callable[[BaseException | None], None], tmp_path: Path
+) -> None:
+    fake_training(KeyboardInterrupt())
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.json").write_text('{"step": 30}')
+    result = invoke("train", "--config", "bundled", "--out", tmp_path)
+    assert result.code == 130
+    assert "going on from step 30 of " in result.err and "the same command goes on from step 30" in result.err
+
+
+def test_a_duration() -> None:
+    assert clock(3909.2) == "1:05:09"

@@ -1,0 +1,118 @@
+"""`remask trace`: a recorded run without a model, and files that are not one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remask.cli import main
+from remask.trace import read
+
+Invoke = Callable[..., Any]
+
+
+@pytest.fixture
+def recorded(invoke: Invoke, tmp_path: Path) -> tuple[Path, str]:
+    """A trace and the text that the run gave."""
+    file = tmp_path / "run.jsonl"
+    options = ("--gen-length", 8, "--steps", 4, "--block-length", 4)
+    return file, invoke("run", "Sort 3 1 2.", *options, "--trace", file).out
+
+
+def test_view_ends_with_the_text(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, text = recorded
+    result = invoke("trace", "view", file)
+    assert result.code == 0 and result.out.endswith("\n" + text) and "\x1b" not in result.out
+
+
+def test_replay_ends_in_the_same_tokens(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, _ = recorded
+    trace = read(file.read_text(encoding="utf-8").splitlines())
+    frames = [json.loads(line) for line in invoke("trace", "view", file, "--json").out.splitlines()]
+    assert [frame["step"] for frame in frames] == list(range(len(trace.steps) + 1))
+    assert frames[0]["tokens"] == trace.header["tokens"] and "[MASK]" in frames[0]["text"]
+    assert frames[-1]["tokens"] == trace.final().tolist()
+    (third,) = invoke("trace", "view", file, "--json", "--step", 3).out.splitlines()
+    assert json.loads(third) == frames[3]
+
+
+def test_one_step(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, _ = recorded
+    assert "░░░░┊░░░░" in invoke("trace", "view", file, "--step", 0).out
+    assert "step 2/" in invoke("trace", "view", file, "--step", 2).out
+    result = invoke("trace", "view", file, "--step", 99)
+    assert result.code == 2 and "there is no step 99" in result.err
+
+
+@pytest.mark.parametrize("name", ["run.html", "run.svg", "run.json"])
+def test_export_goes_by_the_name(invoke: Invoke, recorded: tuple[Path, str], tmp_path: Path, name: str) -> None:
+    file, text = recorded
+    result = invoke("trace", "export", file, "-o", tmp_path / name)
+    assert result.code == 0 and (tmp_path / name).stat().st_size > 500
+    if name == "run.json":
+        whole = json.loads((tmp_path / name).read_text())
+        assert whole["end"]["text"] + "\n" == text and len(whole["frames"]) > 1
+
+
+def test_export_to_an_unknown_kind_is_refused(invoke: Invoke, recorded: tuple[Path, str], tmp_path: Path) -> None:
+    result = invoke("trace", "export", recorded[0], "-o", tmp_path / "run.gif")
+    assert result.code == 2 and "end the name in .html, .svg or .json" in result.err
+    result = invoke("trace", "view", recorded[0], "--html", tmp_path / "x.html", "--json")
+    assert result.code == 2 and "leave out --json and --step" in result.err
+
+
+def test_an_interrupted_run_can_be_viewed(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, _ = recorded
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:3]) + lines[3][:20], encoding="utf-8")
+    result = invoke("trace", "view", file)
+    assert result.code == 0 and "[MASK]" in result.out and "the run was interrupted after 2 steps" in result.err
+
+
+def edited(file: Path, at: int, **changes: Any) -> None:
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines[at] |= changes
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+BROKEN: list[tuple[int, dict[str, Any], str]] = [
+    (0, {"format": "music"}, "line 1 is not the header of a remask trace"),
+    (0, {"version": 99}, "the trace has version 99"),
+    (0, {"given": 3}, "malformed list of positions"),
+    (0, {"blocks": [1, 2]}, "malformed list of positions"),
+    (1, {"changes": [[999, 1, "committed", 3, 0.0]]}, "line 2 changes a position outside the canvas"),
+    (1, {"changes": [[20, 1, "lost", 3, 0.0]]}, "step 0 of the trace is malformed"),
+    (1, {"window": "wide"}, "step 0 of the trace is malformed"),
+    (1, {"guesses": [[999, 1, 3]]}, "step 0 of the trace is malformed"),
+    (1, {"top": {"5": [[1]]}}, "step 0 of the trace is malformed"),
+    (1, {"block": None}, "step 0 of the trace is malformed"),
+    (-1, {"end": [1]}, "the end of the trace is malformed"),
+]
+
+
+@pytest.mark.parametrize(("at", "changes", "message"), BROKEN, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("command", [["view"], ["view", "--json"], ["export", "-o", "x.html"], ["export", "-o", "x.svg"]])
+def test_a_broken_file_is_refused_in_one_line(
+    recorded: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    command: list[str], at: int, changes: dict[str, Any], message: str,
+) -> None:  # fmt: skip
+    file, _ = recorded
+    monkeypatch.chdir(file.parent)
+    edited(file, at, **changes)
+    assert main(["trace", command[0], str(file), *command[1:]]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert not list(file.parent.glob("x.*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the trace is empty"), (b"hello\n", "line 1 is not a trace record"), (b"\xff\xfe", "is not a trace: invalid")],
+)
+def test_a_file_that_is_no_trace(invoke: Invoke, tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_bytes(content)
+    result = invoke("trace", "view", file)
+    assert result.code == 2 and message in result.err and str(file) in result.err

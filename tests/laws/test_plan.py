@@ -1,0 +1,345 @@
+"""`Plan` and `Reviser` are enough: caches, fused passes, shadow rows, edits and guidance are values, never a new loop.
+
+The caches and revisers are those of `tests/fake_values.py`; nothing here touches the sampler.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import Tensor
+
+from remask.batch import Batch, Row, lay
+from remask.blocks import Blocks, Whole
+from remask.caches.contract import Cache, View
+from remask.caches.none import NoCache
+from remask.errors import RecipeError
+from remask.models.fakes import TOY, Fake, Hashed, Scripted
+from remask.models.masked import MaskPredictor
+from remask.predictor import Packed, Plan, Predictor
+from remask.recipe import Guidance, Recipe
+from remask.sampler import step
+from remask.selection import Threshold
+from tests.fake_values import Delayed, Edit, Finished, Shadow, Window
+from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
+from tests.laws.strategies import MASK, jobs, models
+
+PROMPTS = [(3, 1, 4), (1, 5, 9, 2, 6), (5,), (3, 5, 8, 9, 7, 9, 3)]
+
+
+def both(model: Predictor, recipe: Recipe, caches: tuple[Cache, Cache], gap: int = 16) -> list[tuple[object, object]]:
+    """What each prompt's run decided, with the one cache and with the other."""
+    told = []
+    for prompt in PROMPTS:
+        jobs = [Job((*prompt, *holes(gap), 2), replace(recipe, cache=cache)) for cache in caches]
+        (row, steps), (other, others) = run(model, jobs[:1])[0], run(model, jobs[1:])[0]
+        told.append(((tokens(row), decisions(steps)), (tokens(other), decisions(others))))
+    return told
+
+
+# --- a cache that goes stale ---
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5], ids=["one stream", "two streams"])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_cache_refreshed_every_step_is_no_cache(
+    make_transformer: Callable[..., MaskPredictor], shift: int, scale: float
+) -> None:
+    recipe = Recipe(blocks=Blocks(8), guidance=Guidance(scale))
+    for cached, plain in both(make_transformer(shift=shift), recipe, (Window(1), NoCache())):
+        assert cached == plain
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5], ids=["one stream", "two streams"])
+def test_a_cache_refreshed_once_a_block_differs_somewhere(tiny: MaskPredictor, scale: float) -> None:
+    """The negative control: a stale cache is an approximation, and the comparison above can see it."""
+    recipe = Recipe(blocks=Blocks(8), guidance=Guidance(scale))
+    assert any(cached != plain for cached, plain in both(tiny, recipe, (Window(100), NoCache())))
+
+
+def first_plan(model: Predictor, row: Row) -> Batch:
+    """A batch in which `row` has had its refresh, but nothing was committed."""
+    batch = Batch(model)
+    batch.admit(row)
+    forward(batch, row.plan())
+    row.written[:] = 0
+    row.clock = 1
+    return batch
+
+
+def forward(batch: Batch, plan: Plan) -> Tensor:
+    """Logits (S, R, V) of what `plan` reads."""
+    laid = lay(batch, [plan])
+    with torch.inference_mode():
+        hidden = batch.model.hidden(laid.read(laid.where[0].reshape(-1), batch.model.device))
+        return batch.model.logits(hidden).view(*laid.where[0].shape, -1)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5], ids=["one stream", "two streams"])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_with_no_token_changed_the_cached_window_is_the_full_forward(
+    make_transformer: Callable[..., MaskPredictor], shift: int, scale: float
+) -> None:
+    model = make_transformer(shift=shift)
+    recipe = Recipe(blocks=Blocks(8), cache=Window(100), guidance=Guidance(scale))
+    row = Job((3, 1, 4, *holes(24), 7, 7), recipe).row(model.contract)
+    batch = first_plan(model, row)
+    window = row.plan()
+    assert len(window.positions) <= 8 + shift and window.stored is not None and len(window.stored) >= 20
+    full = NoCache().plan(
+        View(row.canvas, row.window, window.reads, 1, row.streams, row.written, 1, model.contract)
+    )
+    torch.testing.assert_close(forward(batch, window), forward(batch, full), atol=1e-5, rtol=0)
+
+    row.canvas.tokens[0] = 9  # the same comparison sees a token that changed behind the cache's back
+    stale = forward(batch, row.plan()) - forward(batch, replace(full, tokens=np.where(full.positions, full.tokens, 9)))
+    assert stale[0].abs().max() > 1e-2
+
+
+def test_a_refresh_yields_logits_and_commits_tokens() -> None:
+    row, steps = alone(Hashed(), Job((1, *holes(8)), Recipe(blocks=Blocks(4), cache=Window(2))))
+    assert row.forwards == len(steps) == 8
+    assert all(made.changes for made in steps)
+
+
+def test_between_refreshes_only_the_window_is_computed() -> None:
+    sizes: list[int] = []
+
+    class Spy(Hashed):
+        def hidden(self, batch: Packed) -> Tensor:
+            sizes.append(sum(group.rows * group.queries for group in batch.groups if group.entries is not None))
+            return super().hidden(batch)
+
+    alone(Spy(), Job((1, *holes(16)), Recipe(blocks=Blocks(8), cache=Window(100))))
+    assert sizes == [17, *[8] * 7] * 2
+
+
+def test_a_cache_that_asks_for_no_store_may_not_plan_one() -> None:
+    class Greedy(Window):
+        def slots(self, length: int) -> int:
+            return 0
+
+        def plan(self, view: View) -> Plan:
+            return replace(view.queries(np.arange(len(view.canvas))), stored=np.arange(2))
+
+    with pytest.raises(RecipeError, match="asked for no store"):
+        alone(Hashed(), Job((1, *holes(2)), Recipe(cache=Greedy())))
+
+
+def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredictor) -> None:
+    """Rows that are admitted later, and are longer, make the store grow under the first."""
+    recipe = Recipe(blocks=Blocks(8), cache=Window(100))
+    early = Job((3, 1, 4, *holes(8)), recipe)
+    late = [Job((*range(length), *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (6, 20)]
+    one, expected = alone(tiny, early)
+    row, batch, made = early.row(tiny.contract), Batch(tiny), []
+    batch.admit(row)
+    while row.finish_reason is None:
+        made += [step_ for of, step_ in step(batch) if of is row]
+        if late and len(made) >= 2:
+            batch.admit(late.pop(0).row(tiny.contract))
+    assert not late and batch.shape == (5, 29)
+    assert decisions(made) == decisions(expected) and tokens(row) == tokens(one)
+
+
+@settings(max_examples=40)
+@given(models, jobs())
+def test_a_cache_whose_slots_hold_what_the_canvas_holds_is_no_cache(model: Fake, job: Job) -> None:
+    """On fakes, to the last bit, under every recipe: with shadows over stored slots, edits, remasks and two streams."""
+    runs = [alone(model, replace(job, recipe=replace(job.recipe, cache=cache))) for cache in (Delayed(), NoCache())]
+    (row, steps), (other, others) = runs
+    assert bits(steps) == bits(others) and tokens(row) == tokens(other)
+
+
+def test_a_delayed_cache_computes_only_what_is_undecided_or_new() -> None:
+    row, batch = Job((1, *holes(6)), Recipe(blocks=Whole(), cache=Delayed())).row(), Batch(Hashed())
+    batch.admit(row)
+    sizes = []
+    while row.finish_reason is None:
+        sizes.append(len(row.plan().positions))
+        step(batch)
+    assert sizes == [7, 6, 5, 4, 3, 2]
+
+
+# --- block-causal models: the one exact cache ---
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("gap", [1, 4, 11, 16])
+def test_keeping_finished_blocks_is_exact_where_attention_is_block_causal(
+    make_transformer: Callable[..., MaskPredictor], shift: int, gap: int
+) -> None:
+    model = make_transformer(attention="block_causal", block_size=4, shift=shift)
+    for cached, plain in both(model, Recipe(), (Finished(), NoCache()), gap):
+        assert cached == plain
+    fake = Hashed(5, contract=replace(TOY, block_size=4, shift=shift))
+    for cached, plain in both(fake, Recipe(), (Finished(), NoCache()), gap):
+        assert cached == plain
+
+
+def test_the_same_cache_under_full_attention_is_not_exact(tiny: MaskPredictor) -> None:
+    """The negative control: the law is the model's, not the cache's."""
+
+    class Blockwise(Finished):
+        def plan(self, view: View) -> Plan:
+            return super().plan(replace(view, contract=replace(view.contract, block_size=4)))
+
+    told = both(tiny, Recipe(blocks=Blocks(4)), (Blockwise(), NoCache()))
+    assert any(cached != plain for cached, plain in told)
+
+
+def test_a_finished_block_is_kept_by_the_pass_that_begins_the_next(blockwise: MaskPredictor) -> None:
+    """One fused forward a block: no forward of its own for the commit, and no query twice."""
+    job = Job((1, 2, 3, 4, 5, 6, *holes(10)), Recipe(cache=Finished()))
+    row, batch = job.row(blockwise.contract), Batch(blockwise)
+    batch.admit(row)
+    shapes = []
+    while row.finish_reason is None:
+        plan = row.plan()
+        assert plan.keep is not None and plan.stored is not None
+        shapes.append((len(plan.positions), len(plan.stored), int((plan.keep >= 0).sum())))
+        (made,) = step(batch)
+        assert made[1].changes
+    assert shapes == [(8, 0, 4), (4, 4, 0), (8, 4, 4), *[(4, 8, 0)] * 3, (8, 8, 4), *[(4, 12, 0)] * 3]
+    assert row.forwards == 10
+
+
+def test_a_recipe_cannot_change_a_models_own_grid(blockwise: MaskPredictor) -> None:
+    with pytest.raises(RecipeError, match="grid of 4"):
+        Job((1, *holes(4)), Recipe(blocks=Blocks(8))).row(blockwise.contract)
+
+
+# --- shadow rows ---
+
+
+def half_committed(model: Predictor, recipe: Recipe) -> Row:
+    """A row whose window holds both committed and undecided positions."""
+    row, batch = Job((3, 1, *holes(8), 6), recipe).row(model.contract), Batch(model)
+    batch.admit(row)
+    while row.canvas.committed.sum() < 3:
+        step(batch)
+    return row
+
+
+def leave_one_out(row: Row, plan: Plan, position: int) -> Plan:
+    """A full forward of the canvas with one committed position put back to [MASK], which reads that position."""
+    canvas_tokens = np.where(np.arange(len(row.canvas)) == position, row.canvas.mask_id, row.canvas.tokens)
+    everything = np.arange(len(row.canvas))
+    return Plan(canvas_tokens[None], everything, np.array([position]), np.array([position]))
+
+
+def shadow_and_leave_one_out(model: Predictor) -> list[tuple[Tensor, Tensor]]:
+    recipe = Recipe(blocks=Whole(), revise=Shadow(0.0))
+    row = half_committed(model, recipe)
+    plan, batch = row.plan(), Batch(model)
+    assert len(plan.positions) == len(row.canvas) + 3
+    shadows = forward(batch, plan)[0]
+    return [
+        (shadows[i], forward(batch, leave_one_out(row, plan, int(position)))[0, 0])
+        for i, position in enumerate(plan.reads)
+        if row.canvas.committed[position]
+    ]
+
+
+def test_a_shadow_row_says_what_a_mask_in_its_place_would_say(make_transformer: Callable[..., MaskPredictor]) -> None:
+    """Exactly, where a row depends on the visible tokens alone: on fakes, and on one layer of a transformer."""
+    for shadow, expected in shadow_and_leave_one_out(Hashed()):
+        assert torch.equal(shadow, expected)
+    for shadow, expected in shadow_and_leave_one_out(make_transformer(n_layers=1)):
+        torch.testing.assert_close(shadow, expected, atol=1e-5, rtol=0)
+
+
+def test_nobody_sees_a_shadow_row(tiny: MaskPredictor) -> None:
+    """The undecided are read as if there were no shadows."""
+    row = half_committed(tiny, Recipe(blocks=Whole(), revise=Shadow(0.0)))
+    with_shadows = row.plan()
+    undecided = row.canvas.undecided[with_shadows.reads]
+    view = View(row.canvas, row.window, with_shadows.reads, row.clock, 1, row.written, row.forwards, tiny.contract)
+    without = NoCache().plan(view)
+    batch = Batch(tiny)
+    first, second = forward(batch, with_shadows)[0], forward(batch, without)[0]
+    torch.testing.assert_close(first[undecided], second[undecided], atol=1e-5, rtol=0)
+    assert (first[~undecided] - second[~undecided]).abs().max() > 1e-2  # and the committed are not
+
+
+@pytest.mark.parametrize("cache", [NoCache(), Window(1), Window(3)])
+def test_a_doubted_token_goes_back_and_is_decided_again(cache: Cache) -> None:
+    recipe = Recipe(blocks=Blocks(8), steps=8, revise=Shadow(0.9), cache=cache)
+    remasked = 0
+    for seed in range(10):
+        row, steps = alone(Hashed(seed), Job((1, *holes(16)), recipe))
+        for made in steps:
+            states = [change.state for change in made.changes]
+            assert states.count("masked") < max(1, states.count("committed"))  # WINO's net progress
+            remasked += states.count("masked")
+        assert not row.canvas.undecided.any()
+    assert remasked > 10
+
+
+def test_shadow_rows_fit_a_stale_cache(tiny: MaskPredictor) -> None:
+    """A shadow hides its column also when that is a stored slot, and its own key is never kept."""
+    recipe = Recipe(blocks=Blocks(8), revise=Shadow(0.5), cache=Window(1), select=Threshold(0.3))
+    for cached, plain in both(tiny, recipe, (Window(1), NoCache())):
+        assert cached == plain
+
+
+# --- edits ---
+
+
+def settling(position: int, seen: Tensor) -> Tensor:
+    """Wants token 1 while two [MASK] are left, and token 2 from then on."""
+    logits = torch.zeros(16)
+    logits[1 if int((seen == MASK).sum()) > 1 else 2] = 9.0
+    return logits
+
+
+def test_an_edit_rewrites_what_is_committed_until_nothing_changes() -> None:
+    row, steps = alone(Scripted(settling), Job((1, 1, *holes(3)), Recipe(blocks=Whole(), revise=Edit(0.5))))
+    assert tokens(row) == [1, 1, 2, 2, 2]
+    told = [[change.state for change in made.changes] for made in steps]
+    # the last reveal comes with the edits, and one more look finds nothing to change
+    assert told == [["committed"], ["committed"], ["revised", "revised", "committed"], []]
+
+
+def test_an_edit_needs_its_threshold() -> None:
+    row, _ = alone(Scripted(settling), Job((1, 1, *holes(3)), Recipe(blocks=Whole(), revise=Edit(1.0))))
+    assert tokens(row) == [1, 1, 1, 1, 2]
+
+
+def test_edits_that_would_go_on_for_ever_end() -> None:
+    def undecided(position: int, seen: Tensor) -> Tensor:
+        """Always wants another token than the one that is there."""
+        logits = torch.zeros(16)
+        logits[(int(seen[position]) + 1) % 12] = 9.0
+        return logits
+
+    row, steps = alone(Scripted(undecided), Job((1, *holes(6)), Recipe(blocks=Blocks(3), revise=Edit(0.5))))
+    assert row.finish_reason == "length" and any(c.state == "revised" for made in steps for c in made.changes)
+
+
+# --- two streams ---
+
+
+def test_guidance_hides_what_is_given_from_its_second_stream() -> None:
+    """u + (w + 1)(c - u), with u from a canvas on which every given token is [MASK]; committed ones stay."""
+    seen: list[list[int]] = []
+
+    def script(position: int, row: Tensor) -> Tensor:
+        seen.append(row[:5].tolist())
+        return torch.arange(16.0) * (2.0 if row[0] == MASK else 3.0)
+
+    job = Job((7, None, None, 8), Recipe(blocks=Whole(), guidance=Guidance(0.5)), candidates=1)
+    _, steps = alone(Scripted(script), job)
+    conditional, unconditional = [7, MASK, MASK, 8, -1], [MASK, MASK, MASK, MASK, -1]
+    assert seen[:4] == [conditional] * 2 + [unconditional] * 2
+    assert seen[4:] == [[7, 14, MASK, 8, -1], [MASK, 14, MASK, MASK, -1]]
+    guided = torch.arange(16.0) * (2.0 + 1.5 * (3.0 - 2.0))
+    assert steps[0].guesses[0].confidence == pytest.approx(float(guided.softmax(0)[14]))
+
+
+def test_guidance_of_0_costs_no_second_stream() -> None:
+    row = Job((1, *holes(4)), Recipe(guidance=Guidance(0.0))).row()
+    assert row.streams == 1 and row.plan().tokens.shape == (1, 5)

@@ -1,0 +1,199 @@
+"""Training: a killed run goes on as if nothing had happened, and the configuration refuses what it does not know."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from remask import checkpoint
+from remask.errors import UsageError
+from remask.models.transformer import Transformer
+from remask.objective import cross_entropy
+from remask.training import tokenizer as bpe
+from remask.training.config import Geometry, Mixture, TrainConfig, load, validate
+from remask.training.data import draw
+from remask.training.loop import noise, rate_at
+from remask.training.muon import orthogonalise
+
+CONFIG = """
+name = "tiny"
+seed = 3
+save_every = 2
+log_every = 1
+evaluate_every = 10
+
+[model]
+vocab_size = 320
+d_model = 32
+n_layers = 2
+n_heads = 2
+d_ff = 64
+max_positions = 128
+
+[optimisation]
+steps = 10
+tokens_per_step = 256
+warmup = 2
+
+[data]
+groups = 2
+longest_canvas = 48
+tasks = { sorting = 1, sudoku4 = 1 }
+"""
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import torch
+from remask.training.config import load
+from remask.training.run import execute
+torch.set_num_threads(1)
+for progress in execute(load(Path(sys.argv[1])), Path(sys.argv[2]), torch.device("cpu")):
+    print(progress.step, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
+    bpe.build(320, examples_per_task=20).save(str(path))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tokenizer: Path) -> Path:
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    for name in ("straight", "killed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    return tmp_path
+
+
+def run(folder: Path, name: str, kill_after: int | None = None, delay: float = 0.0) -> list[int]:
+    """Train in a process of its own; with `kill_after`, kill -9 it `delay` seconds after that step was reported."""
+    command = [sys.executable, "-c", PROGRAM, str(folder / "tiny.toml"), str(folder / name)]
+    steps = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            steps.append(int(line))
+            if steps[-1] == kill_after:
+                time.sleep(delay)
+                process.send_signal(signal.SIGKILL)
+                break
+    assert kill_after is not None or process.returncode == 0
+    return steps
+
+
+def test_a_run_killed_at_several_points_ends_in_the_same_weights(folder: Path) -> None:
+    assert run(folder, "straight") == list(range(1, 11))
+    run(folder, "killed", kill_after=3)
+    again = run(folder, "killed", kill_after=6, delay=0.03)
+    assert again[0] == 3, "at most one interval of two steps is lost"
+    rest = run(folder, "killed")
+    assert rest[-1] == 10 and rest[0] >= 5
+    one, other = (load_file(folder / name / "checkpoint" / "model.safetensors") for name in ("straight", "killed"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    lines = [json.loads(line) for line in (folder / "killed" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 11))
+    assert checkpoint.load(str(folder / "killed" / "checkpoint"), device="cpu").predictor.contract.max_positions == 128
+    with pytest.raises(UsageError, match="another"):
+        (folder / "tiny.toml").write_text(CONFIG.replace("seed = 3", "seed = 4"))
+        next(_execute(folder))
+
+
+def _execute(folder: Path):  # type: ignore[no-untyped-def]
+    from remask.training.run import execute
+
+    return execute(load(folder / "tiny.toml"), folder / "killed", torch.device("cpu"))
+
+
+def test_prompts_are_never_masked_and_answers_always_are(tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    mixture = Mixture(tasks={"sorting": 1.0}, random_length=0.0)
+    shape = Geometry(vocab_size=320).model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=False)
+    generator = torch.Generator().manual_seed(0)
+    for rows in draw(text, mixture, "train", 0, 0, 2048):
+        noised = noise(rows, shape, 0.0, generator, torch.device("cpu"))
+        assert not (noised.masked & ~rows.maskable).any()
+        assert noised.masked.any(1).all()
+        assert (noised.tokens[noised.masked] == text.mask_id).all()
+        assert torch.equal(noised.tokens[~noised.masked], rows.tokens[~noised.masked])
+
+
+def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true_ones(tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    shape = Geometry(vocab_size=320).model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=True)
+    rows = draw(text, Mixture(tasks={"sorting": 1.0}), "train", 0, 0, 4096)[0]
+    noised = noise(rows, shape, 0.3, torch.Generator().manual_seed(0), torch.device("cpu"))
+    wrong = (noised.tokens != noised.clean) & (noised.tokens != text.mask_id)
+    assert wrong.any() and not (wrong & ~rows.maskable).any()
+    assert torch.equal(noised.masked, rows.maskable), "every answer token is asked for"
+
+
+@pytest.mark.parametrize("attention", ["full", "block_causal"])
+def test_a_batch_of_two_tasks_scores_as_each_alone(attention: str, tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    block = 8 if attention == "block_causal" else None
+    geometry = Geometry(vocab_size=320, d_model=32, n_layers=2, n_heads=2, d_ff=64, attention=attention, block_size=block)  # type: ignore[arg-type]
+    shape = geometry.model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=False)
+    model = Transformer(shape).initialise(torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(0)
+    rows = draw(text, Mixture(tasks={"sorting": 1.0, "sudoku4": 1.0}, groups=3), "train", 1, 0, 1024)
+    noised = [noise(r, shape, 0.0, generator, torch.device("cpu")) for r in rows]
+    together = cross_entropy(model, noised)
+    alone = torch.cat([cross_entropy(model, [one]) for one in noised])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    from remask.training.config import Optimisation
+
+    how = Optimisation(steps=100, learning_rate=1.0, warmup=10, decay=0.4)
+    rates = [rate_at(how, step) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10:60] == [1.0] * 50
+    assert rates[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
+    flat = Optimisation(steps=100, learning_rate=1.0, warmup=10, decay=0.0)
+    assert rate_at(flat, 99) == 1.0
+
+
+def test_orthogonalised_updates_have_singular_values_near_one() -> None:
+    for shape in ((48, 16), (16, 48), (24, 24)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        values = torch.linalg.svdvals(orthogonalise(matrix))
+        assert values.min() > 0.3 and values.max() < 1.3
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ("[optimisation]\nstepz = 3", "stepz"),
+        ("[modle]\nd_model = 3", "modle"),
+        ("[optimisation]\nsteps = 0", "got 0"),
+        ("[optimisation]\nsteps = 'many'", "steps"),
+        ("[model]\nd_model = 33", "33"),
+        ("[model]\nattention = 'block_causal'", "block_size"),
+        ("[data]\ntasks = { chess = 1 }", "chess"),
+        ("[data]\ntasks = { sorting = -1 }", "positive"),
+        ("not toml", "cannot read"),
+    ],
+)
+def test_a_configuration_with_a_slip_is_refused_by_name(change: str, names: str, tmp_path: Path) -> None:
+    path = tmp_path / "slip.toml"
+    path.write_text(change)
+    with pytest.raises(UsageError, match=names) as refused:
+        load(path)
+    assert "\n" not in str(refused.value).strip()
+
+
+def test_the_defaults_are_a_valid_configuration() -> None:
+    assert validate(TrainConfig()) == TrainConfig()
