@@ -60,6 +60,7 @@ class Row:
         sizes = [len(window) for window in self.windows]
         steps = share_steps(sizes, self.recipe.steps or sum(sizes))
         self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, steps, strict=True)]
+        self.family = repr((self.recipe, candidates))  # rows of one family decide in one go
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.entries: list[int] = []

@@ -70,6 +70,8 @@ class Handle:
         self.settled = Settled(engine.text, request.stop)
         self.steps: deque[Step] = deque()
         self.detail: str | None = None
+        self.failure: Exception | None = None
+        self.ended: float | None = None
 
     @property
     def done(self) -> bool:
@@ -99,11 +101,11 @@ class Handle:
             yield piece
 
     def result(self) -> Completion:
-        """The completion, once the row has ended. Raises RowError if its logits broke."""
+        """The completion, once the row has ended. Raises RowError if its logits broke, or what broke the step."""
         for _ in self:
             pass
-        if self.row.error is not None:
-            raise self.row.error
+        if broken := self.row.error or self.failure:
+            raise broken
         return self.completion()
 
     def answer(self) -> list[int]:
@@ -132,12 +134,10 @@ class Handle:
             finish_reason=row.finish_reason or "cancelled",
             prompt_tokens=int(canvas.given.sum()),
             forwards=row.forwards,
-            seconds=time.perf_counter() - row.began if not self.done else self._ended - row.began,
+            seconds=(self.ended or time.perf_counter()) - row.began,
             exactness=row.recipe.exactness,
-            error=str(row.error) if row.error else self.detail,
+            error=str(row.error or self.failure) if row.error or self.failure else self.detail,
         )
-
-    _ended = 0.0
 
     def _decided(self, until: int) -> list[int]:
         canvas = self.row.canvas
@@ -194,12 +194,24 @@ class Engine:
             self._admit()
             if not self.batch.rows:
                 return
-            for row, made in step(self.batch):
+            try:
+                done = step(self.batch)
+            except Exception as error:
+                self._fail(error)
+                raise
+            for row, made in done:
                 handle = self.live[id(row)]
                 handle.steps.append(made)
                 if handle.request.stop and handle.settled.reached(handle.answer()):
                     row.finish("stop")
             self._release()
+
+    def _fail(self, error: Exception) -> None:
+        """The step itself broke (out of memory, say): every live row ends with that error, and the queue goes on."""
+        for handle in self.live.values():
+            handle.failure = error
+            handle.row.finish("error")
+        self._release()
 
     def _admit(self) -> None:
         used = sum(handle.cost for handle in self.live.values())
@@ -209,7 +221,7 @@ class Engine:
                 return  # first come, first served: a large request is not overtaken for ever
             self.waiting.popleft()
             if handle.done:
-                handle._ended = time.perf_counter()
+                handle.ended = time.perf_counter()
                 continue
             used += handle.cost
             handle.row.began = time.perf_counter()
@@ -226,7 +238,7 @@ class Engine:
 
     def _release(self) -> None:
         for handle in [handle for handle in self.live.values() if handle.done]:
-            handle._ended = time.perf_counter()
+            handle.ended = time.perf_counter()
             self.batch.evict(handle.row)
             del self.live[id(handle.row)]
 

@@ -6,7 +6,7 @@ an axis of the row's recipe, never a loop of its own.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +63,10 @@ def step(batch: Batch) -> list[tuple[Row, Step]]:
 
 def group_by_recipe(rows: Sequence[Row]) -> list[list[int]]:
     """Indices of rows that decide alike, so that a batch of one recipe decides in one go."""
-    order = sorted(range(len(rows)), key=lambda i: (repr(rows[i].recipe), rows[i].candidates))
-    return [list(same) for _, same in groupby(order, key=lambda i: (repr(rows[i].recipe), rows[i].candidates))]
+    families: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        families.setdefault(row.family, []).append(i)
+    return list(families.values())
 
 
 class Looked(NamedTuple):
@@ -106,7 +108,7 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
         logits = guide(logits, model.logits(hidden[1]), recipe.guidance.cfg_scale)
 
     def ids(*groups: Sequence[int]) -> Tensor:
-        return torch.tensor(sorted(set().union(*groups)), dtype=torch.long, device=logits.device)
+        return columns(tuple(sorted(set().union(*groups))), logits.device)
 
     logits = suppress(logits, ids(process.suppress, contract.eos_ids if process.logits_eos_inf else ()))
     forbidden = ids(contract.forbidden)
@@ -130,6 +132,12 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
     best = logits.topk(min(top, contract.vocab_size), 1) if top else logits[:, :0].topk(0, 1)
     share = logits.softmax(1).gather(1, best.indices) if top else best.values
     return Looked(guess, scored.confidence.masked_fill(last, -torch.inf), scored.logprob, healthy, best.indices, share)
+
+
+@lru_cache(maxsize=256)
+def columns(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Token ids as a tensor on the device, made once."""
+    return torch.tensor(ids, dtype=torch.long, device=device)
 
 
 def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Tensor:

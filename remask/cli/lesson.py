@@ -108,7 +108,7 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
         draw=_draw(moment, board, handle.row.recipe.process.temperature),
         guide=_guide(moment, board, handle.row, llm.model),
         blocks=_blocks(handle),
-        trace=read(record.getvalue().splitlines()),
+        trace=read(io.StringIO(record.getvalue())),
         text=handle.completion().text,
     )
 

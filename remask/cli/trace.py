@@ -62,11 +62,12 @@ def export(
 
 def read(file: Path) -> "Trace":
     """The trace in a file. Raises UsageError if there is none."""
+    from ..render.board import checked
     from ..trace import read as parse
 
     try:
         with file.open(encoding="utf-8") as lines:
-            return parse(lines)
+            return checked(parse(lines))
     except OSError as error:
         raise UsageError(f"cannot read {str(file)!r}: {error.strerror}") from None
     except UnicodeDecodeError as error:

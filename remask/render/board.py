@@ -86,6 +86,14 @@ def board(trace: Trace) -> Board:
     return Board(tokens, given, lambda token: piece(trace, token))
 
 
+def checked(trace: Trace) -> Trace:
+    """The same trace, once every record has been looked at. Raises RequestError for the first that is malformed."""
+    edges(trace)
+    unused(trace)
+    list(steps(trace))
+    return trace
+
+
 def piece(trace: Trace, token: int) -> str:
     """The text of a token of a recorded run; its id where the file lacks it."""
     return trace.pieces.get(token, f"⟨{token}⟩")

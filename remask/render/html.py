@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..trace import Trace
-from .board import Cell, edges, steps, unused
+from .board import Cell, checked
 from .figures import Chapter, Entry, Figure, Grid, Likelihood, Share, Strip, Table, Token
 from .glyph import chip, clean, glyph
 from .ramp import colour, percent
@@ -17,7 +17,7 @@ from .svg import picture
 
 def page(trace: Trace, told: Sequence[Chapter] = (), *, text: str = "", step: int = 1) -> str:
     """The page as a string. `text` is what came out, for readers without JavaScript; `step` is shown first."""
-    list(steps(trace)), edges(trace), unused(trace)  # what is malformed is refused here, not in the reader's browser
+    checked(trace)  # what is malformed is refused here, not in the reader's browser
     heading = "How a diffusion language model writes" if told else "One run, step by step"
     values = {
         "title": escape(heading),

@@ -38,10 +38,10 @@ class Colour(NamedTuple):
 
     @property
     def ink(self) -> "Colour":
-        """Near-black or white, whichever is the easier to read on this colour (WCAG relative luminance)."""
+        """Black or white, whichever is the easier to read on this colour (WCAG relative luminance)."""
         linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in self]
         luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-        return Colour(255, 255, 255) if luminance < 0.19 else Colour(16, 16, 20)
+        return Colour(255, 255, 255) if luminance < 0.179 else Colour(0, 0, 0)
 
 
 def share(confidence: float) -> float:

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ def llm(load_once: Callable[..., LLM]) -> LLM:
 @pytest.fixture
 def invoke(
     load_once: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Result]]:
+) -> Callable[..., Result]:
     """`invoke("run", "hi", stdin=b"…")` as `remask run hi` would go in a pipe."""
     monkeypatch.setattr(remask, "load", load_once)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "REMASK_MODEL"):
@@ -58,4 +58,4 @@ def invoke(
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 
-    yield run
+    return run

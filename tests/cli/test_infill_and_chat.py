@@ -68,9 +68,7 @@ def test_a_conversation_beyond_the_context_is_refused(invoke: Invoke) -> None:
     assert result.code == 2 and "the model's context is 256" in result.err
 
 
-def test_on_a_terminal_a_mistake_does_not_end_the_conversation(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_a_mistake_does_not_end_the_conversation(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = iter(["/set steps 0", "hi", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     result = invoke("chat", "--gen-length", 4, terminal=True)

@@ -40,7 +40,14 @@ def test_sizes(number: int, text: str) -> None:
 def test_doctor_is_content(invoke: Invoke) -> None:
     result = invoke("doctor")
     assert result.code == 0 and "✗" not in result.out
-    assert [line.split()[1] for line in result.out.splitlines()] == ["python", "torch", "device", "bf16", "hub", "bundled"]
+    assert [line.split()[1] for line in result.out.splitlines()] == [
+        "python",
+        "torch",
+        "device",
+        "bf16",
+        "hub",
+        "bundled",
+    ]
 
 
 def test_doctor_tells_what_is_broken_and_goes_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ def test_json_holds_the_whole_answer(invoke: Invoke, llm: LLM) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [Recipe(), Recipe.of(steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")]
+    "recipe",
+    [Recipe(), Recipe.of(steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
 )
 def test_a_recipe_told_in_json_is_the_same_recipe(recipe: Recipe) -> None:
     assert Recipe.parse(json.loads(json.dumps(tables(recipe)))) == recipe
@@ -105,7 +106,7 @@ def test_watching_in_a_pipe_is_a_line_a_step_on_stderr(invoke: Invoke) -> None:
 def test_a_trace_records_the_run(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     said = json.loads(invoke("run", "Sort 3 1 2.", *SHORT, "--json", "--trace", file).out)
-    trace = read(file.read_text(encoding="utf-8").splitlines())
+    trace = read(file.open(encoding="utf-8"))
     assert trace.end is not None and trace.end["text"] == said["text"]
     assert trace.end["finish_reason"] == said["finish_reason"] and len(trace.steps) == said["forwards"]
     prompt = said["prompt_tokens"]

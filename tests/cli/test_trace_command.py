@@ -29,7 +29,7 @@ def test_view_ends_with_the_text(invoke: Invoke, recorded: tuple[Path, str]) -> 
 
 def test_replay_ends_in_the_same_tokens(invoke: Invoke, recorded: tuple[Path, str]) -> None:
     file, _ = recorded
-    trace = read(file.read_text(encoding="utf-8").splitlines())
+    trace = read(file.open(encoding="utf-8"))
     frames = [json.loads(line) for line in invoke("trace", "view", file, "--json").out.splitlines()]
     assert [frame["step"] for frame in frames] == list(range(len(trace.steps) + 1))
     assert frames[0]["tokens"] == trace.header["tokens"] and "[MASK]" in frames[0]["text"]
@@ -93,7 +93,9 @@ BROKEN: list[tuple[int, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("at", "changes", "message"), BROKEN, ids=lambda value: str(value)[:40])
-@pytest.mark.parametrize("command", [["view"], ["view", "--json"], ["export", "-o", "x.html"], ["export", "-o", "x.svg"]])
+@pytest.mark.parametrize(
+    "command", [["view"], ["view", "--json"], ["export", "-o", "x.html"], ["export", "-o", "x.svg"]]
+)
 def test_a_broken_file_is_refused_in_one_line(
     recorded: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     command: list[str], at: int, changes: dict[str, Any], message: str,
@@ -109,7 +111,11 @@ def test_a_broken_file_is_refused_in_one_line(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "the trace is empty"), (b"hello\n", "line 1 is not a trace record"), (b"\xff\xfe", "is not a trace: invalid")],
+    [
+        (b"", "the trace is empty"),
+        (b"hello\n", "line 1 is not a trace record"),
+        (b"\xff\xfe", "is not a trace: invalid"),
+    ],
 )
 def test_a_file_that_is_no_trace(invoke: Invoke, tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "x.jsonl"

@@ -19,7 +19,7 @@ function colour(share) {
 const css = (rgb) => `rgb(${rgb.join(" ")})`;
 const ink = (rgb) => {
   const l = rgb.map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2] < 0.19 ? "#fff" : "#101014";
+  return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2] < 0.179 ? "#fff" : "#000";
 };
 const percent = (x) => (x >= 0.995 && x < 0.9995 ? ">99" : Math.round(100 * x)) + " %";
 const piece = (t) => (run.glyphs[t] !== undefined ? run.glyphs[t] : `⟨${t}⟩`);
