@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import RLock
 
-from .batch import Batch, FinishReason, Row
+from .batch import Batch
 from .canvas import Canvas
 from .errors import BusyError, RequestError
 from .exactness import Exactness
 from .predictor import Predictor
 from .recipe import Recipe
+from .row import FinishReason, Row
 from .sampler import step
 from .text import Settled, Text
 from .trace import Step

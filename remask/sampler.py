@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batch import Batch, Decision, Row, lay
+from .batch import Batch, lay
 from .canvas import Ints
 from .confidence import score
 from .predictor import Plan, Predictor
@@ -21,6 +21,7 @@ from .process import guide, keep_top_k, keep_top_p, suppress
 from .propose import draw
 from .recipe import Recipe
 from .revision import Seen
+from .row import Decision, Row
 from .selection import select
 from .trace import Candidate, Step
 

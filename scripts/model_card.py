@@ -34,7 +34,10 @@ def outcomes(llm: LLM, task: Task, items: int, cache: Path | None, key: str, **o
 
 def table(measured: dict[str, Accuracy]) -> str:
     """One line a task: what it asks, when it passes, how many did."""
-    lines = ["| task | what it asks | passes when | held-out accuracy | 95 % interval | gate |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| task | what it asks | passes when | held-out accuracy | 95 % interval | gate |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, accuracy in measured.items():
         task, (low, high) = TASKS[name], accuracy.interval
         gate = GATES.get(name)
@@ -74,7 +77,7 @@ def main() -> None:
         card = CARD.read_text(encoding="utf-8")
         start, stop = "<!-- measured -->", "<!-- /measured -->"
         before, rest = card.split(start)
-        CARD.write_text(f"{before}{start}\n{body}\n{rest[rest.index(stop):]}", encoding="utf-8")
+        CARD.write_text(f"{before}{start}\n{body}\n{rest[rest.index(stop) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

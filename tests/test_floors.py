@@ -16,6 +16,7 @@ FRONT_DOOR = "__init__"
 
 FLOORS = {
     # 0: words that everybody may use
+    "allocator": 0,
     "errors": 0,
     "exactness": 0,
     # 1: the vocabulary: pure, no model, no files
@@ -31,6 +32,7 @@ FLOORS = {
     "schedule": 1,
     "selection": 1,
     "tasks": 1,
+    "template": 1,
     "text": 1,
     "trace": 1,
     # 2: tokens -> hidden -> logits, which of them are computed anew, and the files they come from
@@ -43,6 +45,7 @@ FLOORS = {
     "checkpoint": 3,
     "objective": 3,
     "recipe": 3,
+    "row": 3,
     "sampler": 3,
     # 4: requests in, steps and completions out
     "engine": 4,
@@ -68,9 +71,12 @@ PAIRS = {
     ("trace", "canvas"),
     ("propose", "noise"),
     ("revision", "predictor"),
+    ("text", "template"),
     ("caches", "models.kv"),
-    ("batch", "recipe"),
+    ("row", "recipe"),
+    ("batch", "row"),
     ("sampler", "batch"),
+    ("sampler", "row"),
     ("sampler", "recipe"),
     ("llm", "engine"),
     ("__main__", "cli"),

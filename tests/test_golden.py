@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from remask.batch import Row
 from remask.canvas import Canvas, Floats, Ints
 from remask.checkpoint import Loaded, load
 from remask.hub import BUNDLED
 from remask.recipe import Recipe, Stop
+from remask.row import Row
 from remask.sampler import denoise
 from remask.trace import Step
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch import Batch, Row
+from ..batch import Batch
 from ..canvas import Canvas
 from ..engine import Engine, Handle
 from ..errors import RequestError
@@ -21,6 +21,7 @@ from ..propose import draw, greedy
 from ..recipe import Guidance
 from ..render.board import Board
 from ..render.lesson import Block, Draw, Guide, Guided, Lesson, Likely, Noisy, Place, Setting
+from ..row import Row
 from ..sampler import step as advance
 from ..trace import Step, read
 from .recording import Recorder

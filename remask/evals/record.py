@@ -30,7 +30,9 @@ class Record:
         except ValueError:
             raise UsageError(f"{path} is not a record of an evaluation; name another file") from None
         if not found or found[0] != json.loads(json.dumps(about)):
-            raise UsageError(f"{path} records another evaluation ({lines[0].strip() if lines else 'empty'}); name another file")
+            raise UsageError(
+                f"{path} records another evaluation ({lines[0].strip() if lines else 'empty'}); name another file"
+            )
         if len("".join(lines)) < len(whole):  # a line that a kill cut
             scratch = path.with_name(f".{path.name}")
             scratch.write_text("".join(lines), encoding="utf-8")
@@ -39,7 +41,9 @@ class Record:
 
     def outcomes(self, task: str) -> list[Outcome]:
         """What is known of a task, in order."""
-        return [Outcome(**{k: v for k, v in line.items() if k != "task"}) for line in self.lines if line["task"] == task]
+        return [
+            Outcome(**{k: v for k, v in line.items() if k != "task"}) for line in self.lines if line["task"] == task
+        ]
 
     def add(self, task: str, outcome: Outcome) -> None:
         """Append one outcome."""

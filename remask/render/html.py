@@ -60,7 +60,7 @@ def facts(trace: Trace) -> list[tuple[str, str]]:
         ("exactness", said.get("exactness")),
         ("ended by", end.get("finish_reason", "interruption")),
     ]
-    return [(name, str(value)) for name, value in told if value is not None]
+    return [(name, glyph(str(value))) for name, value in told if value is not None]
 
 
 def chapter(one: Chapter) -> str:

@@ -53,7 +53,7 @@ def picture(trace: Trace, *, alone: bool = True) -> str:
     width, height = max(560, LEFT + total + 28), top + ROW * len(shots) + 44
     body = [_row(shot, top + i * ROW, widths, text) for i, shot in enumerate(shots)]
     about = f"{len(trace.steps)} steps, {sum(len(line['changes']) for line in trace.steps)} tokens"
-    model = str(trace.header.get("model", "a run"))
+    model = glyph(str(trace.header.get("model", "a run")))
     frame = f'viewBox="0 0 {width:.0f} {height}"' + (f' width="{width:.0f}" height="{height}"' if alone else "")
     style = STYLE + (f".rmk {{ {LIGHT} }} @media (prefers-color-scheme: dark) {{ .rmk {{ {DARK} }} }}" if alone else "")
     return "\n".join(

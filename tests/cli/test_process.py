@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 from remask.trace import read
@@ -77,7 +78,7 @@ def test_interrupting_keeps_the_trace_and_gives_the_terminal_back(tmp_path: Path
     os.close(master)
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"), "the cursor stays hidden"
     assert b"interrupted; the trace so far is in " in shown and b"Traceback" not in shown
-    trace = read(file.open(encoding="utf-8"))
+    trace = read(StringIO(file.read_text(encoding="utf-8")))
     assert len(trace.steps) >= 3
     assert trace.end is not None and trace.end["finish_reason"] == "cancelled" and trace.end["seconds"] > 0
     assert not re.search(r"user|Tell me", trace.end["text"])

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_watching_in_a_pipe_is_a_line_a_step_on_stderr(invoke: Invoke) -> None:
 def test_a_trace_records_the_run(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     said = json.loads(invoke("run", "Sort 3 1 2.", *SHORT, "--json", "--trace", file).out)
-    trace = read(file.open(encoding="utf-8"))
+    trace = read(StringIO(file.read_text(encoding="utf-8")))
     assert trace.end is not None and trace.end["text"] == said["text"]
     assert trace.end["finish_reason"] == said["finish_reason"] and len(trace.steps) == said["forwards"]
     prompt = said["prompt_tokens"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def test_view_ends_with_the_text(invoke: Invoke, recorded: tuple[Path, str]) -> 
 
 def test_replay_ends_in_the_same_tokens(invoke: Invoke, recorded: tuple[Path, str]) -> None:
     file, _ = recorded
-    trace = read(file.open(encoding="utf-8"))
+    trace = read(StringIO(file.read_text(encoding="utf-8")))
     frames = [json.loads(line) for line in invoke("trace", "view", file, "--json").out.splitlines()]
     assert [frame["step"] for frame in frames] == list(range(len(trace.steps) + 1))
     assert frames[0]["tokens"] == trace.header["tokens"] and "[MASK]" in frames[0]["text"]

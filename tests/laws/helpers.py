@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remask.batch import Row
 from remask.canvas import Canvas
 from remask.models.fakes import TOY
 from remask.predictor import Contract, Predictor
 from remask.recipe import Recipe
+from remask.row import Row
 from remask.sampler import denoise
 from remask.trace import Change, Step
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.batch import Batch, Row
+from remask.batch import Batch
 from remask.blocks import Blocks, Whole
 from remask.caches.none import NoCache
 from remask.errors import RowError
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Poisoned
 from remask.models.masked import MaskPredictor
 from remask.recipe import Guidance, Process, Recipe
+from remask.row import Row
 from remask.sampler import step
 from remask.trace import Step
 from tests.conftest import VOCAB

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from remask.batch import Batch, Row, lay
+from remask.batch import Batch, lay
 from remask.blocks import Blocks, Whole
 from remask.caches.contract import Cache, View
 from remask.caches.none import NoCache
@@ -21,6 +21,7 @@ from remask.models.fakes import TOY, Fake, Hashed, Scripted
 from remask.models.masked import MaskPredictor
 from remask.predictor import Packed, Plan, Predictor
 from remask.recipe import Guidance, Recipe
+from remask.row import Row
 from remask.sampler import step
 from remask.selection import Threshold
 from tests.fake_values import Delayed, Edit, Finished, Shadow, Window
@@ -89,9 +90,7 @@ def test_with_no_token_changed_the_cached_window_is_the_full_forward(
     batch = first_plan(model, row)
     window = row.plan()
     assert len(window.positions) <= 8 + shift and window.stored is not None and len(window.stored) >= 20
-    full = NoCache().plan(
-        View(row.canvas, row.window, window.reads, 1, row.streams, row.written, 1, model.contract)
-    )
+    full = NoCache().plan(View(row.canvas, row.window, window.reads, 1, row.streams, row.written, 1, model.contract))
     torch.testing.assert_close(forward(batch, window), forward(batch, full), atol=1e-5, rtol=0)
 
     row.canvas.tokens[0] = 9  # the same comparison sees a token that changed behind the cache's back

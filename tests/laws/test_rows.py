@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remask import trace
-from remask.batch import Batch, Row
+from remask.batch import Batch
 from remask.blocks import Blocks, Whole
 from remask.errors import RequestError
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Uniform
 from remask.models.masked import MaskPredictor
 from remask.predictor import Packed
 from remask.recipe import Guidance, Process, Recipe, Stop
+from remask.row import Row
 from remask.sampler import step
 from remask.selection import Threshold
 from remask.trace import Step

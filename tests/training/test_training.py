@@ -143,7 +143,9 @@ def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true
 def test_a_batch_of_two_tasks_scores_as_each_alone(attention: str, tokenizer: Path) -> None:
     text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
     block = 8 if attention == "block_causal" else None
-    geometry = Geometry(vocab_size=320, d_model=32, n_layers=2, n_heads=2, d_ff=64, attention=attention, block_size=block)  # type: ignore[arg-type]
+    geometry = Geometry(
+        vocab_size=320, d_model=32, n_layers=2, n_heads=2, d_ff=64, attention=attention, block_size=block
+    )  # type: ignore[arg-type]
     shape = geometry.model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=False)
     model = Transformer(shape).initialise(torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(0)
