@@ -141,17 +141,12 @@ def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
 def step_flops(config: ModelConfig, work: Work) -> float:
     """FLOPs of the products that one step cannot do without: the body on every position, the head on what is open."""
     length = sum(len(p) + work.gen_length for p in work.prompts)
-    layer = (
-        config.d_model * config.head_dim * 2 * (config.n_heads + config.n_kv_heads) + 3 * config.d_model * config.d_ff
-    )
+    attend = 2 * config.head_dim * (config.n_heads + config.n_kv_heads)
+    layer = config.d_model * (attend + 3 * config.d_ff)
     per_block = work.steps * work.block_length / work.gen_length
     open_rows = len(work.prompts) * (work.block_length * (per_block + 1) / (2 * per_block))
-    attention = sum(4 * (len(p) + work.gen_length) ** 2 * config.n_heads * config.head_dim for p in work.prompts)
-    return (
-        2 * layer * config.n_layers * length
-        + attention * config.n_layers
-        + 2 * open_rows * config.d_model * config.vocab_size
-    )
+    scores = sum(4 * (len(p) + work.gen_length) ** 2 * config.n_heads * config.head_dim for p in work.prompts)
+    return config.n_layers * (2 * layer * length + scores) + 2 * open_rows * config.d_model * config.vocab_size
 
 
 def compare(name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None) -> dict[str, Any]:
@@ -194,20 +189,14 @@ def compare(name: str, predictor: MaskPredictor, work: Work, pairs: int, referen
     peak = peak_flops(predictor.dtype, device)
     floor = step_flops(predictor.model.config, work) / peak
     report(name, work, result, peak, floor)
-    return {
-        "name": name,
-        "work": asdict(work) | {"prompts": len(work.prompts)},
-        "variants": result,
-        "peak": peak,
-        "floor": floor,
-    }
+    said = asdict(work) | {"prompts": len(work.prompts)}
+    return {"name": name, "work": said, "variants": result, "peak": peak, "floor": floor}
 
 
 def report(name: str, work: Work, result: dict[str, Any], peak: float, floor: float) -> None:
     """Print one table in Markdown."""
-    print(
-        f"\n**{name}**: {len(work.prompts)} row(s), gen {work.gen_length}, block {work.block_length}, steps {work.steps}\n"
-    )
+    shape = f"gen {work.gen_length}, block {work.block_length}, steps {work.steps}"
+    print(f"\n**{name}**: {len(work.prompts)} row(s), {shape}\n")
     print("| variant | s | ms/step | kept tokens/s | × published | same answers |\n|---|---|---|---|---|---|")
     for variant, r in result.items():
         print(
@@ -261,9 +250,8 @@ def main() -> None:
                 work = bundled_work(llm, task, rows)
                 results.append(compare(f"bundled, {task}", llm.model, work, asked.pairs, asked.reference))
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"\nPeak memory of the process: {kilobytes / 2**20:.2f} GiB; torch {torch.__version__}, {torch.get_num_threads()} threads."
-    )
+    build = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    print(f"\nPeak memory of the process: {kilobytes / 2**20:.2f} GiB; {build}.")
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=2))
 

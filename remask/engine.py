@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import RLock
 
+import numpy as np
+
 from .batch import Batch
 from .canvas import Canvas
 from .errors import BusyError, RequestError
@@ -76,37 +78,41 @@ class Handle:
 
     @property
     def done(self) -> bool:
-        """Whether the row has ended; steps may still wait to be read."""
-        return self.row.finish_reason is not None
+        """Whether the row has ended and was let go; steps may still wait to be read, but none will come."""
+        return self.ended is not None
 
     def __iter__(self) -> Iterator[Step]:
         while True:
+            done = self.done  # asked before the last look: another thread may end the row in between
             while self.steps:
                 yield self.steps.popleft()
-            if self.done:
+            if done:
                 return
             self.engine.advance()
 
     def cancel(self, why: str | None = None) -> None:
         """End the row at the next step; what is committed stays readable."""
-        if not self.done:
+        if self.row.finish_reason is None:
             self.detail = why
             self.row.finish("cancelled")
 
     def pieces(self) -> Iterator[str]:
-        """The answer's text as it settles from the left: appending all pieces gives the completion's text."""
+        """The answer's text as it settles from the left: appending all pieces gives the completion's text.
+
+        Raises what `result` raises, after the text that had settled.
+        """
         for _ in self:
             if piece := self.settled.feed(self.answer(), last=self.done):
                 yield piece
         if piece := self.settled.feed(self.answer(), last=True):
             yield piece
+        self._raise()
 
     def result(self) -> Completion:
         """The completion, once the row has ended. Raises RowError if its logits broke, or what broke the step."""
         for _ in self:
             pass
-        if broken := self.row.error or self.failure:
-            raise broken
+        self._raise()
         return self.completion()
 
     def answer(self) -> list[int]:
@@ -114,18 +120,18 @@ class Handle:
         return [int(self.row.canvas.tokens[i]) for i in self._decided(self.row.settled)]
 
     def completion(self) -> Completion:
-        """What there is now; final once `done`."""
+        """What there is now, as far as it has settled; final once `done`. A template's text is the whole canvas."""
         row, canvas, text = self.row, self.row.canvas, self.engine.text
-        places = self._decided(len(canvas))
+        template = canvas.given[int(np.argmin(canvas.given)) :].any()  # text also behind the first hole
+        places = self._decided(len(canvas) if template else row.settled)
         runs: list[list[int]] = []
         for i, place in enumerate(places):
             if i and place == places[i - 1] + 1:
                 runs[-1].append(place)
             else:
                 runs.append([place])
-        tail = canvas.given[places[-1] + 1 :].any() if places else False
         whole = [int(canvas.tokens[i]) for i in places]
-        shown = text.decode(whole) if not tail and len(runs) <= 1 else text.decode(canvas.tokens.tolist())
+        shown = text.decode(canvas.tokens.tolist() if template else whole)
         return Completion(
             text=self.settled.cut(shown),
             tokens=tuple(whole),
@@ -139,6 +145,10 @@ class Handle:
             exactness=row.recipe.exactness,
             error=str(row.error or self.failure) if row.error or self.failure else self.detail,
         )
+
+    def _raise(self) -> None:
+        if broken := self.row.error or self.failure:
+            raise broken
 
     def _decided(self, until: int) -> list[int]:
         canvas = self.row.canvas
@@ -197,14 +207,14 @@ class Engine:
                 return
             try:
                 done = step(self.batch)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - each of its rows raises it; who drives may be a bystander
                 self._fail(error)
-                raise
+                return
             for row, made in done:
                 handle = self.live[id(row)]
                 handle.steps.append(made)
                 if handle.request.stop and handle.settled.reached(handle.answer()):
-                    row.finish("stop")
+                    row.finish_reason = "stop"  # also where the same step filled the canvas
             self._release()
 
     def _fail(self, error: Exception) -> None:
@@ -220,14 +230,17 @@ class Engine:
             handle = self.waiting[0]
             if self.memory is not None and used + handle.cost > self.memory:
                 return  # first come, first served: a large request is not overtaken for ever
-            self.waiting.popleft()
-            if handle.done:
-                handle.ended = time.perf_counter()
+            try:
+                self.batch.admit(handle.row)
+            except Exception as error:  # noqa: BLE001 - no room for its keys and values, say: its caller raises it
+                handle.failure = error
+                handle.row.finish("error")
+                self._release()
                 continue
+            self.waiting.popleft()
             used += handle.cost
             handle.row.began = time.perf_counter()
             self.live[id(handle.row)] = handle
-            self.batch.admit(handle.row)
 
     def _expire(self) -> None:
         now = time.perf_counter()
@@ -238,10 +251,13 @@ class Engine:
         self._release()
 
     def _release(self) -> None:
-        for handle in [handle for handle in self.live.values() if handle.done]:
+        for handle in [handle for handle in (*self.waiting, *self.live.values()) if handle.row.finish_reason]:
+            if id(handle.row) in self.live:
+                self.batch.evict(handle.row)
+                del self.live[id(handle.row)]
+            else:
+                self.waiting.remove(handle)
             handle.ended = time.perf_counter()
-            self.batch.evict(handle.row)
-            del self.live[id(handle.row)]
 
 
 def check(request: Request, model: Predictor) -> None:

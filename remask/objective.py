@@ -113,10 +113,8 @@ def log_likelihood(
     if (total := len(prompt) + len(answer)) > model.contract.max_positions:
         raise RequestError(f"prompt and answer have {total} tokens, the context is {model.contract.max_positions}")
     generator = torch.Generator().manual_seed(seed)
-    estimates: list[Tensor] = []
-    for first in range(0, samples, batch):
-        estimates.append(_estimate(model, prompt, answer, min(batch, samples - first), cfg_scale, generator))
-    values = torch.cat(estimates)
+    sizes = [min(batch, samples - first) for first in range(0, samples, batch)]
+    values = torch.cat([_estimate(model, prompt, answer, size, cfg_scale, generator) for size in sizes])
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return Likelihood(float(values.mean()), error, len(values), len(answer))
 

@@ -221,7 +221,7 @@ AXES: dict[str, dict[str, Any]] = {
 
 
 def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
-    """An axis value from `"name"` or `{by = "name", parameter = …}`; where there is one choice, `by` may be left out."""
+    """An axis value from `"name"` or `{by = "name", parameter = …}`; `by` may be left out where there is one choice."""
     parameters = {"by": value} if isinstance(value, str) else value
     if not isinstance(parameters, Mapping):
         raise RecipeError(f"{axis} must be a name or a table, got {value!r}")

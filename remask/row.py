@@ -18,7 +18,7 @@ from .errors import RowError
 from .predictor import Contract, Plan
 from .recipe import Recipe
 from .schedule import SCHEDULES, share_steps
-from .trace import Candidate, Change, Step
+from .trace import Candidate, Guesses, State, Step
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
@@ -110,20 +110,9 @@ class Row:
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
-        kinds: tuple[tuple[Bools, Literal["committed", "revised", "masked"]], ...] = (
-            (reveal, "committed"),
-            (edit, "revised"),
-            (remask, "masked"),
-        )
-        guesses = [
-            Change(int(p), int(g), "draft", float(c), float(l))
-            for p, g, c, l in zip(reads, decision.guess, decision.confidence, decision.logprob, strict=True)
-        ]
-        changes: list[Change] = []
-        for where, state in kinds:
-            for guess in (guesses[i] for i in np.flatnonzero(where)):
-                token = canvas.mask_id if state == "masked" else guess.token
-                changes.append(guess._replace(token=token, state=state))
+        seen = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
+        kinds: tuple[tuple[Bools, State], ...] = ((reveal, "committed"), (edit, "revised"), (remask, "masked"))
+        changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
         self._advance(int(edit.sum()), int(remask.sum()))
@@ -133,7 +122,7 @@ class Row:
             blocks=len(self.windows),
             window=tuple(window.tolist()),
             changes=tuple(sorted(changes)),
-            guesses=tuple(guesses),
+            seen=seen,
             undecided=int(canvas.undecided.sum()),
             settled=self.settled,
             forwards=self.forwards,

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
-from .canvas import Ints
+from .canvas import Bools, Floats, Ints
 from .errors import RequestError
 
 VERSION = 1
@@ -41,13 +41,29 @@ class Candidate(NamedTuple):
     probability: float
 
 
+@dataclass(frozen=True, eq=False)
+class Guesses:
+    """The proposal at every position that was read, kept or not: arrays (R,)."""
+
+    position: Ints
+    token: Ints
+    confidence: Floats
+    logprob: Floats
+
+    def changes(self, where: Bools, state: State, mask_id: int) -> Iterator["Change"]:
+        """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
+        for i in np.flatnonzero(where):
+            token = mask_id if state == "masked" else int(self.token[i])
+            yield Change(int(self.position[i]), token, state, float(self.confidence[i]), float(self.logprob[i]))
+
+
 @dataclass(frozen=True)
 class Step:
     """One forward of one row and what it changed: the only thing that a consumer ever sees.
 
-    `window` holds the positions that could be committed, `guesses` the proposal at each position that was read (also
-    the ones not kept), `candidates` the most likely tokens there, if asked for. `seconds` is wall time since the row
-    began, `settled` the number of leading positions that can no longer change.
+    `window` holds the positions that could be committed, `candidates` the most likely tokens at each position read, if
+    asked for. `seconds` is wall time since the row began, `settled` the number of leading positions that can no longer
+    change.
     """
 
     index: int
@@ -55,12 +71,17 @@ class Step:
     blocks: int
     window: tuple[int, ...]
     changes: tuple[Change, ...]
-    guesses: tuple[Change, ...]
+    seen: Guesses = field(compare=False, repr=False)
     undecided: int
     settled: int
     forwards: int
     seconds: float
     candidates: Mapping[int, tuple[Candidate, ...]] = field(default_factory=dict)
+
+    @property
+    def guesses(self) -> tuple[Change, ...]:
+        """The proposal at every position that was read, also the ones not kept."""
+        return tuple(self.seen.changes(np.ones(len(self.seen.position), bool), "draft", -1))
 
 
 def level(confidence: float) -> int:

@@ -34,10 +34,8 @@ def outcomes(llm: LLM, task: Task, items: int, cache: Path | None, key: str, **o
 
 def table(measured: dict[str, Accuracy]) -> str:
     """One line a task: what it asks, when it passes, how many did."""
-    lines = [
-        "| task | what it asks | passes when | held-out accuracy | 95 % interval | gate |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ("task", "what it asks", "passes when", "held-out accuracy", "95 % interval", "gate")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, accuracy in measured.items():
         task, (low, high) = TASKS[name], accuracy.interval
         gate = GATES.get(name)

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from remask.checkpoint import inspect, list_models, load, locate, save
+from remask.checkpoint.placement import SMALL, choose_device, choose_dtype, native_bfloat16
 from remask.errors import CheckpointError
 from remask.models.llada import LLADA
 from remask.models.masked import MaskPredictor
-from remask.placement import SMALL, choose_device, choose_dtype, native_bfloat16
 from remask.text import Text
 from remask.training.tokenizer import build
 from tests.checkpoints import (
@@ -588,12 +588,12 @@ def test_what_auto_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     half, single = torch.bfloat16, torch.float32
     assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
-    monkeypatch.setattr("remask.placement.native_bfloat16", lambda: False)
+    monkeypatch.setattr("remask.checkpoint.placement.native_bfloat16", lambda: False)
     assert [choose_dtype("auto", half, cpu, n) for n in (SMALL - 1, SMALL)] == [single, half]
     assert choose_dtype("auto", half, cuda, 5) == half
     assert choose_dtype("bf16", single, cpu, 5) == half
     assert choose_dtype("auto", torch.float64, cpu, SMALL) == single
-    monkeypatch.setattr("remask.placement.native_bfloat16", lambda: True)
+    monkeypatch.setattr("remask.checkpoint.placement.native_bfloat16", lambda: True)
     assert choose_dtype("auto", half, cpu, 5) == half
 
 
@@ -610,7 +610,8 @@ def test_the_peak_is_the_model_and_a_little(tmp_path: Path, text: Text) -> None:
     code = f"""
 import json, sys, torch
 imported = set(sys.modules)
-from remask import checkpoint, shards
+from remask import checkpoint
+from remask.checkpoint import shards
 
 def anonymous():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("RssAnon"))
@@ -735,7 +736,7 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
 LOCATE = """
 import sys
 from remask.errors import CheckpointError
-from remask.hub import locate
+from remask.checkpoint.hub import locate
 for name in sys.argv[1:] or {names!r}:
     try:
         print(locate(name))

@@ -35,10 +35,8 @@ FLOORS = {
     "template": 1,
     "text": 1,
     "trace": 1,
-    # 2: tokens -> hidden -> logits, which of them are computed anew, and the files they come from
+    # 2: tokens -> hidden -> logits, which of them are computed anew
     "caches": 2,
-    "folder": 2,
-    "hub": 2,
     "models": 2,
     # 3: the loop
     "batch": 3,

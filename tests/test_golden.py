@@ -19,7 +19,7 @@ import torch
 
 from remask.canvas import Canvas, Floats, Ints
 from remask.checkpoint import Loaded, load
-from remask.hub import BUNDLED
+from remask.checkpoint.hub import BUNDLED
 from remask.recipe import Recipe, Stop
 from remask.row import Row
 from remask.sampler import denoise

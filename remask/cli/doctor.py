@@ -61,7 +61,7 @@ def device() -> Iterator[Finding]:
     """Where `--device auto` computes, and whether it does."""
     import torch
 
-    from ..placement import choose_device
+    from ..checkpoint.placement import choose_device
 
     where = choose_device("auto")
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else f"{os.cpu_count()} cores"
@@ -73,7 +73,7 @@ def precision() -> Iterator[Finding]:
     """Which numbers are native; without bf16, small models compute in float32."""
     import torch
 
-    from ..placement import native_bfloat16
+    from ..checkpoint.placement import native_bfloat16
 
     native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else native_bfloat16()
     yield Finding(True, "bf16", "native" if native else "emulated; small models compute in float32")

@@ -29,7 +29,7 @@ def infill(
     """Fill the holes of a text, as in "The {{2}} sat on the {{1}}."."""
     output.check()
     whole = template_of(template, prefix, suffix, length)
-    options = decoding.options()
+    options = decoding.options() | output.options()
     llm = machine.load(quiet=output.quiet)
     one = Run(llm.engine.submit(llm.infilling(whole, **options)), llm.loaded.source, output, streams=False)
     done, paused, _ = follow(one)

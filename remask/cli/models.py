@@ -31,8 +31,8 @@ def list_models() -> None:
 @group.command()
 def show(name: NAME) -> None:
     """What a checkpoint says of itself, its weights unread."""
-    from ..description import inspect
-    from ..hub import locate
+    from ..checkpoint.description import inspect
+    from ..checkpoint.hub import locate
 
     found = inspect(locate(name))
     config = found.config
@@ -61,8 +61,8 @@ def show(name: NAME) -> None:
 @group.command()
 def pull(name: NAME) -> None:
     """Download a model of the hub into its cache; what has come already is kept."""
-    from ..description import inspect
-    from ..hub import locate
+    from ..checkpoint.description import inspect
+    from ..checkpoint.hub import locate
 
     folder = locate(name)
     found = inspect(folder)

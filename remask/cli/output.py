@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from .options import at_least, output
@@ -14,6 +14,9 @@ from .screen import say
 if TYPE_CHECKING:
     from ..engine import Completion, Handle
     from .watch import Onlooker
+
+
+CANDIDATES = 4  # tokens that a trace keeps of each position in each step
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Output:
     as_json: Annotated[bool, output("One JSON object an answer.", "--json")] = False
     trace: Annotated[Path | None, output("Record every step, for `remask trace view`.", metavar="FILE")] = None
     quiet: Annotated[bool, output("The text and nothing else.", "--quiet", "-q")] = False
+
+    def options(self) -> dict[str, Any]:
+        """What must be asked of the engine for it: a trace also keeps the likeliest tokens of every position read."""
+        return {"candidates": CANDIDATES} if self.trace else {}
 
     def check(self) -> None:
         """Refuse what contradicts itself."""

@@ -35,7 +35,12 @@ def run(
         raise UsageError(f"--{'trace' if output.trace else 'watch'} is for one answer, got --n {n}; leave one out")
     if raw and system is not None:
         raise UsageError("--system needs the chat template, which --raw leaves out; drop one of them")
-    options = decoding.options() | {"raw": raw} | ({} if gen_length is None else {"gen_length": gen_length})
+    options = (
+        decoding.options()
+        | output.options()
+        | {"raw": raw}
+        | ({} if gen_length is None else {"gen_length": gen_length})
+    )
     text: Any = prompts.read(prompt, "prompt")
     if system is not None:
         text = [{"role": "system", "content": system}, {"role": "user", "content": text}]

@@ -43,7 +43,7 @@ def train(
 
     import torch
 
-    from ..placement import choose_device
+    from ..checkpoint.placement import choose_device
     from ..training.run import execute
 
     where = choose_device(device)

@@ -30,9 +30,8 @@ class Record:
         except ValueError:
             raise UsageError(f"{path} is not a record of an evaluation; name another file") from None
         if not found or found[0] != json.loads(json.dumps(about)):
-            raise UsageError(
-                f"{path} records another evaluation ({lines[0].strip() if lines else 'empty'}); name another file"
-            )
+            other = lines[0].strip() if lines else "empty"
+            raise UsageError(f"{path} records another evaluation ({other}); name another file")
         if len("".join(lines)) < len(whole):  # a line that a kill cut
             scratch = path.with_name(f".{path.name}")
             scratch.write_text("".join(lines), encoding="utf-8")
@@ -41,9 +40,8 @@ class Record:
 
     def outcomes(self, task: str) -> list[Outcome]:
         """What is known of a task, in order."""
-        return [
-            Outcome(**{k: v for k, v in line.items() if k != "task"}) for line in self.lines if line["task"] == task
-        ]
+        mine = [line for line in self.lines if line["task"] == task]
+        return [Outcome(**{name: value for name, value in line.items() if name != "task"}) for line in mine]
 
     def add(self, task: str, outcome: Outcome) -> None:
         """Append one outcome."""

@@ -37,7 +37,7 @@ class MaskPredictor:
         return KVStore.bytes_per_slot(self.model.config, self.dtype)
 
     def bytes_per_query(self) -> int:
-        """Bytes of activations that one query row takes at most at any one time: residual, norm, and the widest part."""
+        """Bytes of activations that one query row takes at most at any one time: residual, norm, the widest part."""
         config = self.model.config
         widest = max(2 * config.d_ff + config.d_ff, 3 * (config.n_heads + 2 * config.n_kv_heads) * config.head_dim)
         return (2 * config.d_model + widest) * self.dtype.itemsize

@@ -135,7 +135,7 @@ def updating(lesson: Lesson) -> Chapter:
         "Whatever a recipe asks for, a guard lets only positions that are still [MASK] be revealed, and never touches "
         "what was given.",
         "x[i] ← guess[i]  if i is [MASK] and kept,  else x[i]",
-        ("remask.batch.Row.apply",),
+        ("remask.row.Row.apply",),
         (
             Strip(lesson.before, f"before step {lesson.step + 1}"),
             Strip(lesson.after, f"after step {lesson.step + 1}"),

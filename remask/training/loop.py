@@ -11,6 +11,7 @@ from random import Random
 import torch
 from torch import Tensor
 
+from ..checkpoint.placement import native_bfloat16
 from ..errors import UsageError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
@@ -146,7 +147,7 @@ def rate_at(how: Optimisation, step: int) -> float:
 
 def autocast(how: Optimisation, device: torch.device) -> AbstractContextManager[object]:
     """bf16 where it is asked for, or where the device computes in it natively."""
-    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else native_bfloat16()
     if how.autocast == "bf16" or (how.autocast == "auto" and native):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

@@ -155,8 +155,10 @@ def test_every_family_states_its_operands() -> None:
         (
             "speeds",
             (12, 4, 6, 8),
-            "Lily can run 12 kilometers per hour for 4 hours. After that, she runs 6 kilometers per hour. "
-            "How many kilometers can she run in 8 hours?",
+            (
+                "Lily can run 12 kilometers per hour for 4 hours. After that, she runs 6 kilometers per hour. "
+                "How many kilometers can she run in 8 hours?"
+            ),
             ["12*4=48", "8-4=4", "6*4=24", "48+24=72"],
         ),
         (
@@ -168,8 +170,10 @@ def test_every_family_states_its_operands() -> None:
         (
             "trees",
             (60, 5),
-            "Randy has 60 mango trees on his farm. He also has 5 less than half as many coconut trees as mango trees. "
-            "How many trees does Randy have in all on his farm?",
+            (
+                "Randy has 60 mango trees on his farm. He also has 5 less than half as many coconut trees as mango trees. "
+                "How many trees does Randy have in all on his farm?"
+            ),
             ["60/2=30", "30-5=25", "60+25=85"],
         ),
     ],

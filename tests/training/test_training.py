@@ -21,6 +21,7 @@ from remask.training.config import Geometry, Mixture, TrainConfig, load, validat
 from remask.training.data import draw
 from remask.training.loop import noise, rate_at
 from remask.training.muon import orthogonalise
+from remask.training.run import execute
 
 CONFIG = """
 name = "tiny"
@@ -105,15 +106,10 @@ def test_a_run_killed_at_several_points_ends_in_the_same_weights(folder: Path) -
     lines = [json.loads(line) for line in (folder / "killed" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 11))
     assert checkpoint.load(str(folder / "killed" / "checkpoint"), device="cpu").predictor.contract.max_positions == 128
+    (folder / "tiny.toml").write_text(CONFIG.replace("seed = 3", "seed = 4"))
+    other = execute(load(folder / "tiny.toml"), folder / "killed", torch.device("cpu"))
     with pytest.raises(UsageError, match="another"):
-        (folder / "tiny.toml").write_text(CONFIG.replace("seed = 3", "seed = 4"))
-        next(_execute(folder))
-
-
-def _execute(folder: Path):  # type: ignore[no-untyped-def]
-    from remask.training.run import execute
-
-    return execute(load(folder / "tiny.toml"), folder / "killed", torch.device("cpu"))
+        next(other)
 
 
 def test_prompts_are_never_masked_and_answers_always_are(tokenizer: Path) -> None:
@@ -142,10 +138,9 @@ def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true
 @pytest.mark.parametrize("attention", ["full", "block_causal"])
 def test_a_batch_of_two_tasks_scores_as_each_alone(attention: str, tokenizer: Path) -> None:
     text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
-    block = 8 if attention == "block_causal" else None
-    geometry = Geometry(
-        vocab_size=320, d_model=32, n_layers=2, n_heads=2, d_ff=64, attention=attention, block_size=block
-    )  # type: ignore[arg-type]
+    block = {"block_size": 8} if attention == "block_causal" else {}
+    small = {"vocab_size": 320, "d_model": 32, "n_layers": 2, "n_heads": 2, "d_ff": 64}
+    geometry = Geometry(**small, **block, attention=attention)  # type: ignore[arg-type]
     shape = geometry.model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=False)
     model = Transformer(shape).initialise(torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(0)

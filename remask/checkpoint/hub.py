@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
-BUNDLED = Path(__file__).parent / "bundled"
+BUNDLED = Path(__file__).parents[1] / "bundled"
 FORMS = "give 'bundled', a folder that holds config.json, or org/name[@revision] on the Hugging Face hub"
 WANTED = (
     "config.json",

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
+from ..errors import CheckpointError
+from ..models.config import ModelConfig
+from ..models.family import Family
+from ..models.llada import LLADA
+from ..text import Text
 from . import folder as on_disk
-from .errors import CheckpointError
 from .folder import Vocabulary, clip
-from .models.config import ModelConfig
-from .models.family import Family
-from .models.llada import LLADA
 from .shards import Stored, headers, stored_dtype
-from .text import Text
 
 FAMILIES: dict[str, Family] = {name: family for family in (LLADA,) for name in family.architectures}
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")

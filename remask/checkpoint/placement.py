@@ -2,7 +2,7 @@
 
 import torch
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 DTYPES = {
     "float32": torch.float32,

@@ -19,17 +19,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..errors import CheckpointError
+from ..models.config import ModelConfig
+from ..models.llada import LLADA
+from ..models.masked import MaskPredictor
+from ..models.transformer import Transformer
+from ..text import Text
 from . import folder as on_disk
 from .description import Description, family_of, inspect
-from .errors import CheckpointError
 from .hub import BUNDLED, cached, locate
-from .models.config import ModelConfig
-from .models.llada import LLADA
-from .models.masked import MaskPredictor
-from .models.transformer import Transformer
 from .placement import choose_device, choose_dtype
 from .shards import cover, fill
-from .text import Text
 
 __all__ = [
     "Description", "Entry", "Loaded", "inspect", "list_models", "load", "locate", "published", "replacing", "save",
