@@ -105,7 +105,7 @@ class Row:
         if not decision.healthy.all():
             self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
             return None
-        inside = np.isin(reads, self.window)
+        inside = among(reads, self.window)
         reveal = decision.reveal & canvas.undecided[reads] & inside
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
@@ -147,7 +147,7 @@ class Row:
     def end(self) -> int:
         """Where the answer ends: the first committed stop id with nothing undecided before it, else the length."""
         canvas = self.canvas
-        stops = np.flatnonzero(canvas.committed & np.isin(canvas.tokens, self.stop_ids))
+        stops = np.flatnonzero(canvas.committed & (canvas.tokens[:, None] == self.stop_ids).any(1))
         if len(stops) and not canvas.undecided[: stops[0]].any():
             return int(stops[0])
         return len(canvas)
@@ -189,3 +189,10 @@ class Row:
         elif self.block == len(self.windows):
             self.finish("stop" if self.end < len(self.canvas) else "length")
         self.block = min(self.block, len(self.windows) - 1)
+
+
+def among(positions: Ints, window: Ints) -> Bools:
+    """Which of `positions` are in the sorted, non-empty `window`."""
+    nearest = np.minimum(np.searchsorted(window, positions), len(window) - 1)
+    found: Bools = window[nearest] == positions
+    return found

@@ -21,7 +21,7 @@ from .process import guide, keep_top_k, keep_top_p, suppress
 from .propose import draw
 from .recipe import Recipe
 from .revision import Seen
-from .row import Decision, Row
+from .row import Decision, Row, among
 from .selection import select
 from .trace import Candidate, Step
 
@@ -84,8 +84,12 @@ class Looked(NamedTuple):
 def decide(model: Predictor, hidden: Tensor, rows: Sequence[Row], plans: Sequence[Plan]) -> list[Decision]:
     """What the recipe of `rows` does with their hidden reads (S, ΣR, d)."""
     recipe, contract, device = rows[0].recipe, model.contract, model.device
-    keys = np.concatenate([row.keys(plan.reads) for row, plan in zip(rows, plans, strict=True)])
-    uniform = np.concatenate([row.scores(plan.reads) for row, plan in zip(rows, plans, strict=True)])
+    reads = sum(len(plan.reads) for plan in plans)
+    keys, uniform = np.zeros(reads, np.uint64), np.zeros(reads, np.float32)
+    if recipe.process.temperature:
+        keys = np.concatenate([row.keys(plan.reads) for row, plan in zip(rows, plans, strict=True)])
+    if recipe.confidence == "random":
+        uniform = np.concatenate([row.scores(plan.reads) for row, plan in zip(rows, plans, strict=True)])
     at_once = max(1, LOGITS_AT_ONCE // contract.vocab_size)
     parts = [
         look(model, h, recipe, k, u, rows[0].candidates)
@@ -153,7 +157,7 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
 
     where, real = torch.from_numpy(flat).to(device), torch.from_numpy(valid).to(device)
     canvases = [(row.canvas, plan.reads) for row, plan in zip(rows, plans, strict=True)]
-    inside = spread([np.isin(plan.reads, row.window) for row, plan in zip(rows, plans, strict=True)]) & real
+    inside = spread([among(plan.reads, row.window) for row, plan in zip(rows, plans, strict=True)]) & real
     undecided = spread([canvas.undecided[reads] for canvas, reads in canvases]) & inside
     committed = spread([canvas.committed[reads] for canvas, reads in canvases]) & inside
     quota = torch.tensor([row.quota for row in rows], device=device)

@@ -38,9 +38,10 @@ class Loop:
         """As `remask.llm.Options` has them. The whole canvas is filled, as the authors do."""
         at_least("gen_length", self.gen_length, 1)
         half = -(-self.gen_length // 2)
-        return {"steps": half, "block_length": half} | {
-            name: value for name, value in asdict(self).items() if value is not None
-        } | {"stop_ids": ()}  # fmt: skip
+        block = self.block_length or (half if self.steps is None or self.steps > 1 else self.gen_length)
+        steps = max(half, -(-self.gen_length // block)) if block > 0 else half
+        usual = {"block_length": block, "steps": steps}
+        return usual | {k: v for k, v in asdict(self).items() if v is not None} | {"stop_ids": ()}
 
 
 def explain(

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..errors import RequestError
-from ..trace import Candidate, Change, State, Step, Trace
+from ..trace import Candidate, Change, Guesses, State, Step, Trace
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,9 @@ def steps(trace: Trace) -> Iterator[Step]:
 def _step(line: Mapping[str, Any], blocks: int, length: int) -> Step:
     window = line["window"]
     changes = tuple(Change(int(p), int(t), _state(s), int(c) / 255, float(ln)) for p, t, s, c, ln in line["changes"])
-    guesses = tuple(Change(int(p), int(t), "draft", int(c) / 255, math.nan) for p, t, c in line.get("guesses", []))
+    guesses = [(int(p), int(t), int(c) / 255) for p, t, c in line.get("guesses", [])]
     top = {int(p): tuple(Candidate(int(t), float(q)) for t, q in row) for p, row in line.get("top", {}).items()}
-    if any(not 0 <= place < length for place in (*(g.position for g in guesses), *top)):
+    if any(not 0 <= place < length for place in (*(place for place, _, _ in guesses), *top)):
         raise ValueError("a position outside the canvas")
     return Step(
         index=int(line["step"]),
@@ -138,12 +140,22 @@ def _step(line: Mapping[str, Any], blocks: int, length: int) -> Step:
         blocks=max(blocks, int(line["block"]) + 1),
         window=tuple(range(max(0, int(window[0])), min(length, int(window[1]) + 1))) if window else (),
         changes=changes,
-        guesses=guesses,
+        seen=_seen(guesses),
         undecided=-1,
         settled=-1,
         forwards=int(line["forwards"]),
         seconds=float(line["t_ms"]) / 1000,
         candidates=top,
+    )
+
+
+def _seen(guesses: Sequence[tuple[int, int, float]]) -> Guesses:
+    places, tokens, confidences = zip(*guesses, strict=True) if guesses else ((), (), ())
+    return Guesses(
+        np.array(places, np.int64),
+        np.array(tokens, np.int64),
+        np.array(confidences, np.float32),
+        np.full(len(places), np.nan, np.float32),  # a file keeps this number for what was decided, not for guesses
     )
 
 

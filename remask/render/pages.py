@@ -16,6 +16,7 @@ from .glyph import chip
 from .ramp import percent
 
 INDENT = 4
+MEASURE = 84  # columns of a paragraph
 BAR = 12
 
 
@@ -30,7 +31,8 @@ def page(chapter: Chapter, width: int) -> RenderableType:
     title = Text.assemble((f" {chapter.number:>2} ", Style(reverse=True, bold=True)), (f" {chapter.title} ", "bold"))
     code = Text("in this code base: " + ", ".join(chapter.code), style=FAINT)
     drawn = [Padding(figure(one, width - INDENT), (1, 0, 0, 0), expand=False) for one in chapter.figures]
-    body = Group(Text(chapter.words), Text(""), Text(chapter.formula, style="bold cyan"), code, *drawn)
+    words = Padding(Text(chapter.words), (0, max(0, width - INDENT - MEASURE), 0, 0), expand=False)
+    body = Group(words, Text(""), Text(chapter.formula, style="bold cyan"), code, *drawn)
     return Group(Rule(title, align="left", style=FAINT), Padding(body, (1, 0, 2, INDENT), expand=False))
 
 

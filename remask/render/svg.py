@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 from rich.cells import cell_len
 
@@ -11,7 +12,7 @@ from .glyph import glyph
 from .ramp import colour, percent
 
 ROWS = 14  # steps shown at most; the last one always is
-WIDEST = 1500  # pixels of text; a longer canvas is drawn as a map without it
+WIDEST, MAP = 1500, 1100  # pixels of tokens side by side; a longer canvas is drawn as a map
 FONT, CHARACTER, CHIP, ROW, GAP, LEFT, TOP, PAD = 13, 7.85, 20, 27, 3, 62, 20, 10
 FONTS = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 LIGHT = "--rmk-paper:#fbfaf7;--rmk-ink:#1d1d22;--rmk-muted:#6f6e78;--rmk-faint:#e7e3da;--rmk-given:#3d5a80"
@@ -44,14 +45,14 @@ def picture(trace: Trace, *, alone: bool = True) -> str:
     shots, columns = film(trace)
     widths = {at: _width(text) for at, text in columns.items()}
     total = sum(widths.values()) + GAP * len(widths)
-    text = total <= WIDEST
-    if not text:
-        widths = dict.fromkeys(widths, max(2.0, WIDEST / len(widths) - 1))
+    words = total <= WIDEST
+    if not words:  # a map of coloured cells, and the text below it
+        widths = dict.fromkeys(widths, max(2.0, MAP / len(widths) - 1))
         total = sum(widths.values()) + len(widths)
-    prompt = _prompt(trace)
+    prompt, text = _prompt(trace), [] if words else _final(shots[-1], columns)
     top = TOP + 24 * bool(prompt)
-    width, height = max(560, LEFT + total + 28), top + ROW * len(shots) + 44
-    body = [_row(shot, top + i * ROW, widths, text) for i, shot in enumerate(shots)]
+    below = top + ROW * len(shots) + 14
+    width, height = max(560, LEFT + total + 28), below + 20 * len(text) + 30
     about = f"{len(trace.steps)} steps, {sum(len(line['changes']) for line in trace.steps)} tokens"
     model = glyph(str(trace.header.get("model", "a run")))
     frame = f'viewBox="0 0 {width:.0f} {height}"' + (f' width="{width:.0f}" height="{height}"' if alone else "")
@@ -62,11 +63,18 @@ def picture(trace: Trace, *, alone: bool = True) -> str:
             f"<style>{style}</style>",
             '<rect width="100%" height="100%" rx="10" fill="var(--rmk-paper)"/>' if alone else "",
             _label(20, 30, prompt, "given"),
-            *body,
+            *(_row(shot, top + i * ROW, widths, words) for i, shot in enumerate(shots)),
+            *(_label(LEFT + 8, below + 6 + 20 * i, line, "final") for i, line in enumerate(text)),
             _legend(height - 20, f"{model} · {about}", width),
             "</svg>",
         )
     )
+
+
+def _final(shot: Shot, columns: dict[int, str]) -> list[str]:
+    shown = (cell for cell in shot.cells if cell.position in columns and cell.state != "unused")
+    text = "".join("░" if cell.state in ("masked", "draft") else glyph(cell.text) for cell in shown)
+    return wrap(text, int(MAP / CHARACTER), max_lines=6, placeholder=" …")
 
 
 def film(trace: Trace) -> tuple[list[Shot], dict[int, str]]:
@@ -130,7 +138,7 @@ def _cell(cell: Cell, x: float, y: int, width: float, text: bool, fresh: bool) -
     elif cell.state == "draft":
         box += 'class="mask" opacity=".5"/>'
     else:
-        box = "" if text else box + 'class="given" opacity=".4"/>'
+        box = "" if text else box + f'class="{"mask" if cell.state == "unused" else "given"}" opacity=".4"/>'
     if not text:
         return box
     ink = f' style="fill:{back.ink.hex};font-weight:600"' if decided and fresh else ""

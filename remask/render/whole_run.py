@@ -86,7 +86,8 @@ def guidance(lesson: Lesson) -> Chapter:
         "Ask twice, once with the prompt and once with the prompt masked too, and push the logits away from what the "
         "model would say anyway, towards what the prompt makes it say. It costs a second stream. "
         f"{used} cfg_scale {guide.cfg_scale:g}: it changes {guide.changed} of "
-        f"{count(len(lesson.places), 'guess', 'guesses')}. At {guide.position}, {quoted(best.text)} comes out on top.",
+        f"{count(len(lesson.places), 'guess', 'guesses')}. At position {guide.position}, {quoted(best.text)} comes out "
+        "on top.",
         f"z = u + (w + 1) · (c − u),   w = {guide.cfg_scale:g}",
         ("remask.process.guide",),
         (

@@ -119,3 +119,13 @@ def test_files_are_written_whole(invoke: Invoke, tmp_path: Path) -> None:
     assert html.read_text().startswith("<!doctype html>") and svg.read_text().startswith("<svg ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "run.svg"]
     assert html.stat().st_mode & 0o444 == 0o444
+
+
+@pytest.mark.parametrize(
+    "loop", [Loop(1), Loop(2), Loop(3), Loop(8, steps=1), Loop(8, block_length=1), Loop(8, steps=8)]
+)
+def test_what_is_not_asked_for_fits_what_is(llm: LLM, loop: Loop) -> None:
+    taught = gather(llm, Asked(PROMPT, 1, 2, loop.options() | {"raw": True}))
+    assert sum(len(block.quotas) for block in taught.blocks) == len(taught.trace.steps)
+    assert sum(sum(block.quotas) for block in taught.blocks) == loop.gen_length
+    assert len(chapters(taught)) == 10

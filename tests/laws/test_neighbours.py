@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -33,7 +33,6 @@ def same_bits(mine: tuple[Row, list[Step]], theirs: tuple[Row, list[Step]]) -> b
     return bits(steps) == bits(others) and ends[0] == ends[1]
 
 
-@settings(max_examples=40)
 @given(models, st.lists(jobs(), min_size=2, max_size=8))
 def test_a_row_in_a_batch_is_the_row_alone_to_the_last_bit(model: Fake, batch: list[Job]) -> None:
     for job, together in zip(batch, run(model, batch), strict=True):
@@ -95,7 +94,7 @@ def test_on_a_transformer_a_row_in_a_batch_decides_as_the_row_alone(tiny: MaskPr
         for size in (1, 3, 3, 6, 9, 14, 2, 5)
     ]
     singles = [alone(tiny, job) for job in batch]
-    for count in range(2, 9):
+    for count in (2, 3, 5, 8):
         for (row, steps), (one, ones) in zip(run(tiny, batch[:count]), singles, strict=False):
             assert decisions(steps) == decisions(ones) and tokens(row) == tokens(one)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor
 
 from remask.batch import Batch, lay
@@ -144,7 +144,6 @@ def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredicto
     assert decisions(made) == decisions(expected) and tokens(row) == tokens(one)
 
 
-@settings(max_examples=40)
 @given(models, jobs())
 def test_a_cache_whose_slots_hold_what_the_canvas_holds_is_no_cache(model: Fake, job: Job) -> None:
     """On fakes, to the last bit, under every recipe: with shadows over stored slots, edits, remasks and two streams."""

@@ -81,13 +81,13 @@ def test_larger_always_means_surer() -> None:
 # --- guidance and suppression ---
 
 
-@given(rows, st.sampled_from([0.0, 0.5, 2.0]), st.randoms(use_true_random=False))
-def test_guidance_is_the_published_combination(row: list[float], scale: float, random: object) -> None:
+@given(rows, st.sampled_from([0.0, 0.5, 2.0]))
+def test_guidance_is_the_published_combination(row: list[float], scale: float) -> None:
     conditional, other = torch.tensor([row]), torch.tensor([row[::-1]])
     guided = guide(conditional, other, scale)[0]
     for c, u, mine in zip(conditional[0].tolist(), other[0].tolist(), guided.tolist(), strict=True):
         if c == -math.inf:
-            assert mine == -math.inf or (u > -math.inf and mine < -1e30)
+            assert mine == -math.inf
         elif u > -math.inf:
             assert mine == pytest.approx(u + (scale + 1) * (c - u), rel=1e-5, abs=1e-2)
 
@@ -198,14 +198,14 @@ def test_compat_llada_ranks_as_the_authors_code_does(temperature: float) -> None
     plain = Process(temperature=temperature)
     endings = 0
     for seed in range(12):
-        model = Scripted(lambda position, tokens, seed=seed: torch.randn(  # type: ignore[misc]
-            16, generator=torch.Generator().manual_seed(100 * seed + position)) + 2.0 * (torch.arange(16) > 11))  # fmt: skip
+        table = torch.randn(9, 16, generator=torch.Generator().manual_seed(seed)) + 2.0 * (torch.arange(16) > 11)
+        model = Scripted(lambda position, tokens, table=table: table[position])  # type: ignore[misc]
         _, mine = alone(model, Job((1, *holes(8)), Recipe(blocks=Whole(), process=process), seed))
         _, theirs = alone(model, Job((1, *holes(8)), Recipe(blocks=Whole(), process=plain), seed))
         guesses = mine[0].guesses
         assert [guess.token for guess in guesses] == [guess.token for guess in theirs[0].guesses]
         for guess in guesses:
-            expected = authors_confidence(model.at(guess.position, torch.empty(0)), guess.token, temperature)
+            expected = authors_confidence(table[guess.position], guess.token, temperature)
             assert guess.confidence == pytest.approx(expected, abs=1e-6)
             endings += guess.token in (EOS, EOT)
         ranked = sorted(guesses, key=lambda guess: (-guess.confidence, guess.position))

@@ -23,7 +23,7 @@ from remask.render.html import data, page
 from remask.render.pages import pages
 from remask.render.ramp import bar, colour, percent
 from remask.render.svg import picture
-from remask.trace import Candidate, Change, Step, Trace, Writer, read
+from remask.trace import Candidate, Change, Guesses, Step, Trace, Writer, read
 
 MARKUP = [
     "</script><img src=x onerror=alert(1)>",
@@ -55,12 +55,11 @@ def recorded(pieces: list[str], *, prompt: int = 2, per_step: int = 2, model: st
         if index == len(batches) - 2:
             changes.append(Change(batches[0][0], MASK, "masked", float("nan"), -9.0))
         left -= set(batch)
-        guesses = tuple(Change(at, at, "draft", 0.5, -0.7) for at in sorted(left | set(batch)))
+        read_at = np.array(sorted(left | set(batch)))
+        seen = Guesses(read_at, read_at, np.full(len(read_at), 0.5), np.full(len(read_at), -0.7))
         top = {at: (Candidate(at, 0.6), Candidate(0, 0.2)) for at in batch}
         done = index + 1
-        writer.step(
-            Step(index, 0, 1, tuple(order), tuple(sorted(changes)), guesses, len(left), 0, done, 0.01 * done, top)
-        )
+        writer.step(Step(index, 0, 1, tuple(order), tuple(sorted(changes)), seen, len(left), 0, done, 0.01 * done, top))
     writer.end(finish_reason="length", text="".join(pieces[prompt:]), unused=[[length - 1, length]])
     return read(io.StringIO(file.getvalue()))
 

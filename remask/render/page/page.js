@@ -59,7 +59,8 @@ function drawCanvas(cells) {
       node.style.setProperty("--p", cell.confidence.toFixed(3));
     }
     parts.push(node);
-    if (!masked && cell.state !== "draft" && text.includes("⏎")) parts.push(make("br"));
+    const next = cells[p + 1], again = next && next.state !== "masked" && /^⏎+$/.test(piece(next.token)) && text.endsWith("⏎");
+    if (!masked && cell.state !== "draft" && text.includes("⏎") && !again) parts.push(make("br"));
   });
   $("canvas").replaceChildren(...parts);
 }
@@ -148,7 +149,7 @@ function draw(speak = false) {
   $("where").replaceChildren(make("b", {}, now ? `Step ${now} of ${steps.length}` : `Before step 1 of ${steps.length}`),
     [blocks > 1 && step ? ` · block ${step.block + 1} of ${blocks}` : "", ` · ${left[now]} still [MASK]`, step ? ` · ${step.forwards} forward pass${step.forwards === 1 ? "" : "es"}` : "", fresh.length ? ` · decided: ${fresh.slice(0, 4).join("; ")}${fresh.length > 4 ? " …" : ""}` : ""].join(""));
   if (speak) $("spoken").textContent = now ? `step ${now}: ${fresh.join("; ") || "nothing decided"}` : "before the first step";
-  history.replaceState(null, "", `#step=${now}`);
+  try { history.replaceState(null, "", `#step=${now}`); } catch { /* a frame without an address of its own */ }
 }
 const clamp = (n) => Math.max(0, Math.min(steps.length, n));
 function go(n, speak = true) { now = clamp(n); draw(speak); }
