@@ -93,15 +93,15 @@ def generate(
 ) -> Tensor:  # fmt: skip
     """Greedy low-confidence decoding as published: (B, P) prompts, left-padded, to (B, P + gen_length)."""
     rows, start = prompt.shape
-    x = torch.cat((prompt, torch.full((rows, gen_length), mask_id)), 1)
+    x = torch.cat((prompt, torch.full((rows, gen_length), mask_id, device=prompt.device)), 1)
     if attention_mask is not None:
-        attention_mask = torch.cat((attention_mask, torch.ones(rows, gen_length, dtype=attention_mask.dtype)), 1)
+        attention_mask = F.pad(attention_mask, (0, gen_length), value=1)
     blocks = gen_length // block_length
     for block in range(blocks):
         first, end = start + block * block_length, start + (block + 1) * block_length
         count = (x[:, first:end] == mask_id).sum(1, keepdim=True)
         each = steps // blocks
-        quota = count // each + (torch.arange(each) < count % each)
+        quota = count // each + (torch.arange(each, device=x.device) < count % each)
         for i in range(each):
             masked = x == mask_id
             logits = model(x, attention_mask=attention_mask).logits

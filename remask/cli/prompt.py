@@ -10,7 +10,7 @@ def read(argument: str | None, what: str) -> str:
     """The argument, or stdin where it is missing or `-`, less its last line break. Raises RequestError for none."""
     if argument is not None and argument != "-":
         text = argument
-    elif is_terminal(sys.stdin):
+    elif sys.stdin is None or is_terminal(sys.stdin):  # None: it was closed
         raise RequestError(f"there is no {what}; give it as an argument, or pipe it in")
     else:
         text = decoded(sys.stdin.buffer.read(), what).removesuffix("\n").removesuffix("\r")
