@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import RLock
 
-import numpy as np
-
 from .batch import Batch
 from .canvas import Canvas
 from .errors import BusyError, RequestError
@@ -29,7 +27,8 @@ class Request:
     """What is asked for. `tokens` (L,) are the canvas: ids, and None where the model decides.
 
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
-    asks for that many of the likeliest tokens at every position read. Equal seeds give equal answers in any batch.
+    asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or with
+    `document` the whole canvas. Equal seeds give equal answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -39,6 +38,7 @@ class Request:
     stop: tuple[str, ...] = ()
     deadline: float | None = None
     candidates: int = 0
+    document: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Handle:
     def completion(self) -> Completion:
         """What there is now, as far as it has settled; final once `done`. A template's text is the whole canvas."""
         row, canvas, text = self.row, self.row.canvas, self.engine.text
-        template = canvas.given[int(np.argmin(canvas.given)) :].any()  # text also behind the first hole
+        template = self.request.document
         places = self._decided(len(canvas) if template else row.settled)
         runs: list[list[int]] = []
         for i, place in enumerate(places):

@@ -1,7 +1,7 @@
 """A loaded model with its text: prompts in, completions out. What `remask.load` returns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from .checkpoint import Loaded
@@ -90,7 +90,7 @@ class LLM:
         for part in template_parts(template):
             tokens += self.text.encode(part) if isinstance(part, str) else [None] * part
         stops = () if asked.stop_ids is None else tuple(asked.stop_ids)
-        return self._build(tokens, asked, stops, suppress=self.stop_ids)
+        return replace(self._build(tokens, asked, stops, suppress=self.stop_ids), document=True)
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -124,7 +124,7 @@ class LLM:
         return [handle.result() for handle in handles]
 
     def infill(self, template: str, **options: Any) -> Completion:
-        """Fill the holes of `template`: `"The {{2}} sat on the {{1}}."`"""
+        """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
         return self.engine.submit(self.infilling(template, **options)).result()
 
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:

@@ -43,7 +43,10 @@ PYTEST = ("pytest",)
 
 # What a command does, and the modules that it runs with `python -m`, in order.
 COMMANDS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
-    "demo": ("watch the bundled model solve a word problem, step by step", [("remask", "run", QUESTION)]),
+    "demo": (
+        "watch the bundled model solve a word problem, step by step",
+        [("remask", "run", "--pace", "0.08", QUESTION)],
+    ),
     "test": ("run the tests", [PYTEST]),
     "lint": ("ruff: lint and format, without changing a file", [RUFF_CHECK, RUFF_FORMAT]),
     "types": ("mypy, strict", [MYPY]),

@@ -21,6 +21,7 @@ from .ramp import Colour, bar, colour
 
 UNREAD = "░"
 EDGE = "┊"
+NARROW = 4  # columns that a number and its bar need
 GIVEN = Style(color="cyan")
 DRAFT = Style(dim=True, italic=True)
 FAINT = Style(dim=True)
@@ -161,38 +162,42 @@ def strip(cells: Sequence[Cell]) -> Text:
 
 
 def grid(board: Board, steps: Sequence[Step], width: int) -> RenderableType:
-    """A row a step, a column a position: where each token was decided. Wide canvases continue below."""
-    ends = [0] * len(board.token)
+    """A row a step, a column a position: where each token was decided, and how sure it was.
+
+    Columns that have no room for a number hold a bar alone; what is wider than `width` goes on below.
+    """
     asked = [at for at, state in enumerate(board.state) if state != "given"]
     rows: list[dict[int, float]] = []
     for step in steps:
         board.take(step)
         rows.append({change.position: change.confidence for change in step.changes if change.state != "masked"})
-        for change in step.changes:
-            ends[change.position] = step.index
-    label = len(str(len(steps))) + 2
-    column = min(8, max(4, (width - label) // max(1, len(asked)) - 1))
-    across = max(1, (width - label) // (column + 1))
-    parts = [_part(board, rows, ends, asked[first : first + across], column) for first in range(0, len(asked), across)]
+    room = max(10, width - len(str(len(steps))) - 2)
+    wide = min(8, room // max(1, len(asked)) - 1)
+    wide = wide if wide >= NARROW else 1
+    across = room // (wide + (wide > 1))
+    parts = [_part(board, rows, asked[first : first + across], wide) for first in range(0, len(asked), across)]
     return Group(*(Padding(part, (0, 0, int(part is not parts[-1]), 0), expand=False) for part in parts))
 
 
-def _part(
-    board: Board, rows: Sequence[dict[int, float]], ends: Sequence[int], columns: Sequence[int], wide: int
-) -> Text:
+def _part(board: Board, rows: Sequence[dict[int, float]], columns: Sequence[int], wide: int) -> Text:
     text = Text(no_wrap=True, overflow="crop")
-    label = len(str(len(rows))) + 1
-    text.append(" " * label)
-    for at in columns:
-        text.append(" " + set_cell_size(_fit(chip(board.piece(board.token[at])), wide), wide), Style(bold=True))
+    label, gap = len(str(len(rows))) + 1, " " * (wide > 1)
+    last = {at: i for i, decided in enumerate(rows) for at in decided}
+    text.append(" " * label + gap)
+    if wide > 1:
+        names = (chip(board.piece(board.token[at])) for at in columns)
+        text.append(gap.join(set_cell_size(_fit(name, wide), wide) for name in names), Style(bold=True))
+    else:
+        text.append("".join(f"{at:<10}" for at in columns[::10])[: len(columns)], FAINT)
     for i, decided in enumerate(rows):
         text.append("\n" + str(i + 1).rjust(label), FAINT)
         for at in columns:
-            text.append(" ")
+            text.append(gap)
             if at in decided:
-                text.append(_share(decided[at]).center(wide), shade(decided[at]))
+                shown = _share(decided[at]) if wide > 1 else bar(decided[at])
+                text.append(shown.center(wide), shade(decided[at]))
             else:
-                text.append("·".center(wide) if i < ends[at] or board.state[at] == "masked" else " " * wide, FAINT)
+                text.append("·".center(wide) if i < last.get(at, len(rows)) else " " * wide, FAINT)
     return text
 
 

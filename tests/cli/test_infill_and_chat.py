@@ -72,7 +72,7 @@ def test_on_a_terminal_a_mistake_does_not_end_the_conversation(invoke: Invoke, m
     lines = iter(["/set steps 0", "hi", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     result = invoke("chat", "--gen-length", 4, terminal=True)
-    assert result.code == 0 and "error: steps must be at least 1" in result.err and "4 forwards" in result.err
+    assert result.code == 0 and "error: steps must be at least 1" in result.err and " tokens/s · exact · " in result.err
 
 
 @pytest.mark.parametrize(("ending", "code"), [(EOFError, 0), (KeyboardInterrupt, 130)])

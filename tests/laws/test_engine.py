@@ -109,7 +109,7 @@ def test_a_template_comes_back_whole_with_its_fills(text: Text) -> None:
     given, full = text.encode("The cat sat on it."), []
     for i, token in enumerate(given):
         full.append(None if i in (1, 4, 5) else token)
-    done = Engine(Oracle(given, 0.9, contract(text)), text).submit(Request(tuple(full), WHOLE)).result()
+    done = Engine(Oracle(given, 0.9, contract(text)), text).submit(Request(tuple(full), WHOLE, document=True)).result()
     assert done.text == "The cat sat on it."
     assert done.fills == (text.decode(given[1:2]), text.decode(given[4:6]))
     assert done.tokens == (given[1], *given[4:6])

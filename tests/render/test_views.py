@@ -198,7 +198,11 @@ def test_the_grid_shows_the_step_that_decided_each_position() -> None:
     names = rows[0].split()
     assert names == ["␣cat", "␣dog", "␣elk", "␣fox"]
     assert rows[1].split() == ["1", "37▃", "·", "64▆", "·"]
-    assert shown(grid(board(trace), list(steps(trace)), 14)).count("\n") > len(rows), "wide canvases go on below"
+    narrow = shown(grid(board(trace), list(steps(trace)), 14)).splitlines()
+    assert len(narrow) == len(rows) and narrow[1] == " 1▃·▆·", "no room for numbers: bars alone"
+    wide = recorded(["A", " b", *[" w"] * 30])
+    taken = list(steps(wide))
+    assert len(shown(grid(board(wide), taken, 23)).splitlines()) == 2 * (len(taken) + 1) + 1, "goes on below"
 
 
 def test_a_confidence_is_never_colour_alone() -> None:
