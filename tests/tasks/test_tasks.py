@@ -171,8 +171,8 @@ def test_every_family_states_its_operands() -> None:
             "trees",
             (60, 5),
             (
-                "Randy has 60 mango trees on his farm. He also has 5 less than half as many coconut trees as mango trees. "
-                "How many trees does Randy have in all on his farm?"
+                "Randy has 60 mango trees on his farm. He also has 5 less than half as many coconut trees "
+                "as mango trees. How many trees does Randy have in all on his farm?"
             ),
             ["60/2=30", "30-5=25", "60+25=85"],
         ),
