@@ -115,7 +115,7 @@ def test_makefile_knows_every_command(bootstrap: Any) -> None:
 
 def test_an_old_python_is_told_which_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1))
-    with pytest.raises(SystemExit, match=r"Python 3\.9 is too old, remask needs 3\.10 or newer"):
+    with pytest.raises(SystemExit, match=r"Python 3\.9 is too old, remask needs 3\.11 or newer"):
         runpy.run_path(str(SCRIPT))
 
 
@@ -505,7 +505,13 @@ run = runpy.run_path({str(SCRIPT)!r})["run"]
 from pathlib import Path
 sys.exit(run([sys.executable, "-c", {tool!r}], Path.cwd()))
 """
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores ^C
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "up\n"
     os.killpg(child.pid, signal.SIGINT)

@@ -27,8 +27,7 @@ class Tokens:
 
     def take(self, other: "Tokens") -> None:
         """Copy a smaller store's entries and slots into this one."""
-        entries, length, _ = other.data.shape
-        self.data[:entries, :length] = other.data
+        self.data[: len(other.data), : other.data.shape[1]] = other.data
 
 
 class Fake:

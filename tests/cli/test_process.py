@@ -68,7 +68,12 @@ def test_interrupting_keeps_the_trace_and_gives_the_terminal_back(tmp_path: Path
     master, slave = pty.openpty()
     words = ["run", "Tell me a story.", "--gen-length", "32", "--pace", "0.1", "--threads", "1", "--trace", str(file)]
     process = subprocess.Popen(
-        [*PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, env=PLAIN | {"TERM": "xterm"}
+        [*PROGRAM, *words],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=PLAIN | {"TERM": "xterm"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores ^C
     )
     os.close(slave)
     shown = drain(master, until=rb"step [3-9]/")

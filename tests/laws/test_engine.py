@@ -201,6 +201,14 @@ def test_a_stop_string_split_over_tokens_and_pieces_is_held_back(text: Text) -> 
     assert handle.row.forwards < len(text.encode(said))  # it did not go on
 
 
+def test_the_first_of_several_stop_strings_counts_also_when_they_settle_at_once(text: Text) -> None:
+    said = "ab.c!d"
+    model, request = speaker(text, said, order=[0.1 + 0.1 * i for i in range(len(text.encode(said)))])
+    for stops in ((".", "!"), ("!", ".")):
+        handle = Engine(model, text).submit(replace(request, stop=stops))
+        assert "".join(handle.pieces()) == handle.result().text == "ab"
+
+
 def test_what_only_looked_like_a_stop_string_comes_out(text: Text) -> None:
     model, request = speaker(text, "ab<EN cd <END")
     handle = Engine(model, text).submit(replace(request, stop=("<END>",)))
@@ -327,7 +335,7 @@ def test_no_more_rows_live_than_allowed_and_all_get_their_turn(text: Text) -> No
     assert max(alive) == 3 and min(alive) >= 1
 
 
-@given(st.lists(st.integers(1, 20), min_size=2, max_size=8), st.integers(1, 4))
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=6), st.integers(1, 4))
 def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, lengths: list[int], scale: int) -> None:
     recipes = (WHOLE, replace(WHOLE, cache=Window(2)), replace(WHOLE, guidance=Guidance(1.0)))
     requests = [ask(length, recipes[i % 3]) for i, length in enumerate(lengths)]

@@ -79,13 +79,20 @@ def forward(batch: Batch, plan: Plan) -> Tensor:
         return batch.model.logits(hidden).view(*laid.where[0].shape, -1)
 
 
+FULL: dict[str, object] = {}
+GRID: dict[str, object] = {"attention": "block_causal", "block_size": 8}
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.5], ids=["one stream", "two streams"])
 @pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("attention", [FULL, GRID], ids=["full", "block-causal"])
 def test_with_no_token_changed_the_cached_window_is_the_full_forward(
-    make_transformer: Callable[..., MaskPredictor], shift: int, scale: float
+    make_transformer: Callable[..., MaskPredictor], attention: dict[str, object], shift: int, scale: float
 ) -> None:
-    model = make_transformer(shift=shift)
-    recipe = Recipe(blocks=Blocks(8), cache=Window(100), guidance=Guidance(scale))
+    """Under block-causal attention some of the stored slots lie ahead: the model's own mask hides them."""
+    model = make_transformer(shift=shift, **attention)
+    recipe = Recipe(cache=Window(100), guidance=Guidance(scale))
+    recipe = recipe if attention else replace(recipe, blocks=Blocks(8))
     row = Job((3, 1, 4, *holes(24), 7, 7), recipe).row(model.contract)
     batch = first_plan(model, row)
     window = row.plan()
@@ -250,14 +257,17 @@ def test_a_shadow_row_says_what_a_mask_in_its_place_would_say(make_transformer: 
         torch.testing.assert_close(shadow, expected, atol=1e-5, rtol=0)
 
 
-def test_nobody_sees_a_shadow_row(tiny: MaskPredictor) -> None:
+@pytest.mark.parametrize("attention", [FULL, GRID], ids=["full", "block-causal"])
+def test_nobody_sees_a_shadow_row(make_transformer: Callable[..., MaskPredictor], attention: dict[str, object]) -> None:
     """The undecided are read as if there were no shadows."""
-    row = half_committed(tiny, Recipe(blocks=Whole(), revise=Shadow(0.0)))
+    model = make_transformer(**attention)
+    row = half_committed(model, Recipe(blocks="auto" if attention else Whole(), revise=Shadow(0.0)))
     with_shadows = row.plan()
+    assert len(with_shadows.positions) > len(row.canvas)
     undecided = row.canvas.undecided[with_shadows.reads]
-    view = View(row.canvas, row.window, with_shadows.reads, row.clock, 1, row.written, row.forwards, tiny.contract)
+    view = View(row.canvas, row.window, with_shadows.reads, row.clock, 1, row.written, row.forwards, model.contract)
     without = NoCache().plan(view)
-    batch = Batch(tiny)
+    batch = Batch(model)
     first, second = forward(batch, with_shadows)[0], forward(batch, without)[0]
     torch.testing.assert_close(first[undecided], second[undecided], atol=1e-5, rtol=0)
     assert (first[~undecided] - second[~undecided]).abs().max() > 1e-2  # and the committed are not
@@ -275,6 +285,20 @@ def test_a_doubted_token_goes_back_and_is_decided_again(cache: Cache) -> None:
             remasked += states.count("masked")
         assert not row.canvas.undecided.any()
     assert remasked > 10
+
+
+def test_a_key_that_is_not_kept_leaves_the_store_as_it_was(tiny: MaskPredictor) -> None:
+    """A shadow's key is for its own forward: every slot but the window's holds what it held, the last one too."""
+    row = Job((3, 1, *holes(8), 6), Recipe(blocks=Blocks(4), cache=Window(100), revise=Shadow(0.0))).row(tiny.contract)
+    batch = Batch(tiny)
+    batch.admit(row)
+    step(batch)
+    before, plan = batch.store.data.clone(), row.plan()
+    assert plan.keep is not None and (plan.keep < 0).any()
+    step(batch)
+    written = np.isin(np.arange(len(row.canvas)), plan.keep)
+    same = (batch.store.data == before).flatten(0, 3).all(0).all(-1).numpy()
+    assert written.sum() == 4 and (same == ~written).all()
 
 
 def test_shadow_rows_fit_a_stale_cache(tiny: MaskPredictor) -> None:

@@ -16,9 +16,9 @@ from remask.blocks import Blocks, Whole
 from remask.errors import RequestError
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Uniform
 from remask.models.masked import MaskPredictor
-from remask.predictor import Packed
+from remask.predictor import Packed, Plan
 from remask.recipe import Guidance, Process, Recipe, Stop
-from remask.row import Row
+from remask.row import Decision, Row
 from remask.sampler import step
 from remask.selection import Threshold
 from remask.trace import Step
@@ -116,6 +116,52 @@ def test_a_row_remembers_how_sure_it_was_of_what_it_committed(model: Fake, job: 
             assert math.isnan(canvas.confidence[position]) and math.isnan(canvas.logprob[position])
 
 
+@given(st.lists(st.booleans(), min_size=48, max_size=48), st.integers(0, 20))
+def test_the_guard_holds_whatever_was_decided(flags: list[bool], clock: int) -> None:
+    """Straight into `Row.apply`: a decision that touches everything, given positions and other windows included."""
+    row = Job((3, *holes(4), EOS, *holes(6)), Recipe(blocks=Blocks(5), revise=Malicious())).row()
+    canvas, everything = row.canvas, np.arange(12)
+    row._write(everything, np.isin(everything, [1, 2, 9]), np.zeros(12, bool), decision(guess=4), 0)  # an earlier step
+    row.clock = clock
+    before, committed, window = canvas.tokens.copy(), canvas.committed.copy(), set(row.window.tolist())
+    patient = clock < row.patience
+    reveal, edit, remask, _ = np.array(flags).reshape(4, 12)
+    made = row.apply(
+        Plan(canvas.tokens[None], everything, everything, everything),
+        decision(guess=5, reveal=reveal, edit=edit, remask=remask),
+    )
+    assert made is not None and window == {1, 2, 3, 4, 6}
+    for i in range(12):
+        back = i in window and committed[i] and remask[i] and patient
+        written = i in window and (reveal[i] if not committed[i] else edit[i] and patient and not back)
+        free = not canvas.given[i]
+        assert canvas.tokens[i] == (MASK if free and back else 5 if free and written else before[i])
+        assert canvas.committed[i] == (free and (committed[i] or bool(written)) and not back)
+        assert (canvas.age[i] >= 0) == canvas.committed[i] != math.isnan(canvas.confidence[i])
+        assert math.isnan(canvas.confidence[i]) == math.isnan(canvas.logprob[i])
+    assert canvas.given.tolist() == [i in (0, 5) for i in range(12)]
+
+
+def decision(guess: int, **flags: np.ndarray) -> Decision:
+    """One that guesses the same token at all 12 positions."""
+    never, half = np.zeros(12, bool), np.full(12, 0.5, np.float32)
+    return Decision(
+        guess=np.full(12, guess),
+        confidence=half,
+        logprob=half,
+        healthy=~never,
+        candidates={},
+        **{"reveal": never, "edit": never, "remask": never} | flags,
+    )
+
+
+def test_once_the_schedule_has_run_out_positions_leave_one_at_a_time() -> None:
+    recipe = Recipe(blocks=Whole(), steps=2, revise=Malicious(edit=False))
+    _, steps = alone(Hashed(), Job((1, *holes(6)), recipe))
+    revealed = [sum(change.state == "committed" for change in made.changes) for made in steps]
+    assert revealed[:2] == [3, 3] and set(revealed[2:]) == {1}
+
+
 @pytest.mark.parametrize("blind", [False, True])
 @pytest.mark.parametrize("select", [Threshold(0.0), Threshold(1.0)])
 def test_a_malicious_reviser_cannot_keep_a_row_alive(blind: bool, select: Threshold) -> None:
@@ -130,6 +176,14 @@ def test_a_malicious_reviser_cannot_keep_a_row_alive(blind: bool, select: Thresh
 def test_a_prompt_of_mask_tokens_is_given_text() -> None:
     row, _ = alone(Oracle([1] * 12), Job((MASK, MASK, *holes(4), MASK, *holes(5)), Recipe(blocks=Whole())))
     assert tokens(row) == [MASK, MASK, 1, 1, 1, 1, MASK, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_row_reads_where_the_model_predicts(shift: int) -> None:
+    """A right-shifted model says at i - 1 what comes at i."""
+    said = [1, 2, 3, 4, 5, 6, 7]
+    row, _ = alone(Oracle(said, 0.9, replace(TOY, shift=shift)), Job((1, *holes(3), 5, *holes(2))))
+    assert tokens(row) == said
 
 
 def test_the_model_never_sees_a_committed_position_as_mask() -> None:
@@ -168,6 +222,7 @@ def test_stopping_at_the_end_of_text_changes_nothing_before_it() -> None:
         assert early.end == late.end
         assert tokens(early)[: early.end + 1] == tokens(late)[: early.end + 1]
         assert decisions(short) == decisions(long)[: len(short)]
+        assert len(long) == 12 and not late.canvas.undecided.any()
 
 
 def test_with_revision_a_stop_id_counts_only_once_its_window_is_done() -> None:
@@ -196,6 +251,14 @@ def test_other_seeds_give_other_texts_above_temperature_0() -> None:
     recipe = Recipe(blocks=Blocks(4), process=Process(temperature=1.0))
     texts = {tuple(tokens(row)) for row, _ in run(Uniform(), [Job((1, *holes(9)), recipe, s) for s in range(20)])}
     assert len(texts) == 20
+
+
+def test_each_step_draws_anew() -> None:
+    """Guesses that were not kept are made again with other noise."""
+    recipe = Recipe(blocks=Whole(), process=Process(temperature=1.0))
+    _, steps = alone(Uniform(), Job((1, *holes(40)), recipe))
+    first, second = ({guess.position: guess.token for guess in made.guesses} for made in steps[:2])
+    assert sum(first[position] == token for position, token in second.items()) < 12
 
 
 def test_at_temperature_0_the_seed_does_not_matter() -> None:

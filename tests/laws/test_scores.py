@@ -53,6 +53,17 @@ def test_scores_are_those_of_a_double_precision_softmax(
 
 
 @pytest.mark.parametrize("by", CONFIDENCES)
+def test_scores_of_ordinary_logits(by: Confidence) -> None:
+    table = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
+    guesses, uniform = torch.arange(50) % 30, torch.linspace(0, 1, 50)
+    scored = score(table, guesses, by, uniform)
+    for i, row in enumerate(table.tolist()):
+        confidence, logprob = reference(row, int(guesses[i]), by, float(uniform[i]))
+        assert float(scored.confidence[i]) == pytest.approx(confidence, rel=1e-4)
+        assert float(scored.logprob[i]) == pytest.approx(logprob, rel=1e-4)
+
+
+@pytest.mark.parametrize("by", CONFIDENCES)
 def test_scores_of_extreme_logits_are_numbers(by: Confidence) -> None:
     logits = torch.tensor([[1e38, -1e38, 0.0], [3e38, 3e38, -torch.inf], [-3e38, -torch.inf, -torch.inf]])
     scored = score(logits, torch.tensor([0, 1, 0]), by, torch.full((3,), 0.5))

@@ -25,7 +25,7 @@ def take(task: Task, split: Split, count: int, seed: int = 0) -> list[Example]:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_table_names_each_task_by_its_name(name: str) -> None:
-    assert TASKS[name].name == name
+    assert name == TASKS[name].name or name.startswith(TASKS[name].name + "_"), "a variant carries its task's name"
     assert "\n" not in TASKS[name].description + TASKS[name].rule
 
 
