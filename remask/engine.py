@@ -278,6 +278,8 @@ def check(request: Request, model: Predictor) -> None:
         raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
     if not 0 <= request.candidates <= 100:
         raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
+    if request.stop and request.document:
+        raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
     if any(not stop for stop in request.stop):
         raise RequestError("a stop string is empty; leave it out")
 

@@ -105,8 +105,7 @@ class LLM:
     def generate(self, prompt: Prompt | list[str], **options: Any) -> Completion | list[Completion]:
         """Answer one prompt, or a list of them side by side; options are the fields of `Options`."""
         if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
-            handles = [self.engine.submit(self.request(one, **options)) for one in prompt]
-            return [handle.result() for handle in handles]
+            return self._all([self.request(one, **options) for one in prompt])
         return self.submit(prompt, **options).result()  # type: ignore[arg-type]
 
     def submit(self, prompt: Prompt, **options: Any) -> Handle:
@@ -119,9 +118,7 @@ class LLM:
 
     def samples(self, prompt: Prompt, n: int, **options: Any) -> list[Completion]:
         """`n` answers, which differ in their seed."""
-        requests = samples(self.request(prompt, **options), n)
-        handles = [self.engine.submit(request) for request in requests]
-        return [handle.result() for handle in handles]
+        return self._all(samples(self.request(prompt, **options), n))
 
     def infill(self, template: str, **options: Any) -> Completion:
         """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
@@ -130,6 +127,15 @@ class LLM:
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
         """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.objective.log_likelihood`."""
         return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
+
+    def _all(self, requests: Sequence[Request]) -> list[Completion]:
+        """Run `requests` side by side, feeding the queue as it empties."""
+        handles = []
+        for request in requests:
+            while len(self.engine.waiting) >= self.engine.max_waiting:
+                self.engine.advance()
+            handles.append(self.engine.submit(request))
+        return [handle.result() for handle in handles]
 
     def _options(self, options: Mapping[str, Any]) -> Options:
         known = set(Options.__dataclass_fields__)

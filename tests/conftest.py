@@ -13,7 +13,7 @@ from remask.text import Text
 from remask.training.tokenizer import build, wrap
 
 settings.register_profile(
-    "laws", deadline=None, max_examples=25, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow]
+    "laws", deadline=None, max_examples=20, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)

@@ -94,7 +94,7 @@ def test_on_a_transformer_a_row_in_a_batch_decides_as_the_row_alone(tiny: MaskPr
         for size in (1, 3, 3, 6, 9, 14, 2, 5)
     ]
     singles = [alone(tiny, job) for job in batch]
-    for count in (2, 3, 5, 8):
+    for count in (2, 5, 8):
         for (row, steps), (one, ones) in zip(run(tiny, batch[:count]), singles, strict=False):
             assert decisions(steps) == decisions(ones) and tokens(row) == tokens(one)
 
