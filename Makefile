@@ -9,7 +9,7 @@ BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## watch the bundled model solve a word problem, step by step
+demo: ## watch the bundled model solve a 4×4 Sudoku, step by step
 	$(BOOTSTRAP) demo $(ARGS)
 
 test: ## run the tests

@@ -32,10 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-QUESTION = (
-    "Lily can run 12 kilometers per hour for 4 hours. After that, she runs 6 kilometers per hour. "
-    "How many kilometers can she run in 8 hours?"
-)
+QUESTION = "Solve\n1.34\n..12\n2..3\n43.."
 RUFF_CHECK = ("ruff", "check", ".")
 RUFF_FORMAT = ("ruff", "format", "--check", ".")
 MYPY = ("mypy",)  # strict, by pyproject.toml; given on the command line it would override the exceptions there
@@ -44,7 +41,7 @@ PYTEST = ("pytest",)
 # What a command does, and the modules that it runs with `python -m`, in order.
 COMMANDS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "demo": (
-        "watch the bundled model solve a word problem, step by step",
+        "watch the bundled model solve a 4×4 Sudoku, step by step",
         [("remask", "run", "--pace", "0.08", QUESTION)],
     ),
     "test": ("run the tests", [PYTEST]),
