@@ -12,7 +12,7 @@ DTYPES = {
     "float16": torch.float16,
     "fp16": torch.float16,
 }
-SMALL = 100_000_000  # parameters; below, float32 costs little memory and is faster on most CPUs
+SMALL = 100_000_000  # parameters; below, float32 costs little memory and gives the same answers on every processor
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -36,12 +36,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, stored: torch.dtype, device: torch.device, parameters: int) -> torch.dtype:
-    """The dtype called `name`; `auto` is that on disk, but float32 for a small model where bf16 is not native."""
+    """The dtype called `name`; `auto` is that on disk, but float32 for a small model on a CPU."""
     if name != "auto":
         if name not in DTYPES:
             raise CheckpointError(f"unknown dtype {name[:100]!r}; use auto, {', '.join(DTYPES)}")
         return DTYPES[name]
-    if stored == torch.float64 or (device.type == "cpu" and parameters < SMALL and not native_bfloat16()):
+    if stored == torch.float64 or (device.type == "cpu" and parameters < SMALL):
         return torch.float32
     return stored
 

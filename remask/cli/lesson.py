@@ -164,12 +164,12 @@ def _setting(llm: LLM, asked: Asked, handle: Handle) -> Setting:
 
 def _places(moment: Moment, board: Board, top: int) -> tuple[Place, ...]:
     kept = {change.position for change in moment.step.changes}
-    best = moment.logits.topk(top, 1)
+    values, tokens = (part[:, :top] for part in moment.logits.sort(dim=1, descending=True, stable=True))
     places = []
     for i, guess in enumerate(moment.step.guesses):
         likely = tuple(
             Likely(board.piece(token), logit, float(moment.probabilities[i, token]))
-            for token, logit in zip(best.indices[i].tolist(), best.values[i].tolist(), strict=True)
+            for token, logit in zip(tokens[i].tolist(), values[i].tolist(), strict=True)
         )
         probability = float(moment.probabilities[i, guess.token])
         named = board.piece(guess.token)
