@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .canvas import Bools, Ints
 from .errors import RecipeError
 from .exactness import Exactness
+from .seen import Seen
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,46 @@ class Grid:
         positions = np.flatnonzero(undecided)
         cells = positions // self.length
         return [positions[cells == cell] for cell in np.unique(cells)]
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3): the first step of a block looks `reach`
+    undecided positions ahead; where the surest guess of a delimiter reaches `threshold` the block ends with it, else
+    after `length`. Delimiters are token ids, or strings of one token; that step's forward also commits.
+    """
+
+    length: int = 32
+    reach: int = 64
+    threshold: float = 0.3
+    delimiters: tuple[int | str, ...] = ("\n",)
+    exactness = Exactness.OTHER_ORDER
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delimiters", tuple(self.delimiters))
+        if not 1 <= self.length <= self.reach:
+            raise RecipeError(
+                f"blocks.length must lie between 1 and blocks.reach, got {self.length} and {self.reach}; "
+                "AdaBlock looks a quarter of the answer ahead"
+            )
+        if not 0 <= self.threshold <= 1:
+            raise RecipeError(f"blocks.threshold must lie in [0, 1], got {self.threshold}; AdaBlock uses 0.3 to 0.5")
+        if not self.delimiters:
+            raise RecipeError('blocks.delimiters is empty; without any, use blocks = { by = "blocks" }')
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """The positions that the next block may take, then blocks of `length`, to be cut anew when their turn comes."""
+        positions = np.flatnonzero(undecided)
+        rest = positions[self.reach :]
+        return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
+
+    def narrow(self, seen: Seen) -> Tensor:
+        """Which reads stay in the window (B, W), decided in a window's first step."""
+        ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=seen.guess.device)
+        pauses = seen.candidate & torch.isin(seen.guess, ids)
+        sure = seen.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
+        column = torch.arange(pauses.shape[1], device=ids.device)
+        cut = torch.where(
+            sure.values >= self.threshold, column <= sure.indices, seen.candidate.cumsum(1) <= self.length
+        )
+        return torch.where(seen.time[:, :1] == 1, cut, True)

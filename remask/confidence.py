@@ -37,10 +37,15 @@ def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Sco
         best = probability.topk(min(2, probability.shape[-1])).values
         confidence = best[:, 0] - best[:, 1:].sum(-1)
     elif by == "entropy":
-        confidence = -torch.special.entr(probability).sum(-1)
+        confidence = -entropy(logits)
     else:
         confidence = uniform
     top = logits.max(-1)  # the log of a tiny probability, without its underflow
     below = logits.gather(-1, guess[:, None]).squeeze(-1) - top.values
     logprob = below + probability.gather(-1, top.indices[:, None]).squeeze(-1).log()
     return Scored(confidence.float(), logprob)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy (R,) in nats of softmax of `logits` (R, V)."""
+    return torch.special.entr(logits.softmax(-1)).sum(-1)

@@ -28,11 +28,18 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -torch.inf)
 
 
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """The smallest set of most probable tokens whose probability reaches `p` (nucleus); at least one stays."""
+def keep_top_p(logits: Tensor, p: float, temperature: float = 0.0) -> Tensor:
+    """The smallest set of most probable tokens whose probability at `temperature` reaches `p` (nucleus); at least one
+    stays. Temperature 0 counts as 1, as in Dream."""
     if p >= 1:
         return logits
-    ordered, index = logits.sort(dim=-1, descending=True, stable=True)
+    ordered, index = tempered(logits, temperature).sort(dim=-1, descending=True, stable=True)
     probability = ordered.softmax(-1)
     beyond = probability.cumsum(-1) - probability >= p
     return logits.masked_fill(torch.zeros_like(beyond).scatter_(-1, index, beyond), -torch.inf)
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """logits / temperature, shifted so that the largest is 0 and nothing overflows; temperature 0 counts as 1."""
+    shifted = logits - logits.amax(-1, keepdim=True)
+    return shifted / temperature if temperature else shifted

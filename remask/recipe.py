@@ -5,25 +5,29 @@ says what would.
 """
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cached_property
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .blocks import Blocks, Grid, Whole
-from .caches.contract import Cache
-from .caches.none import NoCache
+from .blocks import Adaptive, Blocks, Grid, Whole
+from .caches import CACHES, Cache, NoCache
 from .confidence import CONFIDENCES, Confidence
 from .errors import RecipeError
 from .exactness import Exactness
+from .history import HISTORIES, Credit, Forgetful
 from .predictor import Contract
-from .revision import REVISERS, Never, Reviser
+from .prior import PRIORS, Flat, Prior
+from .revision import REVISERS, Never, ReMDM, Reviser
 from .schedule import SCHEDULES
+from .seen import Want
 from .selection import SELECTORS, Selector, TopK
 
 Compat = Literal["intended", "llada"]
+Scores = Literal["raw", "processed"]
 REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
 
 
@@ -52,14 +56,14 @@ class Guidance:
 class Process:
     """What changes the logits. All of it acts after guidance.
 
-    temperature           of the draw; 0 is greedy. Scores are never tempered.
-    top_k, top_p          filter the draw; scores are those of the unfiltered distribution.
-    suppress              ids that are neither guessed nor counted in the normaliser.
-    logits_eos_inf        suppress the end-of-sequence ids (LLaDA, App. B.4).
-    confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4).
-    compat                "llada" repeats what the authors' code does with the last flag: at temperature 0 both tokens
-                          also leave the normaliser and score 0; above 0 the end-of-turn token alone does, and it
-                          scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it).
+    temperature           of the draw; 0 is greedy. top_k, top_p          filter the draw, after the temperature, as
+    everywhere else. scores                "raw": confidences are those of the distribution before temperature and
+    filters (LLaDA); "processed": after both (Dream, SDAR, LLaDA2; thresholds do not carry over from one to the
+    other). suppress              ids that are neither guessed nor counted in the normaliser. logits_eos_inf
+    suppress the end-of-sequence ids (LLaDA, App. B.4). confidence_eos_eot_inf  guess EOS and end-of-turn as usual,
+    but commit them last (LLaDA, App. B.4). compat                "llada" repeats what the authors' code does with
+    the last flag: at temperature 0 both tokens also leave the normaliser and score 0; above 0 the end-of-turn token
+    alone does, and it scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it).
     """
 
     temperature: float = 0.0
@@ -69,9 +73,11 @@ class Process:
     logits_eos_inf: bool = False
     confidence_eos_eot_inf: bool = False
     compat: Compat = "intended"
+    scores: Scores = "raw"
     exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
+        _one_of("process.scores", self.scores, get_args(Scores))
         _bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
         if self.top_k is not None and self.top_k < 1:
             raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")
@@ -104,13 +110,15 @@ class Recipe:
     name: str = "llada"
     citation: str = "Nie et al., Large Language Diffusion Models, arXiv 2502.09992"
     steps: int | None = None
-    blocks: Blocks | Whole | Grid | Literal["auto"] = "auto"
+    blocks: Blocks | Whole | Grid | Adaptive | Literal["auto"] = "auto"
     schedule: str = "even"
     guidance: Guidance = Guidance()
     process: Process = Process()
+    history: Forgetful | Credit = Forgetful()
     confidence: Confidence = "probability"
+    prior: Prior = Flat()
     select: Selector = TopK()
-    revise: Reviser = field(default_factory=Never)
+    revise: Reviser = Never()
     cache: Cache = NoCache()
     stop: Stop = Stop()
 
@@ -119,13 +127,30 @@ class Recipe:
             raise RecipeError(f"steps must be at least 1, got {self.steps}; leave it out for one step a token")
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("confidence", self.confidence, CONFIDENCES)
+        if self.confidence == "entropy" and self.prior != Flat():
+            raise RecipeError(
+                'a prior multiplies probabilities, and negative entropies are none; use confidence = "probability"'
+            )
+        if isinstance(self.revise, ReMDM) and self.select != SELECTORS["bernoulli"]():
+            raise RecipeError('remdm draws who leaves by itself; add select = "bernoulli", which it replaces')
 
     @property
     def exactness(self) -> Exactness:
         """The weakest claim of its values."""
-        values = (self.blocks, self.guidance, self.process, self.select, self.revise, self.cache, self.stop)
+        values = (getattr(self, axis) for axis in AXES)
         order = Exactness.EXACT if self.confidence in ("probability", "random") else Exactness.OTHER_ORDER
         return max(order, *(value.exactness for value in values if not isinstance(value, str)))
+
+    @cached_property
+    def wants(self) -> frozenset[Want]:
+        """What its rules need to see beside the confidence."""
+        return frozenset((*self.select.wants, *self.revise.wants))
+
+    @cached_property
+    def memory(self) -> tuple[int, int]:
+        """Steps to remember at each position, and likeliest tokens of each."""
+        kept = [self.history.memory, getattr(self.select, "memory", (0, 0))]
+        return max(steps for steps, _ in kept), max(width for _, width in kept)
 
     @classmethod
     def of(
@@ -161,15 +186,39 @@ class Recipe:
             changes["process"] = _build("process", Process, asdict(recipe.process) | given)
         return replace(recipe, **changes)
 
+    def spelled(self, encode: Callable[[str], list[int]]) -> "Recipe":
+        """The recipe with the strings among its token ids encoded. Raises RecipeError if one is not a single token."""
+        if not isinstance(self.blocks, Adaptive):
+            return self
+        ids = [encode(mark) if isinstance(mark, str) else [mark] for mark in self.blocks.delimiters]
+        for mark, tokens in zip(self.blocks.delimiters, ids, strict=True):
+            if len(tokens) != 1:
+                raise RecipeError(
+                    f"blocks.delimiters: {mark!r} is {len(tokens)} tokens of this model, and must be one"
+                )
+        return replace(self, blocks=replace(self.blocks, delimiters=tuple(i for tokens in ids for i in tokens)))
+
     def fit(self, contract: Contract) -> "Recipe":
         """The recipe with `auto` resolved for this model. Raises RecipeError, saying what would fit."""
-        recipe = self
+        recipe, grid = self, contract.block_size
         if self.blocks == "auto":
-            recipe = replace(self, blocks=Blocks() if contract.block_size is None else Grid(contract.block_size))
-        elif contract.block_size is not None and recipe.blocks != Grid(contract.block_size):
+            recipe = replace(self, blocks=Blocks() if grid is None else Grid(grid))
+        elif grid is not None and recipe.blocks != Grid(grid):
             raise RecipeError(
-                f"this model decodes on its own grid of {contract.block_size} positions and takes no block_length; "
-                "leave it out"
+                f"this model decodes on its own grid of {grid} positions and takes no block_length; leave it out"
+            )
+        if self.cache.attention not in ("any", "full" if grid is None else "block_causal"):
+            fitting = "prefix, dual or delayed" if grid is None else "block_causal, which is exact"
+            raise RecipeError(
+                f"this cache is for {self.cache.attention.replace('_', '-')} attention, and this model's is "
+                f"{'full' if grid is None else 'block-causal'}; use cache = none, {fitting}"
+            )
+        if isinstance(self.blocks, Adaptive) and any(isinstance(mark, str) for mark in self.blocks.delimiters):
+            raise RecipeError("blocks.delimiters holds strings, which need a tokenizer; give token ids")
+        if self.revise.edits and not contract.editable:
+            raise RecipeError(
+                "this model was not trained to rewrite what it sees, so its edits mean nothing; "
+                'use revise = { by = "edit", remask = true }, which needs no training, or "never"'
             )
         if outside := [i for i in self.process.suppress if not 0 <= i < contract.vocab_size]:
             raise RecipeError(f"suppress holds id {outside[0]}, the vocabulary has {contract.vocab_size} rows")
@@ -210,12 +259,14 @@ class Recipe:
 
 
 AXES: dict[str, dict[str, Any]] = {
-    "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid},
+    "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid, "adaptive": Adaptive},
     "guidance": {"cfg": Guidance},
     "process": {"process": Process},
+    "history": dict(HISTORIES),
+    "prior": dict(PRIORS),
     "select": dict(SELECTORS),
     "revise": dict(REVISERS),
-    "cache": {"none": NoCache},
+    "cache": dict(CACHES),
     "stop": {"stop": Stop},
 }
 

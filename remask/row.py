@@ -12,20 +12,28 @@ from typing import Any, Literal
 import numpy as np
 
 from . import noise
+from .blocks import Adaptive
 from .caches.contract import View
 from .canvas import Bools, Canvas, Floats, Ints
-from .errors import RowError
+from .errors import RecipeError, RowError
+from .history import History
 from .predictor import Contract, Plan
 from .recipe import Recipe
+from .revision import Counts
 from .schedule import SCHEDULES, share_steps
 from .trace import Candidate, Guesses, State, Step
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+COINS = 0x5DEECE66D  # sets the third stream of random numbers apart
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a recipe decided for one row's reads (R,): host arrays, before the guard."""
+    """What a recipe decided for one row's reads (R,): host arrays, before the guard.
+
+    `leaders` and their probabilities `shares` (R, width) are the likeliest tokens, for the row's memory, and
+    `drift` says how far each distribution moved since the last step.
+    """
 
     guess: Ints
     confidence: Floats
@@ -33,7 +41,11 @@ class Decision:
     reveal: Bools
     edit: Bools
     remask: Bools
+    inside: Bools
     healthy: Bools
+    drift: Floats
+    leaders: Ints
+    shares: Floats
     candidates: dict[int, tuple[Candidate, ...]]
 
 
@@ -52,17 +64,21 @@ class Row:
     ) -> None:
         self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
         self.recipe = recipe.fit(contract)
+        if not canvas.undecided.any():
+            raise RecipeError("there is nothing to decide: the canvas has no [MASK]; give it a gen_length or a hole")
         assert not isinstance(self.recipe.blocks, str)
+        self.blocks = self.recipe.blocks
         self.stop_ids = np.array(sorted(stop_ids), np.int64)
-        self.windows = self.recipe.blocks.windows(canvas.undecided)
-        sizes = [len(window) for window in self.windows]
-        steps = share_steps(sizes, self.recipe.steps or sum(sizes))
-        self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, steps, strict=True)]
+        self.windows = self.blocks.windows(canvas.undecided)
+        self.steps = self.recipe.steps or int(canvas.undecided.sum())
+        self._share_steps()
         self.family = repr((self.recipe, candidates))  # rows of one family decide in one go
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
+        self.history = History(len(canvas), *self.recipe.memory)
         self.entries: list[int] = []
-        self.block = self.clock = self.forwards = 0
+        self.block = self.clock = self.forwards = self.extra = 0
+        self.previous = -1  # reveals of the last step in this window
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
@@ -78,15 +94,24 @@ class Row:
         quotas = self.quotas[self.block]
         return quotas[self.clock] if self.clock < len(quotas) else 1
 
+    @property
+    def time(self) -> tuple[float, float]:
+        """The share of this window's steps that is left before and after the next one."""
+        steps = self.shares[self.block]
+        return max(0.0, 1 - self.clock / steps), max(0.0, 1 - (self.clock + 1) / steps)
+
     def plan(self) -> Plan:
         """This row's next forward."""
         open_positions = self.window[self.canvas.undecided[self.window]]
         extra = self.recipe.revise.reads(self.canvas, self.window)
         reads = np.union1d(open_positions, extra) if len(extra) else open_positions
-        view = View(
+        return self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
+
+    def view(self, reads: Ints) -> View:
+        """What a cache policy may know, to plan a forward that yields `reads`."""
+        return View(
             self.canvas, self.window, reads, self.clock, self.streams, self.written, self.forwards, self.contract
         )
-        return self.recipe.revise.widen(self.recipe.cache.plan(view), self.canvas, self.window)
 
     def keys(self, positions: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """The keys of this step's random numbers at `positions`."""
@@ -95,6 +120,10 @@ class Row:
     def scores(self, positions: Ints) -> Floats:
         """Uniform numbers for random remasking at `positions`; a stream of its own beside the draw's."""
         return noise.uniform(noise.keys(~self.seed, self.forwards, positions)).astype(np.float32)
+
+    def coins(self, positions: Ints) -> Floats:
+        """Uniform numbers for rules that draw who leaves and who goes back: a third stream."""
+        return noise.uniform(noise.keys(self.seed ^ COINS, self.forwards, positions)).astype(np.float32)
 
     def apply(self, plan: Plan, decision: Decision) -> Step | None:
         """Carry out what is allowed of `decision`, advance the clock, and say what changed; None if the row failed."""
@@ -105,6 +134,9 @@ class Row:
         if not decision.healthy.all():
             self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
             return None
+        self.history.record(reads, decision.leaders, decision.shares, decision.drift)
+        if isinstance(self.blocks, Adaptive) and self.clock == 0:
+            self._narrow(reads[decision.inside])
         inside = among(reads, self.window)
         reveal = decision.reveal & canvas.undecided[reads] & inside
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
@@ -115,7 +147,7 @@ class Row:
         changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
-        self._advance(int(edit.sum()), int(remask.sum()))
+        self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
         return Step(
             index=index,
             block=block,
@@ -178,17 +210,33 @@ class Row:
         canvas.age[back] = -1
         canvas.committed[back] = False
 
-    def _advance(self, edits: int, remasks: int) -> None:
-        self.clock += 1
-        patient = self.clock < self.patience and self.recipe.revise.again(edits, remasks)
-        if not self.canvas.undecided[self.window].any() and not patient:
-            self.block, self.clock = self.block + 1, 0
+    def _advance(self, changed: Counts) -> None:
+        self.clock, self.previous = self.clock + 1, changed.reveals
+        full = not self.canvas.undecided[self.window].any()
+        self.extra += full
+        if full and not (self.clock < self.patience and self.recipe.revise.again(changed)):
+            self.block, self.clock, self.extra, self.previous = self.block + 1, 0, 0, -1
         stopping = self.recipe.stop.eos_prefix and (not self.recipe.revise.active or self.clock == 0)
         if stopping and self.end < len(self.canvas):
             self.finish("stop")
         elif self.block == len(self.windows):
             self.finish("stop" if self.end < len(self.canvas) else "length")
         self.block = min(self.block, len(self.windows) - 1)
+
+    def _share_steps(self) -> None:
+        """Divide the steps among the windows; those that are cut as they come take at least one each."""
+        sizes = [len(window) for window in self.windows]
+        steps = max(self.steps, len(sizes)) if isinstance(self.blocks, Adaptive) else self.steps
+        self.shares = share_steps(sizes, steps)
+        self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, self.shares, strict=True)]
+
+    def _narrow(self, inside: Ints) -> None:
+        """Cut the open window to the reads `inside`, what follows anew, and share the steps in proportion."""
+        done, rest = self.windows[: self.block], self.canvas.undecided.copy()
+        rest[inside] = False
+        following = self.blocks.windows(rest) if rest.any() else []
+        self.windows = [*done, inside, *following]
+        self._share_steps()
 
 
 def among(positions: Ints, window: Ints) -> Bools:

@@ -5,7 +5,8 @@ Predict every [MASK] at once, keep what is trusted most, leave or put back [MASK
 an axis of the row's recipe, never a loop of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,14 +15,17 @@ import torch
 from torch import Tensor
 
 from .batch import Batch, lay
+from .blocks import Adaptive
 from .canvas import Ints
-from .confidence import score
+from .confidence import entropy, score
+from .history import Memory, divergence
 from .predictor import Plan, Predictor
-from .process import guide, keep_top_k, keep_top_p, suppress
+from .prior import Flat
+from .process import guide, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw
 from .recipe import Recipe
-from .revision import Seen
 from .row import Decision, Row, among
+from .seen import Seen
 from .selection import select
 from .trace import Candidate, Step
 
@@ -70,42 +74,70 @@ def group_by_recipe(rows: Sequence[Row]) -> list[list[int]]:
     return list(families.values())
 
 
+class Known(NamedTuple):
+    """What the host knows of R reads."""
+
+    keys: Tensor  # of the draw's random numbers
+    uniform: Tensor  # scores of random remasking
+    current: Tensor  # tokens there now
+    tokens: Tensor  # (R, steps, width) likeliest tokens of earlier steps
+    shares: Tensor  # … and their probabilities
+
+    @property
+    def memory(self) -> Memory | None:
+        """The record of earlier steps, if the recipe keeps one."""
+        return Memory(self.tokens, self.shares) if self.tokens.shape[1] else None
+
+
 class Looked(NamedTuple):
-    """What the logits said of R positions."""
+    """What the logits said of R positions; (R, 0) where nobody asked."""
 
     guess: Tensor
     confidence: Tensor
     logprob: Tensor
     healthy: Tensor
+    entropy: Tensor  # (R, 1)
+    likelihood: Tensor  # (R, 1) probability of the current token
+    drift: Tensor  # (R, 1)
+    leaders: Tensor  # (R, width) likeliest tokens before the history's own gain
+    shares: Tensor
     top: Tensor  # (R, k) most likely tokens, k = 0 unless asked for
     top_probability: Tensor
 
 
 def decide(model: Predictor, hidden: Tensor, rows: Sequence[Row], plans: Sequence[Plan]) -> list[Decision]:
     """What the recipe of `rows` does with their hidden reads (S, ΣR, d)."""
-    recipe, contract, device = rows[0].recipe, model.contract, model.device
-    reads = sum(len(plan.reads) for plan in plans)
-    keys, uniform = np.zeros(reads, np.uint64), np.zeros(reads, np.float32)
-    if recipe.process.temperature:
-        keys = np.concatenate([row.keys(plan.reads) for row, plan in zip(rows, plans, strict=True)])
-    if recipe.confidence == "random":
-        uniform = np.concatenate([row.scores(plan.reads) for row, plan in zip(rows, plans, strict=True)])
-    at_once = max(1, LOGITS_AT_ONCE // contract.vocab_size)
+    recipe, vocab_size = rows[0].recipe, model.contract.vocab_size
+    at_once = max(1, LOGITS_AT_ONCE // vocab_size)
+    known = [part.split(at_once) for part in recall(recipe, rows, plans, model.device)]
     parts = [
-        look(model, h, recipe, k, u, rows[0].candidates)
-        for h, k, u in zip(
-            hidden.split(at_once, 1),
-            torch.from_numpy(keys.view(np.int64)).to(device).split(at_once),
-            torch.from_numpy(uniform).to(device).split(at_once),
-            strict=True,
-        )
+        look(model, h, recipe, Known(*k), rows[0].candidates)
+        for h, *k in zip(hidden.split(at_once, 1), *known, strict=True)
     ]
     looked = Looked(*map(torch.cat, zip(*parts, strict=True)))
-    changed = choose(looked, recipe, rows, plans, device)
+    changed = choose(looked, recipe, rows, plans, model.device)
     return unpack(looked, changed, plans)
 
 
-def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform: Tensor, top: int) -> Looked:
+def recall(recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Known:
+    """What the rows know of their reads, end to end on the device; what the recipe does not use stays 0."""
+    pairs, reads = list(zip(rows, plans, strict=True)), sum(len(plan.reads) for plan in plans)
+
+    def gather(needed: bool, of: Callable[[Row, Ints], np.ndarray], otherwise: np.ndarray) -> Tensor:
+        arrays = [of(row, plan.reads) for row, plan in pairs] if needed else [otherwise]
+        return torch.from_numpy(np.concatenate(arrays)).to(device)
+
+    zeros, nothing, remembers = np.zeros(reads, np.int64), np.zeros((reads, 0, 0), np.int64), recipe.memory[0] > 0
+    return Known(
+        keys=gather(recipe.process.temperature > 0, lambda row, at: row.keys(at).view(np.int64), zeros),
+        uniform=gather(recipe.confidence == "random", lambda row, at: row.scores(at), zeros),
+        current=gather("likelihood" in recipe.wants, lambda row, at: row.canvas.tokens[at], zeros),
+        tokens=gather(remembers, lambda row, at: row.history.tokens[at], nothing),
+        shares=gather(remembers, lambda row, at: row.history.shares[at], nothing),
+    )
+
+
+def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: int) -> Looked:
     """Logits of R reads, guided and processed; a guess for each, and how sure we are of it."""
     contract, process = model.contract, recipe.process
     logits = model.logits(hidden[0])  # (R, V)
@@ -115,6 +147,10 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
     def ids(*groups: Sequence[int]) -> Tensor:
         return columns(tuple(sorted(set().union(*groups))), logits.device)
 
+    nothing = logits[:, :0]
+    leaders = likeliest(logits, recipe.memory[1])
+    drift = divergence(logits, known.memory)[:, None] if known.memory is not None else nothing
+    logits = recipe.history.enhance(logits, known.memory)
     logits = suppress(logits, ids(process.suppress, contract.eos_ids if process.logits_eos_inf else ()))
     forbidden = ids(contract.forbidden)
     hidden_columns = logits[:, forbidden]
@@ -123,8 +159,9 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
     if process.top_k is not None:
         token_logits = keep_top_k(token_logits, process.top_k)
     if process.top_p is not None:
-        token_logits = keep_top_p(token_logits, process.top_p)
-    guess = draw(token_logits, process.temperature, keys)
+        token_logits = keep_top_p(token_logits, process.top_p, process.temperature)
+    guess = draw(token_logits, process.temperature, known.keys)
+    scores = tempered(token_logits, process.temperature) if process.scores == "processed" else None
     logits.index_copy_(1, forbidden, hidden_columns)  # … but still in the normaliser
     healthy &= hidden_columns.amax(1).lt(torch.inf) if len(forbidden) else True
 
@@ -133,10 +170,27 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, keys: Tensor, uniform
     if process.confidence_eos_eot_inf and process.compat == "llada":
         logits = suppress(logits, endings if process.temperature == 0 else ids(contract.eot_ids))
         last = torch.zeros_like(healthy)
-    scored = score(logits, guess, recipe.confidence, uniform)
-    best = logits.topk(min(top, contract.vocab_size), 1) if top else logits[:, :0].topk(0, 1)
-    share = logits.softmax(1).gather(1, best.indices) if top else best.values
-    return Looked(guess, scored.confidence.masked_fill(last, -torch.inf), scored.logprob, healthy, best.indices, share)
+    scored = score(logits if scores is None else scores, guess, recipe.confidence, known.uniform)
+    wants = recipe.wants
+    return Looked(
+        guess,
+        scored.confidence.masked_fill(last, -torch.inf),
+        scored.logprob,
+        healthy,
+        entropy(logits)[:, None] if "entropy" in wants else nothing,
+        logits.softmax(1).gather(1, known.current[:, None]) if "likelihood" in wants else nothing,
+        drift,
+        *leaders,
+        *likeliest(logits, top),
+    )
+
+
+def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` most likely tokens (R, count) and their probabilities."""
+    if not count:
+        return logits[:, :0].long(), logits[:, :0]
+    best = logits.topk(min(count, logits.shape[1]), 1).indices
+    return best, logits.softmax(1).gather(1, best)
 
 
 @lru_cache(maxsize=256)
@@ -146,59 +200,79 @@ def columns(ids: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Tensor:
-    """Reveal, edit and remask (3, ΣR), decided row by row on a grid of the longest row's width."""
+    """Reveal, edit, remask and what stays in the window (4, ΣR), decided on a grid with one row a request."""
+    seen = grid(looked, recipe, rows, plans, device)
+    inside = torch.ones_like(seen.valid)
+    if not seen.valid.shape[1]:
+        return torch.zeros(4, 0, device=device)  # rows that read nothing in this step
+    if isinstance(recipe.blocks, Adaptive):
+        inside = recipe.blocks.narrow(seen)
+        seen = replace(seen, candidate=seen.candidate & inside)
+    revision = recipe.revise.revise(seen, select(recipe.select, seen))
+    changes = (revision.reveal & seen.candidate, revision.edit & seen.committed, revision.remask & seen.committed)
+    return torch.stack((*changes, inside))[:, seen.valid]
+
+
+def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Seen:
+    """What was looked at, one row a request, as wide as the longest needs."""
+    pairs = list(zip(rows, plans, strict=True))
     counts = np.array([len(plan.reads) for plan in plans])
-    columns = np.arange(counts.max())
-    valid = columns < counts[:, None]  # (B, W)
-    flat = np.where(valid, (counts.cumsum() - counts)[:, None] + columns, 0)
-
-    def spread(arrays: list[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.concatenate(arrays)[flat]).to(device)
-
+    width = np.arange(counts.max())
+    valid = width < counts[:, None]  # (B, W)
+    flat = np.where(valid, (counts.cumsum() - counts)[:, None] + width, 0)
     where, real = torch.from_numpy(flat).to(device), torch.from_numpy(valid).to(device)
-    canvases = [(row.canvas, plan.reads) for row, plan in zip(rows, plans, strict=True)]
-    inside = spread([among(plan.reads, row.window) for row, plan in zip(rows, plans, strict=True)]) & real
-    undecided = spread([canvas.undecided[reads] for canvas, reads in canvases]) & inside
-    committed = spread([canvas.committed[reads] for canvas, reads in canvases]) & inside
-    quota = torch.tensor([row.quota for row in rows], device=device)
-    confidence, guess = looked.confidence[where], looked.guess[where]
-    revealed = select(recipe.select, confidence, undecided, quota)
-    seen = Seen(
+
+    def spread(of: Callable[[Row, Ints], np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.concatenate([of(row, plan.reads) for row, plan in pairs])[flat]).to(device)
+
+    def asked(part: Tensor) -> Tensor | None:
+        return part[where].squeeze(-1) if part.shape[1] else None
+
+    inside = spread(lambda row, at: among(at, row.window)) & real
+    confidence = looked.confidence[where]
+    if recipe.prior != Flat():
+        confidence = confidence * spread(lambda row, at: recipe.prior.weights(row.canvas, row.window, at))
+    drift = None
+    if looked.drift.shape[1]:
+        earlier = spread(lambda row, at: row.history.drift[at, :-1])
+        drift = torch.cat((looked.drift[where], earlier), 2)
+    return Seen(
         valid=real,
-        committed=committed,
-        current=spread([canvas.tokens[reads] for canvas, reads in canvases]),
-        stored=spread([canvas.confidence[reads] for canvas, reads in canvases]),
-        guess=guess,
+        position=spread(lambda row, at: at),
+        candidate=spread(lambda row, at: row.canvas.undecided[at]) & inside,
+        committed=spread(lambda row, at: row.canvas.committed[at]) & inside,
+        current=spread(lambda row, at: row.canvas.tokens[at]),
+        stored=spread(lambda row, at: row.canvas.confidence[at]),
+        guess=looked.guess[where],
         confidence=confidence,
-        revealed=revealed,
+        quota=torch.tensor([row.quota for row in rows], device=device),
+        time=torch.tensor([row.time for row in rows], device=device),
+        previous=torch.tensor([row.previous for row in rows], device=device),
+        entropy=asked(looked.entropy),
+        likelihood=asked(looked.likelihood),
+        uniform=spread(lambda row, at: row.coins(at)) if "uniform" in recipe.wants else None,
+        drift=drift,
     )
-    revision = recipe.revise.revise(seen)
-    return torch.stack((revealed, revision.edit & committed, revision.remask & committed))[:, real]
 
 
 def unpack(looked: Looked, changed: Tensor, plans: Sequence[Plan]) -> list[Decision]:
     """One copy from device to host, then one `Decision` a row."""
-    columns = torch.cat(
-        (
-            looked.guess[None].double(),
-            looked.confidence[None].double(),
-            looked.logprob[None].double(),
-            looked.healthy[None].double(),
-            changed.double(),
-            looked.top.T.double(),
-            looked.top_probability.T.double(),
-        )
-    )
+    drift = looked.drift if looked.drift.shape[1] else torch.zeros_like(looked.confidence[:, None])
+    heads = [column.double() for column in (looked.guess, looked.confidence, looked.logprob, looked.healthy)]
+    tails = (drift, looked.leaders, looked.shares, looked.top, looked.top_probability)
+    columns = torch.cat((torch.stack(heads), changed.double(), *(tail.T.double() for tail in tails)))
     host = columns.cpu().numpy()
     cuts = np.cumsum([len(plan.reads) for plan in plans])[:-1]
-    return [_decision(part, plan.reads) for part, plan in zip(np.split(host, cuts, 1), plans, strict=True)]
+    width = looked.leaders.shape[1]
+    return [_decision(part, plan.reads, width) for part, plan in zip(np.split(host, cuts, 1), plans, strict=True)]
 
 
-def _decision(part: np.ndarray, reads: Ints) -> Decision:
-    guess, confidence, logprob, healthy, reveal, edit, remask = part[:7]
-    tops, shares = np.split(part[7:], 2)
+def _decision(part: np.ndarray, reads: Ints, width: int) -> Decision:
+    guess, confidence, logprob, healthy, reveal, edit, remask, inside, drift = part[:9]
+    leaders, shares, rest = np.split(part[9:], [width, 2 * width])
+    tops, chances = np.split(rest, 2)
     candidates = {
-        int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(tops[:, i], shares[:, i], strict=True))
+        int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(tops[:, i], chances[:, i], strict=True))
         for i, position in enumerate(reads)
         if len(tops)
     }
@@ -209,6 +283,10 @@ def _decision(part: np.ndarray, reads: Ints) -> Decision:
         reveal=reveal.astype(bool),
         edit=edit.astype(bool),
         remask=remask.astype(bool),
+        inside=inside.astype(bool),
         healthy=healthy.astype(bool),
+        drift=drift.astype(np.float32),
+        leaders=leaders.T.astype(np.int64),
+        shares=shares.T.astype(np.float32),
         candidates=candidates,
     )

@@ -1,6 +1,8 @@
 """How many positions leave [MASK] at each step: the token-transfer schedule."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import cos, pi
 
 from .errors import RecipeError
 
@@ -17,7 +19,29 @@ def even(count: int, steps: int) -> list[int]:
     return [n for n in [base + 1] * extra + [base] * (steps - extra) if n]
 
 
-SCHEDULES: dict[str, Schedule] = {"even": even}
+def linear_t(count: int, steps: int) -> list[int]:
+    """Of what is left, the whole part of 1 - s/t at each step of t from 1 to 1/1000, and all at the last one.
+
+    Dream's schedule (arXiv 2508.15487, `diffusion_generate`); rounding down makes its first step commit nothing when
+    steps = count, and such steps are left out.
+    """
+    times = [1 - (1 - 1e-3) * i / steps for i in range(steps + 1)]
+    taken, left = [], count
+    for t, s in pairwise(times):
+        taken.append(int(left * (1 - s / t)))
+        left -= taken[-1]
+    taken[-1] += left
+    return [n for n in taken if n]
+
+
+def cosine(count: int, steps: int) -> list[int]:
+    """What is left after step i is count · cos(π/2 · i/steps), rounded down: few at first, many at the end (MaskGIT,
+    arXiv 2202.04200, §3.3)."""
+    left = [int(count * cos(pi / 2 * i / steps) + 1e-9) for i in range(steps)] + [0]
+    return [n for n in (a - b for a, b in pairwise(left)) if n]
+
+
+SCHEDULES: dict[str, Schedule] = {"even": even, "linear_t": linear_t, "cosine": cosine}
 
 
 def share_steps(sizes: Sequence[int], steps: int) -> list[int]:

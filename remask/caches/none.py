@@ -1,19 +1,19 @@
 """No cache: every position, every step. What LLaDA's authors do, and the only exact choice for full attention."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import ClassVar
 
 from ..exactness import Exactness
 from ..predictor import Plan
-from .contract import View
+from .contract import Attention, View
 
 
 @dataclass(frozen=True)
 class NoCache:
     """Recompute the whole canvas at each step."""
 
-    exactness = Exactness.EXACT
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    attention: ClassVar[Attention] = "any"
 
     def slots(self, length: int) -> int:
         """None."""
@@ -21,4 +21,4 @@ class NoCache:
 
     def plan(self, view: View) -> Plan:
         """All positions as queries."""
-        return view.queries(np.arange(len(view.canvas)))
+        return view.queries(view.everything)

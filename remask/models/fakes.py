@@ -16,7 +16,7 @@ from ..predictor import Contract, Group, Packed
 
 UNSEEN = -1  # stands for the token of a position that the row cannot see
 # 16 ids: 15 is the mask, 14 ends the text, 13 ends a turn. `dataclasses.replace` makes others of it.
-TOY = Contract("fake", 16, mask_id=15, eos_ids=(14,), eot_ids=(13,), max_positions=64, forbidden=(15,))
+TOY = Contract("fake", 16, mask_id=15, eos_ids=(14,), eot_ids=(13,), max_positions=64, forbidden=(15,), editable=True)
 
 
 class Tokens:

@@ -5,15 +5,31 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
-from remask.blocks import Blocks, Whole
-from remask.caches.contract import Cache
-from remask.caches.none import NoCache
+from remask.blocks import Adaptive, Blocks, Whole
+from remask.caches import Cache, Delayed, Dual, NoCache, Prefix
 from remask.confidence import CONFIDENCES
+from remask.history import Credit, Forgetful
 from remask.models.fakes import TOY, Hashed
+from remask.prior import Certain, Flat, Leftward, Prior
 from remask.recipe import Guidance, Process, Recipe, Stop
-from remask.revision import Never, Reviser
-from remask.selection import Threshold, TopK
-from tests.fake_values import Delayed, Edit, Malicious, Shadow, Window
+from remask.revision import RCR, WINO, Edit, Never, ReMDM, Reviser
+from remask.schedule import SCHEDULES
+from remask.selection import (
+    Bernoulli,
+    Dynamic,
+    EntropyBound,
+    Factor,
+    Frechet,
+    GumbelTopK,
+    Neighbour,
+    Segment,
+    Selector,
+    Sequential,
+    Stable,
+    Threshold,
+    TopK,
+)
+from tests.fake_values import Malicious
 from tests.laws.helpers import Job
 
 EOS, MASK = TOY.eos_ids[0], TOY.mask_id
@@ -35,14 +51,39 @@ processes: SearchStrategy[Process] = st.builds(
     logits_eos_inf=st.booleans(),
     confidence_eos_eot_inf=st.booleans(),
     compat=st.sampled_from(["intended", "llada"]),
+    scores=st.sampled_from(["raw", "processed"]),
+)
+selectors: SearchStrategy[Selector] = st.sampled_from(
+    [
+        *(
+            TopK(),
+            TopK(),
+            Threshold(0.9),
+            Threshold(0.3, strict=True),
+            Threshold(0.0),
+            Dynamic(0.5),
+            Factor(),
+            Factor(9),
+        ),
+        *(Frechet(), EntropyBound(), EntropyBound(3), Segment(), Segment(0.9, 0.1), Neighbour(0.3, 0.1, 2)),
+        *(Sequential(), GumbelTopK(), Bernoulli(), Stable(0.1, 1.0, 1, 3), Stable(steps=3)),
+    ]
+)
+priors: SearchStrategy[Prior] = st.sampled_from([Flat(), Flat(), Leftward(), Leftward(100), Certain(0.01), Certain()])
+histories: SearchStrategy[Forgetful | Credit] = st.sampled_from(
+    [Forgetful(), Forgetful(), Credit(), Credit(9, 1, 1, 2)]
 )
 revisers: SearchStrategy[Reviser] = st.one_of(
     st.just(Never()),
-    st.builds(Edit, st.sampled_from([0.0, 0.5])),
-    st.builds(Shadow, st.sampled_from([0.3, 0.9])),
+    st.builds(Edit, st.sampled_from([0.0, 0.5]), st.booleans(), st.sampled_from([0, 16])),
+    st.builds(WINO, st.sampled_from([0.3, 0.9])),
+    st.just(RCR()),
+    st.builds(ReMDM, st.sampled_from([0.1, 1.0]), st.sampled_from(["cap", "rescale", "conf"])),
     st.builds(Malicious, st.booleans(), st.booleans(), st.booleans()),
 )
-caches: SearchStrategy[Cache] = st.sampled_from([NoCache(), Window(1), Window(3), Delayed()])
+caches: SearchStrategy[Cache] = st.sampled_from(
+    [NoCache(), Dual(every=1), Dual(every=3), Dual(vicinity=2), Dual(drift=0.5), Prefix(), Delayed(None), Delayed(4)]
+)
 
 templates: SearchStrategy[tuple[int | None, ...]] = (
     st.lists(st.one_of(st.none(), st.none(), st.integers(0, MASK)), min_size=2, max_size=14)
@@ -55,16 +96,22 @@ templates: SearchStrategy[tuple[int | None, ...]] = (
 def recipes(draw: DrawFn, holes: int, revised: bool = True) -> Recipe:
     """Any recipe that fits so many holes; without revision if not `revised`."""
     length = draw(st.sampled_from([0, 1, 3, 8]))
-    blocks = Blocks(length) if length else Whole()
     least = -(-holes // length) if length else 1
+    adaptive = Adaptive(max(1, length), 8, 0.2, (2, 3))
+    blocks = Blocks(length) if length and draw(st.booleans()) else draw(st.sampled_from([Whole(), adaptive]))
+    confidence = draw(st.sampled_from(CONFIDENCES))
+    revise = draw(revisers) if revised else Never()
     return Recipe(
         steps=draw(st.one_of(st.none(), st.integers(least, holes + 3))),
         blocks=blocks,
+        schedule=draw(st.sampled_from(sorted(SCHEDULES))),
         guidance=Guidance(draw(st.sampled_from([0.0, 0.0, 1.5]))),
         process=draw(processes),
-        confidence=draw(st.sampled_from(CONFIDENCES)),
-        select=draw(st.sampled_from([TopK(), TopK(), Threshold(0.9), Threshold(0.3, strict=True), Threshold(0.0)])),
-        revise=draw(revisers) if revised else Never(),
+        history=draw(histories),
+        confidence=confidence,
+        prior=Flat() if confidence == "entropy" else draw(priors),
+        select=Bernoulli() if isinstance(revise, ReMDM) else draw(selectors),
+        revise=revise,
         cache=draw(caches),
         stop=Stop(draw(st.booleans())),
     )

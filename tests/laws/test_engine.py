@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from remask.blocks import Blocks, Whole
+from remask.caches import Dual
 from remask.caches.none import NoCache
 from remask.engine import Completion, Engine, Handle, Request, planned_bytes, samples
 from remask.errors import BusyError, RecipeError, RequestError, RowError
@@ -24,9 +25,9 @@ from remask.exactness import Exactness
 from remask.models.fakes import TOY, Hashed, Oracle, Poisoned
 from remask.predictor import Contract, Packed
 from remask.recipe import Guidance, Process, Recipe
+from remask.revision import Edit
 from remask.text import Text
 from remask.trace import Step
-from tests.fake_values import Edit, Window
 from tests.laws.helpers import bits, holes
 
 PROMPT = "Q: "
@@ -337,7 +338,7 @@ def test_no_more_rows_live_than_allowed_and_all_get_their_turn(text: Text) -> No
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6), st.integers(1, 4))
 def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, lengths: list[int], scale: int) -> None:
-    recipes = (WHOLE, replace(WHOLE, cache=Window(2)), replace(WHOLE, guidance=Guidance(1.0)))
+    recipes = (WHOLE, replace(WHOLE, cache=Dual(every=2)), replace(WHOLE, guidance=Guidance(1.0)))
     requests = [ask(length, recipes[i % 3]) for i, length in enumerate(lengths)]
     used: list[int] = []
     model = Slow(text, lambda: used.append(sum(handle.cost for handle in engine.live.values())))
@@ -371,7 +372,7 @@ def test_planned_bytes_count_streams_slots_and_the_widest_window(text: Text) -> 
 
     plain = Recipe(blocks=Blocks(4))
     assert plan(replace(plain, guidance=Guidance(1.0))) == 2 * plan(plain)
-    assert plan(replace(plain, cache=Window())) == plan(plain) + 18 * model.bytes_per_slot()
+    assert plan(replace(plain, cache=Dual(every=1))) == plan(plain) + 18 * model.bytes_per_slot()
     assert plan(replace(plain, blocks=Blocks(8))) == plan(plain) + 4 * 4 * 2 * text.size
     assert plan(plain, 17) == plan(plain) + model.bytes_per_query()
 
@@ -425,7 +426,7 @@ def test_samples_differ_in_their_seed_alone(text: Text) -> None:
 def assorted(count: int) -> list[Request]:
     recipes = (
         replace(WHOLE, process=Process(temperature=1.0)),
-        replace(WHOLE, cache=Window(2)),
+        replace(WHOLE, cache=Dual(every=2)),
         Recipe(blocks=Blocks(3), guidance=Guidance(1.0)),
         Recipe(blocks=Blocks(4), revise=Edit(0.3)),
     )
@@ -550,7 +551,7 @@ def test_a_row_whose_store_finds_no_room_fails_alone(text: Text) -> None:
             raise MemoryError(f"no room for {entries} x {length}")
 
     engine = Engine(Full(contract=contract(text)), text)
-    cached, plain = engine.submit(ask(4, replace(WHOLE, cache=Window()))), engine.submit(ask(4))
+    cached, plain = engine.submit(ask(4, replace(WHOLE, cache=Dual(every=1)))), engine.submit(ask(4))
     assert plain.result().finish_reason == "length"
     with pytest.raises(MemoryError, match="no room for 1 x 6"):
         cached.result()

@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from remask.batch import Batch
-from remask.blocks import Blocks, Whole
-from remask.caches.none import NoCache
+from remask.blocks import Adaptive, Blocks, Whole
+from remask.caches import Delayed, Dual, NoCache, Prefix
 from remask.errors import RowError
+from remask.history import Credit
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Poisoned
 from remask.models.masked import MaskPredictor
+from remask.prior import Certain, Leftward
 from remask.recipe import Guidance, Process, Recipe
+from remask.revision import RCR, WINO, Edit, ReMDM
 from remask.row import Row
 from remask.sampler import step
+from remask.selection import SELECTORS, Bernoulli, Threshold
 from remask.trace import Step
 from tests.conftest import VOCAB
-from tests.fake_values import Edit, Shadow, Window
 from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
 from tests.laws.strategies import jobs, models
 
@@ -71,18 +74,34 @@ def test_rows_that_come_and_go_do_not_change_the_others(model: Fake, visits: lis
     assert not batch.rows and sorted(batch.free) == list(range(batch.shape[0]))
 
 
+FOUR = Blocks(4)
 RECIPES = {
-    "llada": Recipe(blocks=Blocks(4)),
+    "llada": Recipe(blocks=FOUR),
     "few steps": Recipe(blocks=Whole(), steps=5),
-    "temperature": Recipe(blocks=Blocks(4), process=Process(temperature=0.8)),
-    "top-p": Recipe(blocks=Blocks(4), process=Process(temperature=0.8, top_p=0.9, top_k=5)),
-    "random": Recipe(blocks=Blocks(4), confidence="random"),
-    "margin": Recipe(blocks=Blocks(4), confidence="margin"),
-    "entropy": Recipe(blocks=Blocks(4), confidence="entropy"),
-    "cfg": Recipe(blocks=Blocks(4), guidance=Guidance(1.0)),
-    "cached": Recipe(blocks=Blocks(4), cache=Window(3)),
-    "shadow": Recipe(blocks=Blocks(4), revise=Shadow(0.3), steps=6),
-    "edit": Recipe(blocks=Blocks(4), revise=Edit(0.3)),
+    "temperature": Recipe(blocks=FOUR, process=Process(temperature=0.8)),
+    "top-p": Recipe(blocks=FOUR, process=Process(temperature=0.8, top_p=0.9, top_k=5)),
+    "processed scores": Recipe(blocks=FOUR, process=Process(temperature=0.8, top_p=0.9, scores="processed")),
+    "random": Recipe(blocks=FOUR, confidence="random"),
+    "margin": Recipe(blocks=FOUR, confidence="margin"),
+    "entropy": Recipe(blocks=FOUR, confidence="entropy"),
+    "cfg": Recipe(blocks=FOUR, guidance=Guidance(1.0)),
+    "linear_t": Recipe(blocks=Whole(), schedule="linear_t", steps=5),
+    "cosine": Recipe(blocks=Whole(), schedule="cosine", steps=5),
+    "adaptive": Recipe(blocks=Adaptive(3, 6, 0.05, tuple(range(20))), select=Threshold(0.1)),
+    "leftward": Recipe(blocks=FOUR, prior=Leftward()),
+    "certain": Recipe(blocks=FOUR, prior=Certain()),
+    "credit": Recipe(blocks=FOUR, history=Credit(3.0)),
+    **{name: Recipe(blocks=FOUR, steps=6, select=rule()) for name, rule in SELECTORS.items()},
+    "dual": Recipe(blocks=FOUR, cache=Dual()),
+    "dual, again": Recipe(blocks=FOUR, cache=Dual(every=3)),
+    "dual, drift": Recipe(blocks=FOUR, cache=Dual(drift=0.4, vicinity=2)),
+    "prefix": Recipe(blocks=FOUR, cache=Prefix()),
+    "delayed": Recipe(blocks=FOUR, cache=Delayed(3)),
+    "wino": Recipe(blocks=FOUR, revise=WINO(0.3), steps=6),
+    "wino, dual": Recipe(blocks=FOUR, revise=WINO(0.3), steps=6, cache=Dual()),
+    "t2m": Recipe(blocks=FOUR, revise=Edit(0.05, remask=True)),
+    "rcr": Recipe(blocks=FOUR, revise=RCR(), steps=6),
+    "remdm": Recipe(blocks=FOUR, revise=ReMDM(0.5), select=Bernoulli()),
 }
 
 
@@ -168,11 +187,11 @@ def test_minus_infinity_in_some_columns_is_no_failure() -> None:
 
 def test_rows_with_unlike_plans_in_one_step_are_each_their_run_alone(tiny: MaskPredictor) -> None:
     """Other caches, lengths, streams, windows and revisers: no plan shares its shape with all others."""
-    caches = (NoCache(), Window(1), Window(2), Window(100))
+    caches = (NoCache(), Dual(every=1), Dual(every=2), Dual(every=100))
     recipes = [
         replace(recipe, cache=cache)
         for cache in caches
-        for recipe in (RECIPES["llada"], RECIPES["cfg"], RECIPES["temperature"], RECIPES["shadow"])
+        for recipe in (RECIPES["llada"], RECIPES["cfg"], RECIPES["temperature"], RECIPES["wino"])
     ]
     batch = [Job((i % 5, 3, *holes(5 + i % 4)), recipe, seed=i) for i, recipe in enumerate(recipes)]
     for job, (row, steps) in zip(batch, run(tiny, batch), strict=True):
@@ -184,11 +203,8 @@ def test_rows_with_unlike_plans_in_one_step_are_each_their_run_alone(tiny: MaskP
 
 
 def test_an_empty_store_and_no_store_meet_in_one_step() -> None:
-    """A first block-causal pass has no stored slots yet, a refresh names none: both write keys."""
-    from tests.fake_values import Finished
-
-    contract = replace(TOY, block_size=4)
-    model = Hashed(1, contract=contract)
-    batch = [Job((1, *holes(3)), Recipe(cache=cache)) for cache in (Finished(), Window(1), Finished())]
+    """A window from position 0 on leaves a prefix cache no slot to read, a refresh names none: both write keys."""
+    model = Hashed(1)
+    batch = [Job((*holes(4), 1), Recipe(cache=cache)) for cache in (Prefix(), Prefix(every=1), Prefix())]
     for job, together in zip(batch, run(model, batch), strict=True):
         assert same_bits(alone(model, job), together)

@@ -1,6 +1,6 @@
 """`Plan` and `Reviser` are enough: caches, fused passes, shadow rows, edits and guidance are values, never a new loop.
 
-The caches and revisers are those of `tests/fake_values.py`; nothing here touches the sampler.
+Nothing here touches the sampler.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,16 @@ from torch import Tensor
 
 from remask.batch import Batch, lay
 from remask.blocks import Blocks, Whole
-from remask.caches.contract import Cache, View
-from remask.caches.none import NoCache
+from remask.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix, View
 from remask.errors import RecipeError
 from remask.models.fakes import TOY, Fake, Hashed, Scripted
 from remask.models.masked import MaskPredictor
 from remask.predictor import Packed, Plan, Predictor
 from remask.recipe import Guidance, Recipe
+from remask.revision import WINO, Edit
 from remask.row import Row
 from remask.sampler import step
 from remask.selection import Threshold
-from tests.fake_values import Delayed, Edit, Finished, Shadow, Window
 from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
 from tests.laws.strategies import MASK, jobs, models
 
@@ -50,7 +49,7 @@ def test_a_cache_refreshed_every_step_is_no_cache(
     make_transformer: Callable[..., MaskPredictor], shift: int, scale: float
 ) -> None:
     recipe = Recipe(blocks=Blocks(8), guidance=Guidance(scale))
-    for cached, plain in both(make_transformer(shift=shift), recipe, (Window(1), NoCache())):
+    for cached, plain in both(make_transformer(shift=shift), recipe, (Dual(every=1), NoCache())):
         assert cached == plain
 
 
@@ -58,7 +57,7 @@ def test_a_cache_refreshed_every_step_is_no_cache(
 def test_a_cache_refreshed_once_a_block_differs_somewhere(tiny: MaskPredictor, scale: float) -> None:
     """The negative control: a stale cache is an approximation, and the comparison above can see it."""
     recipe = Recipe(blocks=Blocks(8), guidance=Guidance(scale))
-    assert any(cached != plain for cached, plain in both(tiny, recipe, (Window(100), NoCache())))
+    assert any(cached != plain for cached, plain in both(tiny, recipe, (Dual(every=100), NoCache())))
 
 
 def first_plan(model: Predictor, row: Row) -> Batch:
@@ -67,7 +66,7 @@ def first_plan(model: Predictor, row: Row) -> Batch:
     batch.admit(row)
     forward(batch, row.plan())
     row.written[:] = 0
-    row.clock = 1
+    row.clock = row.forwards = 1
     return batch
 
 
@@ -85,19 +84,20 @@ GRID: dict[str, object] = {"attention": "block_causal", "block_size": 8}
 
 @pytest.mark.parametrize("scale", [0.0, 1.5], ids=["one stream", "two streams"])
 @pytest.mark.parametrize("shift", [0, 1])
-@pytest.mark.parametrize("attention", [FULL, GRID], ids=["full", "block-causal"])
+@pytest.mark.parametrize(("cache", "size"), [(Dual(), 8), (Dual(vicinity=3), 14), (Prefix(), 26), (Delayed(), 24)])
+@pytest.mark.parametrize("block", [0, 1, 2])
 def test_with_no_token_changed_the_cached_window_is_the_full_forward(
-    make_transformer: Callable[..., MaskPredictor], attention: dict[str, object], shift: int, scale: float
+    make_transformer: Callable[..., MaskPredictor], cache: Cache, size: int, block: int, shift: int, scale: float
 ) -> None:
-    """Under block-causal attention some of the stored slots lie ahead: the model's own mask hides them."""
-    model = make_transformer(shift=shift, **attention)
-    recipe = Recipe(cache=Window(100), guidance=Guidance(scale))
-    recipe = recipe if attention else replace(recipe, blocks=Blocks(8))
+    model = make_transformer(shift=shift)
+    recipe = Recipe(cache=cache, guidance=Guidance(scale), blocks=Blocks(8))
     row = Job((3, 1, 4, *holes(24), 7, 7), recipe).row(model.contract)
+    row.block = block
     batch = first_plan(model, row)
     window = row.plan()
-    assert len(window.positions) <= 8 + shift and window.stored is not None and len(window.stored) >= 20
-    full = NoCache().plan(View(row.canvas, row.window, window.reads, 1, row.streams, row.written, 1, model.contract))
+    assert window.stored is not None and len(window.positions) + len(window.stored) == len(row.canvas)
+    assert len(window.positions) <= size + shift
+    full = NoCache().plan(row.view(window.reads))
     torch.testing.assert_close(forward(batch, window), forward(batch, full), atol=1e-5, rtol=0)
 
     row.canvas.tokens[0] = 9  # the same comparison sees a token that changed behind the cache's back
@@ -106,7 +106,7 @@ def test_with_no_token_changed_the_cached_window_is_the_full_forward(
 
 
 def test_a_refresh_yields_logits_and_commits_tokens() -> None:
-    row, steps = alone(Hashed(), Job((1, *holes(8)), Recipe(blocks=Blocks(4), cache=Window(2))))
+    row, steps = alone(Hashed(), Job((1, *holes(8)), Recipe(blocks=Blocks(4), cache=Dual(every=2))))
     assert row.forwards == len(steps) == 8
     assert all(made.changes for made in steps)
 
@@ -119,12 +119,12 @@ def test_between_refreshes_only_the_window_is_computed() -> None:
             sizes.append(sum(group.rows * group.queries for group in batch.groups if group.entries is not None))
             return super().hidden(batch)
 
-    alone(Spy(), Job((1, *holes(16)), Recipe(blocks=Blocks(8), cache=Window(100))))
+    alone(Spy(), Job((1, *holes(16)), Recipe(blocks=Blocks(8), cache=Dual(every=100))))
     assert sizes == [17, *[8] * 7] * 2
 
 
 def test_a_cache_that_asks_for_no_store_may_not_plan_one() -> None:
-    class Greedy(Window):
+    class Greedy(Dual):
         def slots(self, length: int) -> int:
             return 0
 
@@ -137,7 +137,7 @@ def test_a_cache_that_asks_for_no_store_may_not_plan_one() -> None:
 
 def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredictor) -> None:
     """Rows that are admitted later, and are longer, make the store grow under the first."""
-    recipe = Recipe(blocks=Blocks(8), cache=Window(100))
+    recipe = Recipe(blocks=Blocks(8), cache=Dual(every=100))
     early = Job((3, 1, 4, *holes(8)), recipe)
     late = [Job((*range(length), *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (6, 20)]
     one, expected = alone(tiny, early)
@@ -154,13 +154,16 @@ def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredicto
 @given(models, jobs())
 def test_a_cache_whose_slots_hold_what_the_canvas_holds_is_no_cache(model: Fake, job: Job) -> None:
     """On fakes, to the last bit, under every recipe: with shadows over stored slots, edits, remasks and two streams."""
-    runs = [alone(model, replace(job, recipe=replace(job.recipe, cache=cache))) for cache in (Delayed(), NoCache())]
+    runs = [
+        alone(model, replace(job, recipe=replace(job.recipe, cache=cache)))
+        for cache in (Delayed(every=None), NoCache())
+    ]
     (row, steps), (other, others) = runs
     assert bits(steps) == bits(others) and tokens(row) == tokens(other)
 
 
 def test_a_delayed_cache_computes_only_what_is_undecided_or_new() -> None:
-    row, batch = Job((1, *holes(6)), Recipe(blocks=Whole(), cache=Delayed())).row(), Batch(Hashed())
+    row, batch = Job((1, *holes(6)), Recipe(blocks=Whole(), cache=Delayed(every=None))).row(), Batch(Hashed())
     batch.admit(row)
     sizes = []
     while row.finish_reason is None:
@@ -178,17 +181,19 @@ def test_keeping_finished_blocks_is_exact_where_attention_is_block_causal(
     make_transformer: Callable[..., MaskPredictor], shift: int, gap: int
 ) -> None:
     model = make_transformer(attention="block_causal", block_size=4, shift=shift)
-    for cached, plain in both(model, Recipe(), (Finished(), NoCache()), gap):
+    for cached, plain in both(model, Recipe(), (BlockCausal(), NoCache()), gap):
         assert cached == plain
     fake = Hashed(5, contract=replace(TOY, block_size=4, shift=shift))
-    for cached, plain in both(fake, Recipe(), (Finished(), NoCache()), gap):
+    for cached, plain in both(fake, Recipe(), (BlockCausal(), NoCache()), gap):
         assert cached == plain
 
 
 def test_the_same_cache_under_full_attention_is_not_exact(tiny: MaskPredictor) -> None:
     """The negative control: the law is the model's, not the cache's."""
 
-    class Blockwise(Finished):
+    class Blockwise(BlockCausal):
+        attention = "full"
+
         def plan(self, view: View) -> Plan:
             return super().plan(replace(view, contract=replace(view.contract, block_size=4)))
 
@@ -198,7 +203,7 @@ def test_the_same_cache_under_full_attention_is_not_exact(tiny: MaskPredictor) -
 
 def test_a_finished_block_is_kept_by_the_pass_that_begins_the_next(blockwise: MaskPredictor) -> None:
     """One fused forward a block: no forward of its own for the commit, and no query twice."""
-    job = Job((1, 2, 3, 4, 5, 6, *holes(10)), Recipe(cache=Finished()))
+    job = Job((1, 2, 3, 4, 5, 6, *holes(10)), Recipe(cache=BlockCausal()))
     row, batch = job.row(blockwise.contract), Batch(blockwise)
     batch.admit(row)
     shapes = []
@@ -229,59 +234,77 @@ def half_committed(model: Predictor, recipe: Recipe) -> Row:
     return row
 
 
-def leave_one_out(row: Row, plan: Plan, position: int) -> Plan:
-    """A full forward of the canvas with one committed position put back to [MASK], which reads that position."""
-    canvas_tokens = np.where(np.arange(len(row.canvas)) == position, row.canvas.mask_id, row.canvas.tokens)
-    everything = np.arange(len(row.canvas))
-    return Plan(canvas_tokens[None], everything, np.array([position]), np.array([position]))
+def by_hand(row: Row, position: int) -> Plan:
+    """The canvas and one [MASK] for each position of the window, as WINO's authors lay them, one cell at a time."""
+    length, window = len(row.canvas), row.window.tolist()
+    visible = np.zeros((length + len(window), length + len(window)), bool)
+    for query in range(len(visible)):
+        for key in range(len(visible)):
+            is_shadow = query >= length
+            own_column = is_shadow and key == window[query - length]
+            visible[query, key] = not own_column if key < length else is_shadow
+    everything = np.concatenate((np.arange(length), row.window))
+    shadow = np.array([length + window.index(position)])
+    masks = [row.canvas.mask_id] * len(window)
+    return Plan(np.array([[*tokens(row), *masks]]), everything, np.array([position]), shadow, visible=visible)
 
 
-def shadow_and_leave_one_out(model: Predictor) -> list[tuple[Tensor, Tensor]]:
-    recipe = Recipe(blocks=Whole(), revise=Shadow(0.0))
-    row = half_committed(model, recipe)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_shadow_row_sees_all_but_what_it_stands_for(
+    make_transformer: Callable[..., MaskPredictor], layers: int
+) -> None:
+    model = make_transformer(n_layers=layers)
+    row = half_committed(model, Recipe(blocks=Whole(), revise=WINO(0.0)))
     plan, batch = row.plan(), Batch(model)
-    assert len(plan.positions) == len(row.canvas) + 3
+    assert len(plan.positions) == len(row.canvas) + len(row.window)
     shadows = forward(batch, plan)[0]
-    return [
-        (shadows[i], forward(batch, leave_one_out(row, plan, int(position)))[0, 0])
-        for i, position in enumerate(plan.reads)
-        if row.canvas.committed[position]
-    ]
+    plain = forward(batch, row.recipe.cache.plan(row.view(plan.reads)))[0]
+    committed = np.flatnonzero(row.canvas.committed[plan.reads])
+    assert len(committed) == 3
+    for i in committed:
+        expected = forward(batch, by_hand(row, int(plan.reads[i])))[0, 0]
+        torch.testing.assert_close(shadows[i], expected, atol=1e-5, rtol=0)
+        assert (shadows[i] - plain[i]).abs().max() > 1e-2  # the control: with the token in sight it says something else
 
 
-def test_a_shadow_row_says_what_a_mask_in_its_place_would_say(make_transformer: Callable[..., MaskPredictor]) -> None:
-    """Exactly, where a row depends on the visible tokens alone: on fakes, and on one layer of a transformer."""
-    for shadow, expected in shadow_and_leave_one_out(Hashed()):
-        assert torch.equal(shadow, expected)
-    for shadow, expected in shadow_and_leave_one_out(make_transformer(n_layers=1)):
-        torch.testing.assert_close(shadow, expected, atol=1e-5, rtol=0)
+def test_under_a_right_shift_a_shadow_does_not_depend_on_the_token_that_it_judges(
+    make_transformer: Callable[..., MaskPredictor],
+) -> None:
+    model = make_transformer(shift=1, n_layers=1)  # from two layers on the others have seen it
+    row = half_committed(model, Recipe(blocks=Whole(), revise=WINO(0.0)))
+    batch, place = Batch(model), int(np.flatnonzero(row.canvas.committed)[0])
+    told = []
+    for token in (3, 4):
+        row.canvas.tokens[place] = token
+        plan = row.plan()
+        told.append(forward(batch, plan)[0, plan.reads.tolist().index(place)])
+    torch.testing.assert_close(told[0], told[1], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("attention", [FULL, GRID], ids=["full", "block-causal"])
 def test_nobody_sees_a_shadow_row(make_transformer: Callable[..., MaskPredictor], attention: dict[str, object]) -> None:
     """The undecided are read as if there were no shadows."""
     model = make_transformer(**attention)
-    row = half_committed(model, Recipe(blocks="auto" if attention else Whole(), revise=Shadow(0.0)))
+    row = half_committed(model, Recipe(blocks="auto" if attention else Whole(), revise=WINO(0.0)))
     with_shadows = row.plan()
     assert len(with_shadows.positions) > len(row.canvas)
     undecided = row.canvas.undecided[with_shadows.reads]
-    view = View(row.canvas, row.window, with_shadows.reads, row.clock, 1, row.written, row.forwards, model.contract)
-    without = NoCache().plan(view)
+    without = NoCache().plan(row.view(with_shadows.reads))
     batch = Batch(model)
     first, second = forward(batch, with_shadows)[0], forward(batch, without)[0]
     torch.testing.assert_close(first[undecided], second[undecided], atol=1e-5, rtol=0)
     assert (first[~undecided] - second[~undecided]).abs().max() > 1e-2  # and the committed are not
 
 
-@pytest.mark.parametrize("cache", [NoCache(), Window(1), Window(3)])
+@pytest.mark.parametrize("cache", [NoCache(), Dual(every=1), Dual(every=3)])
 def test_a_doubted_token_goes_back_and_is_decided_again(cache: Cache) -> None:
-    recipe = Recipe(blocks=Blocks(8), steps=8, revise=Shadow(0.9), cache=cache)
+    recipe = Recipe(blocks=Blocks(8), steps=8, revise=WINO(0.9), cache=cache)
     remasked = 0
     for seed in range(10):
         row, steps = alone(Hashed(seed), Job((1, *holes(16)), recipe))
         for made in steps:
             states = [change.state for change in made.changes]
-            assert states.count("masked") < max(1, states.count("committed"))  # WINO's net progress
+            assert not states.count("masked") or states.count("committed") > 1
             remasked += states.count("masked")
         assert not row.canvas.undecided.any()
     assert remasked > 10
@@ -289,7 +312,9 @@ def test_a_doubted_token_goes_back_and_is_decided_again(cache: Cache) -> None:
 
 def test_a_key_that_is_not_kept_leaves_the_store_as_it_was(tiny: MaskPredictor) -> None:
     """A shadow's key is for its own forward: every slot but the window's holds what it held, the last one too."""
-    row = Job((3, 1, *holes(8), 6), Recipe(blocks=Blocks(4), cache=Window(100), revise=Shadow(0.0))).row(tiny.contract)
+    row = Job((3, 1, *holes(8), 6), Recipe(blocks=Blocks(4), cache=Dual(every=100), revise=WINO(0.0))).row(
+        tiny.contract
+    )
     batch = Batch(tiny)
     batch.admit(row)
     step(batch)
@@ -303,8 +328,8 @@ def test_a_key_that_is_not_kept_leaves_the_store_as_it_was(tiny: MaskPredictor) 
 
 def test_shadow_rows_fit_a_stale_cache(tiny: MaskPredictor) -> None:
     """A shadow hides its column also when that is a stored slot, and its own key is never kept."""
-    recipe = Recipe(blocks=Blocks(8), revise=Shadow(0.5), cache=Window(1), select=Threshold(0.3))
-    for cached, plain in both(tiny, recipe, (Window(1), NoCache())):
+    recipe = Recipe(blocks=Blocks(8), revise=WINO(0.5), cache=Dual(every=1), select=Threshold(0.3))
+    for cached, plain in both(tiny, recipe, (Dual(every=1), NoCache())):
         assert cached == plain
 
 

@@ -18,11 +18,12 @@ from remask.models.fakes import TOY, Fake, Hashed, Oracle, Uniform
 from remask.models.masked import MaskPredictor
 from remask.predictor import Packed, Plan
 from remask.recipe import Guidance, Process, Recipe, Stop
+from remask.revision import WINO, Edit
 from remask.row import Decision, Row
 from remask.sampler import step
 from remask.selection import Threshold
 from remask.trace import Step
-from tests.fake_values import Edit, Malicious, Shadow
+from tests.fake_values import Malicious
 from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
 from tests.laws.strategies import EOS, MASK, jobs, models
 
@@ -149,7 +150,11 @@ def decision(guess: int, **flags: np.ndarray) -> Decision:
         guess=np.full(12, guess),
         confidence=half,
         logprob=half,
+        inside=~never,
         healthy=~never,
+        drift=half,
+        leaders=np.zeros((12, 0), np.int64),
+        shares=np.zeros((12, 0), np.float32),
         candidates={},
         **{"reveal": never, "edit": never, "remask": never} | flags,
     )
@@ -373,7 +378,7 @@ def test_logits_are_made_for_the_undecided_of_the_window_and_no_others(scale: fl
 
 def test_a_reviser_pays_for_what_it_reads_and_no_more() -> None:
     spy = Watched()
-    alone(spy, Job((1, *holes(199)), Recipe(blocks=Blocks(8), revise=Shadow())))
+    alone(spy, Job((1, *holes(199)), Recipe(blocks=Blocks(8), revise=WINO())))
     assert max(spy.asked) <= 8
     assert max(spy.forwards) <= 200 + 8
 

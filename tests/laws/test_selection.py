@@ -11,11 +11,28 @@ from torch import Tensor
 from remask.errors import RecipeError
 from remask.models.fakes import TOY, Hashed, Uniform
 from remask.recipe import Recipe
-from remask.selection import Selector, Threshold, TopK, select
+from remask.seen import Seen
+from remask.selection import (
+    SELECTORS,
+    Bernoulli,
+    Dynamic,
+    EntropyBound,
+    Factor,
+    Frechet,
+    GumbelTopK,
+    Neighbour,
+    Segment,
+    Selector,
+    Sequential,
+    Stable,
+    Threshold,
+    TopK,
+    select,
+)
 from tests.laws.helpers import Job, alone, holes
 
 # few values, so that they tie; NaN and -inf among them
-values = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0, -1.5, math.nan, -math.inf])
+values = st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0, -1.5, math.nan, -math.inf])
 grids = st.integers(1, 9).flatmap(
     lambda width: st.lists(
         st.tuples(
@@ -27,73 +44,195 @@ grids = st.integers(1, 9).flatmap(
         max_size=5,
     )
 )
-rules: st.SearchStrategy[Selector] = st.one_of(
-    st.just(TopK()), st.builds(Threshold, st.sampled_from([0.0, 0.5, 0.9, 1.0]), st.booleans())
+
+
+def laid(confidence: Tensor, candidate: Tensor, quota: Tensor, **more: Tensor) -> Seen:
+    """A grid of nothing but what selection looks at; positions 0, 1, 2, 4, 5, 6, 8, …"""
+    width = torch.arange(confidence.shape[1])
+    nothing = torch.zeros_like(candidate)
+    blank = torch.zeros_like(confidence, dtype=torch.long)
+    values = {
+        "valid": torch.ones_like(candidate), "position": (width + width // 3).expand_as(blank), "candidate": candidate,
+        "committed": nothing, "current": blank, "stored": confidence, "guess": blank, "confidence": confidence,
+        "quota": quota, "time": torch.tensor([[1.0, 0.5]]).expand(len(quota), 2), "previous": quota,
+    }  # fmt: skip
+    return Seen(**values | more)
+
+
+def chosen(rule: Selector, confidence: list[float], quota: int = 1, **more: Tensor) -> list[bool]:
+    row = torch.tensor([confidence])
+    return select(rule, laid(row, torch.ones_like(row, dtype=torch.bool), torch.tensor([quota]), **more))[0].tolist()
+
+
+# --- the brute force, one row and one position at a time ---
+
+Row = tuple[list[float], list[int], int]  # confidences, candidates from the most confident on, quota
+
+
+def as_many_as(rule: Selector, row: Row) -> int:
+    confidence, order, quota = row
+    best = [confidence[i] for i in order]
+    if isinstance(rule, Threshold):
+        return sum(c > rule.threshold or (not rule.strict and c == rule.threshold) for c in best)
+    if isinstance(rule, Dynamic):
+        return max(quota, sum(c > rule.threshold for c in best))
+    if isinstance(rule, Factor):
+        return max((n for n, c in enumerate(best, 1) if (n + 1) * (1 - c) < rule.factor - 1e-9), default=0)
+    if isinstance(rule, Frechet):
+        gains = [sum(best[:n]) - (n - 1) - (1 - c) for n, c in enumerate(best, 1)]
+        return max((n for n, gain in enumerate(gains, 1) if gain > rule.margin + 1e-9), default=0)
+    return quota
+
+
+counting = st.one_of(
+    st.just(TopK()),
+    st.builds(Threshold, st.sampled_from([0.0, 0.5, 0.9, 1.0]), st.booleans()),
+    st.builds(Dynamic, st.sampled_from([0.0, 0.5, 0.9])),
+    st.builds(Factor, st.sampled_from([0.5, 1.0, 3.0])),
+    st.builds(Frechet, st.sampled_from([0.0, 0.02, 0.5])),
 )
 
 
-def brute_force(rule: Selector, confidence: list[float], candidates: list[bool], quota: int) -> list[bool]:
-    """One row, one position at a time."""
-    ranked = [-math.inf if math.isnan(c) else c for c in confidence]
-    order = sorted((i for i, candidate in enumerate(candidates) if candidate), key=lambda i: (-ranked[i], i))
-    if isinstance(rule, Threshold):
-        count = sum(ranked[i] > rule.threshold or (not rule.strict and ranked[i] == rule.threshold) for i in order)
-    else:
-        count = quota
-    return [i in order[: max(1, count)] for i in range(len(confidence))]
-
-
-@given(rules, grids)
-def test_selection_is_the_brute_force(rule: Selector, grid: list[tuple[list[float], list[bool], int]]) -> None:
+@given(counting, grids)
+def test_rules_that_count_are_the_brute_force(rule: Selector, grid: list[tuple[list[float], list[bool], int]]) -> None:
     confidence = torch.tensor([row for row, _, _ in grid], dtype=torch.float64)
     candidates = torch.tensor([row for _, row, _ in grid])
     quota = torch.tensor([row for _, _, row in grid])
-    taken = select(rule, confidence, candidates, quota)
-    assert taken.tolist() == [brute_force(rule, *row) for row in grid]
-    assert not (taken & ~candidates).any()
-    assert torch.equal(taken.any(1), candidates.any(1))  # at least one, unless there is none
+    taken = select(rule, laid(confidence, candidates, quota))
+    for row, (numbers, open_, wanted) in zip(taken.tolist(), grid, strict=True):
+        ranked = [-1e308 if math.isnan(c) or c == -math.inf else c for c in numbers]
+        order = sorted((i for i, candidate in enumerate(open_) if candidate), key=lambda i: (-ranked[i], i))
+        count = as_many_as(rule, (ranked, order, wanted))
+        assert row == [i in order[: max(1, count)] for i in range(len(ranked))]
 
 
-def one(rule: Selector, confidence: list[float], quota: int = 1) -> list[bool]:
-    row = torch.tensor([confidence])
-    return select(rule, row, torch.ones_like(row, dtype=torch.bool), torch.tensor([quota]))[0].tolist()
-
-
-def test_ties_go_to_the_lower_position() -> None:
-    assert one(TopK(), [0.5, 0.9, 0.5, 0.9], 1) == [False, True, False, False]
-    assert one(TopK(), [0.5, 0.9, 0.5, 0.9], 3) == [True, True, False, True]
-
-
-def test_a_threshold_is_reached_or_if_strict_exceeded() -> None:
-    assert one(Threshold(0.5), [0.5, 0.4, 0.6]) == [True, False, True]
-    assert one(Threshold(0.5, strict=True), [0.5, 0.4, 0.6]) == [False, False, True]
-    assert one(Threshold(0.9), [0.9, 0.8999]) == [True, False]  # 0.9 in float32 is 0.9
-
-
-def test_candidates_that_are_all_nan_still_move_on() -> None:
-    assert one(TopK(), [math.nan] * 3, 2) == [True, True, False]
-    assert one(Threshold(0.0), [math.nan] * 3) == [True, False, False]
-
-
-def test_a_row_without_candidates_selects_nothing() -> None:
-    confidence = torch.tensor([[0.9, 0.8], [0.9, 0.8]])
-    candidates = torch.tensor([[False, False], [False, True]])
-    for rule in (TopK(), Threshold(0.0)):
-        assert select(rule, confidence, candidates, torch.tensor([2, 2])).tolist() == [[False, False], [False, True]]
-
-
-@pytest.mark.parametrize("rule", [TopK(), Threshold(0.5)])
-def test_selection_keeps_its_hands_off_its_arguments(rule: Selector) -> None:
-    confidence, candidates = torch.tensor([[0.9, math.nan, 0.1]]), torch.tensor([[True, True, False]])
+@given(st.sampled_from(sorted(SELECTORS)), grids, st.integers(0, 99))
+def test_somebody_leaves_and_only_candidates_do(
+    name: str, grid: list[tuple[list[float], list[bool], int]], seed: int
+) -> None:
+    confidence = torch.tensor([row for row, _, _ in grid])
+    candidates = torch.tensor([row for _, row, _ in grid])
+    noise = torch.rand(confidence.shape, generator=torch.Generator().manual_seed(seed))
+    more = {"entropy": noise * 3, "uniform": noise.clamp(1e-6, 1 - 1e-6), "drift": noise[..., None].expand(-1, -1, 2)}
+    seen = laid(confidence, candidates, torch.tensor([row for _, _, row in grid]), **more)
     before = confidence.clone(), candidates.clone()
-    select(rule, confidence, candidates, torch.tensor([1]))
+    taken = select(SELECTORS[name](), seen)
+    assert not (taken & ~candidates).any()
+    assert torch.equal(taken.any(1), candidates.any(1))
     assert torch.equal(confidence.nan_to_num(), before[0].nan_to_num()) and torch.equal(candidates, before[1])
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan])
-def test_a_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
+# --- each rule by itself; numbers without a comment are worked out by hand ---
+
+# The paper's rule of arXiv 2505.22618, Thm. 1, against what the released loop does with the last failing token.
+FACTOR = [
+    ([0.2], 1),
+    ([0.9, 0.1], 1),  # released: 2
+    ([0.9, 0.8, 0.1], 2),  # released: 3
+    ([0.99, 0.98, 0.97, 0.1], 3),  # released: 4
+    ([0.99] * 4, 4),
+    ([0.9] * 12, 8),  # 10 · 0.1 is not less than 1
+    ([0.999, 0.99, 0.95, 0.9, 0.85, 0.7], 5),
+    ([0.999] * 6 + [0.9] * 3, 8),
+]
+
+
+@pytest.mark.parametrize(("confidence", "count"), FACTOR)
+def test_the_factor_rule_is_the_papers(confidence: list[float], count: int) -> None:
+    exact = torch.tensor([confidence], dtype=torch.float64)
+    everyone = torch.ones_like(exact, dtype=torch.bool)
+    assert int(select(Factor(), laid(exact, everyone, torch.tensor([1]))).sum()) == count
+
+
+@pytest.mark.parametrize(
+    ("confidence", "count"), [([0.999, 0.99, 0.95, 0.9, 0.85, 0.7], 6), ([0.999] * 6 + [0.9] * 3, 9)]
+)
+def test_the_frechet_rule_takes_at_least_the_factors(confidence: list[float], count: int) -> None:
+    assert sum(chosen(Frechet(0.0), confidence)) == count
+
+
+def test_the_entropy_bound_leaves_out_the_largest() -> None:
+    spread = torch.tensor([[0.02, 0.5, 0.05, 0.04]])
+    assert chosen(EntropyBound(0.05), [0.9, 0.2, 0.8, 0.85], entropy=spread) == [True, False, False, True]
+    assert chosen(EntropyBound(0.07), [0.9, 0.2, 0.8, 0.85], entropy=spread) == [True, False, True, True]
+    assert chosen(EntropyBound(0.11), [0.9, 0.2, 0.8, 0.85], entropy=spread) == [True] * 4  # 0.61 less 0.5
+
+
+def test_each_run_of_masks_is_led_by_its_surest() -> None:
+    # positions 0 1 2 | 4 5 6: the gap at 3 parts two runs
+    assert chosen(Segment(0.8, 0.4), [0.5, 0.6, 0.6, 0.3, 0.35, 0.2]) == [False, True, False, False, False, False]
+    assert chosen(Segment(0.8, 0.4), [0.9, 0.95, 0.1, 0.5, 0.45, 0.5]) == [True, True, False, True, False, False]
+
+
+def test_neighbours_of_the_sure_need_less() -> None:
+    # positions 0 1 2 4 5 6
+    assert chosen(Neighbour(0.9, 0.5, 2), [0.6, 0.4, 0.6, 0.95, 0.6, 0.6]) == [False, False, True, True, True, True]
+    assert chosen(Neighbour(0.9, 0.5, 1), [0.6, 0.4, 0.6, 0.95, 0.6, 0.6]) == [False, False, False, True, True, False]
+
+
+def test_in_order_means_the_leftmost() -> None:
+    assert chosen(Sequential(), [0.1, 0.9, 0.5, 1.0], 2) == [True, True, False, False]
+
+
+def test_the_last_step_of_ancestral_sampling_takes_all() -> None:
+    coins = torch.tensor([[0.1, 0.49, 0.51, 0.99]])
+    assert chosen(Bernoulli(), [0.5] * 4, uniform=coins) == [True, True, False, False]  # half of the time is left
+    last = torch.tensor([[0.25, 0.0]])
+    assert chosen(Bernoulli(), [0.5] * 4, uniform=coins, time=last) == [True] * 4
+
+
+def test_noise_orders_as_multinomial_draws_without_replacement() -> None:
+    """The first of two is drawn with probability softmax(c / T); the set of two with the sum over both orders."""
+    confidence, temperature, trials = torch.tensor([0.1, 0.5, 0.9]), 0.5, 20_000
+    noise = torch.rand((trials, 3), generator=torch.Generator().manual_seed(5))
+    everyone = torch.ones(trials, 3, dtype=torch.bool)
+    rows = laid(confidence.expand(trials, 3), everyone, torch.full((trials,), 2), uniform=noise)
+    left = (~select(GumbelTopK(temperature), rows)).double().mean(0)
+    p = (confidence.double() / temperature).softmax(0)
+    for i in range(3):
+        j, k = (n for n in range(3) if n != i)
+        stays = p[j] * p[k] / (1 - p[j]) + p[k] * p[j] / (1 - p[k])
+        assert float(left[i]) == pytest.approx(float(stays), abs=5 * (0.25 / trials) ** 0.5)
+
+
+def test_the_stable_go_together_and_else_the_quota() -> None:
+    drift = torch.tensor([[[0.001, 0.002], [0.001, 0.5], [0.0, 0.0], [math.inf, math.inf]]])
+    assert chosen(Stable(0.6, 0.01), [0.9, 0.99, 0.5, 0.99], drift=drift) == [True, False, False, False]
+    assert chosen(Stable(0.95, 0.01), [0.9, 0.99, 0.5, 0.99], 2, drift=drift) == [False, True, False, True]
+
+
+def test_ties_go_to_the_lower_position() -> None:
+    assert chosen(TopK(), [0.5, 0.9, 0.5, 0.9], 1) == [False, True, False, False]
+    assert chosen(TopK(), [0.5, 0.9, 0.5, 0.9], 3) == [True, True, False, True]
+
+
+def test_a_threshold_is_reached_or_if_strict_exceeded() -> None:
+    assert chosen(Threshold(0.5), [0.5, 0.4, 0.6]) == [True, False, True]
+    assert chosen(Threshold(0.5, strict=True), [0.5, 0.4, 0.6]) == [False, False, True]
+    assert chosen(Threshold(0.9), [0.9, 0.8999]) == [True, False]  # 0.9 in float32 is 0.9
+
+
+def test_candidates_that_are_all_nan_still_move_on() -> None:
+    assert chosen(TopK(), [math.nan] * 3, 2) == [True, True, False]
+    assert chosen(Threshold(0.0), [math.nan] * 3) == [True, False, False]
+
+
+BAD: list[tuple[type, dict[str, float]]] = [
+    *[(Threshold, {"threshold": t}) for t in (-0.1, 1.1, math.nan)],
+    *[
+        (Dynamic, {"threshold": 2}),
+        (Factor, {"factor": -1}),
+        (Frechet, {"margin": math.nan}),
+        (EntropyBound, {"gamma": -1}),
+    ],
+    *[(Segment, {"low": 2}), (Neighbour, {"reach": -1}), (GumbelTopK, {"temperature": 0}), (Stable, {"steps": 0})],
+]
+
+
+@pytest.mark.parametrize(("rule", "values"), BAD)
+def test_what_a_rule_cannot_use_is_refused(rule: type, values: dict[str, float]) -> None:
     with pytest.raises(RecipeError, match="must lie in"):
-        Threshold(threshold)
+        rule(**values)
 
 
 def test_a_threshold_of_0_fills_each_block_in_one_step_and_of_1_one_at_a_time() -> None:
