@@ -193,9 +193,7 @@ class Recipe:
         ids = [encode(mark) if isinstance(mark, str) else [mark] for mark in self.blocks.delimiters]
         for mark, tokens in zip(self.blocks.delimiters, ids, strict=True):
             if len(tokens) != 1:
-                raise RecipeError(
-                    f"blocks.delimiters: {mark!r} is {len(tokens)} tokens of this model, and must be one"
-                )
+                raise RecipeError(f"blocks.delimiters: {mark!r} is {len(tokens)} tokens of this model, and must be one")
         return replace(self, blocks=replace(self.blocks, delimiters=tuple(i for tokens in ids for i in tokens)))
 
     def fit(self, contract: Contract) -> "Recipe":
