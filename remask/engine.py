@@ -179,7 +179,7 @@ class Engine:
         canvas = Canvas.template(request.tokens, self.model.contract.mask_id)
         row = Row(
             canvas,
-            request.recipe.spelled(self.text.encode) if self.text else request.recipe,
+            request.recipe.spelled(lambda mark: self.text.encode(mark)),
             self.model.contract,
             seed=request.seed,
             stop_ids=request.stop_ids,

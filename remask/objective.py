@@ -61,29 +61,46 @@ class Network(Protocol):
         """Logits (R, V), float32."""
 
 
-def masked_logits(network: Network, batches: Sequence[Noised], shift: int = 0) -> Tensor:
+def masked_logits(network: Network, batches: Sequence[Noised], shift: int = 0, block_size: int | None = None) -> Tensor:
     """Logits (M, V) of every masked token of `batches`, in one forward; batches may differ in shape, none is padded.
 
-    `shift` is 1 where the hidden row at i-1 predicts position i.
+    `shift` is 1 where the hidden row at i-1 predicts position i. A model with a `block_size` decodes each block
+    after finished ones, so the clean tokens follow the noised ones, and a noised block sees itself and the clean
+    blocks before it (BD3LM, arXiv 2503.09573, §3.2). The estimate stays unbiased: in every block each number of
+    masks is as likely.
     """
     groups, tokens, positions, reads = [], [], [], []
     start = 0
     for batch in batches:
         count, length = batch.tokens.shape
         row, column = batch.masked.nonzero(as_tuple=True)
-        groups.append(Group(start, count, length))
-        tokens.append(batch.tokens.flatten())
-        positions.append(torch.arange(length, device=batch.tokens.device).repeat(count))
-        reads.append(start + row * length + (column - shift).clamp(min=0))
-        start += count * length
+        place = torch.arange(length, device=batch.tokens.device)
+        source = (column - shift).clamp(min=0)
+        laid, visible = batch.tokens, None
+        if block_size is not None:
+            laid, visible = torch.cat((batch.tokens, batch.clean), 1), after_clean_blocks(place // block_size)
+            source = source + length * (source // block_size < column // block_size)
+            place = place.repeat(2)
+        queries = laid.shape[1]
+        groups.append(Group(start, count, queries, visible))
+        tokens.append(laid.flatten())
+        positions.append(place.repeat(count))
+        reads.append(start + row * queries + source)
+        start += count * queries
     packed = Packed(torch.cat(tokens), torch.cat(positions), groups, torch.cat(reads))
     return network.logits(network.hidden(packed))
 
 
-def cross_entropy(network: Network, batches: Sequence[Noised], shift: int = 0) -> Tensor:
+def after_clean_blocks(block: Tensor) -> Tensor:
+    """Who sees whom (1, 2L, 2L) among noised and then clean tokens, given the `block` (L,) of each position."""
+    same, earlier = block[:, None] == block, block[:, None] > block
+    return torch.cat((torch.cat((same, earlier), 1), torch.cat((torch.zeros_like(same), same | earlier), 1)))[None]
+
+
+def cross_entropy(network: Network, batches: Sequence[Noised], shift: int = 0, block_size: int | None = None) -> Tensor:
     """Cross-entropy (M,) in nats of every masked token of `batches`, in order."""
     targets = torch.cat([batch.clean[batch.masked] for batch in batches])
-    return F.cross_entropy(masked_logits(network, batches, shift), targets, reduction="none")
+    return F.cross_entropy(masked_logits(network, batches, shift, block_size), targets, reduction="none")
 
 
 @dataclass(frozen=True)
@@ -127,10 +144,11 @@ def _estimate(
     maskable = (torch.arange(clean.shape[1]) >= len(prompt)).repeat(rows, 1)
     counts = stratified_counts(maskable.sum(1), generator)
     noised = add_noise(clean, maskable, counts, model.contract.mask_id, generator).to(model.device)
-    logits = masked_logits(model, [noised], model.contract.shift)
+    how = (model.contract.shift, model.contract.block_size)
+    logits = masked_logits(model, [noised], *how)
     if cfg_scale:
         blank = noised.tokens.masked_fill(~maskable.to(model.device), model.contract.mask_id)
-        unconditional = masked_logits(model, [replace(noised, tokens=blank)], model.contract.shift)
+        unconditional = masked_logits(model, [replace(noised, tokens=blank)], *how)
         logits = guide(logits, unconditional, cfg_scale)
     nats = F.cross_entropy(logits, noised.clean[noised.masked], reduction="none")
     row = noised.masked.nonzero(as_tuple=True)[0]

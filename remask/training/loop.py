@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.placement import native_bfloat16
-from ..errors import UsageError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
 from ..objective import Noised, add_noise, cross_entropy, stratified_counts
@@ -80,7 +79,7 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
     batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
     noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
     with autocast(how, device):
-        loss = cross_entropy(model, noised, model.config.shift).mean()
+        loss = cross_entropy(model, noised, model.config.shift, model.config.block_size).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
     for optimizer in state.optimizers:
@@ -119,7 +118,7 @@ def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, f
         batch = rows(text, config.data, name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
         noised = noise(batch, model.config, 0.0, torch.Generator().manual_seed(config.seed), device)
         with autocast(config.optimisation, device):
-            found[name] = float(cross_entropy(model, [noised], model.config.shift).mean())
+            found[name] = float(cross_entropy(model, [noised], model.config.shift, model.config.block_size).mean())
     model.load_state_dict(mine)
     return found
 
@@ -151,9 +150,3 @@ def autocast(how: Optimisation, device: torch.device) -> AbstractContextManager[
     if how.autocast == "bf16" or (how.autocast == "auto" and native):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
-
-
-def warm_start(model: Transformer, config: TrainConfig) -> None:
-    """Refuse a configuration whose geometry differs from the checkpoint that it starts from."""
-    if model.config.d_model != config.model.d_model or model.config.n_layers != config.model.n_layers:
-        raise UsageError(f"init = {config.init!r} has another geometry than [model]; make them equal, or drop init")

@@ -17,12 +17,13 @@ from tokenizers import Tokenizer
 
 from .. import checkpoint
 from ..allocator import keep_freed_memory
+from ..errors import UsageError
 from ..models.transformer import Transformer
 from ..text import Text
 from . import tokenizer as bpe
 from .config import TrainConfig
 from .curves import draw_curves
-from .loop import Progress, train, warm_start
+from .loop import Progress, train
 
 SAMPLER = {"steps": 64, "gen_length": 64, "block_length": 32, "temperature": 0.0, "cfg_scale": 0.0}
 
@@ -49,18 +50,37 @@ def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
     """The model to train and its tokenizer: fresh from the seed, or the weights and tokenizer of `config.init`."""
     if config.init is not None:
         loaded = checkpoint.load(config.init, device="cpu", dtype="float32")
-        warm_start(loaded.predictor.model, config)
-        return loaded.predictor.model.train().requires_grad_(True), loaded.text
+        return warm_start(loaded.predictor.model, config, loaded.text), loaded.text
     path = out / "tokenizer.json"
     if not path.exists():
         scratch = path.with_suffix(".tmp")
         bpe.build(config.model.vocab_size).save(str(scratch))
         os.replace(scratch, path)
     text = bpe.wrap(Tokenizer.from_file(str(path)))
-    shape = config.model.model(
-        mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=config.optimisation.edit_share > 0
+    return described(config, text).initialise(torch.Generator().manual_seed(config.seed)), text
+
+
+def described(config: TrainConfig, text: Text) -> Transformer:
+    """The transformer that `config` describes, its weights not yet set."""
+    editable = config.optimisation.edit_share > 0
+    return Transformer(
+        config.model.model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=editable)
     )
-    return Transformer(shape).initialise(torch.Generator().manual_seed(config.seed)), text
+
+
+def warm_start(model: Transformer, config: TrainConfig, text: Text) -> Transformer:
+    """The weights of `model` under the attention that `config` asks for. Raises UsageError if the geometry differs."""
+    fresh = described(config, text)
+    sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "d_ff", "rope_theta")
+    for name in sizes:
+        mine, theirs = getattr(fresh.config, name), getattr(model.config, name)
+        if mine != theirs:
+            raise UsageError(
+                f"model.{name} is {mine}, and the checkpoint init = {config.init!r} has {theirs}; "
+                "make them equal, or drop init"
+            )
+    fresh.load_state_dict(model.state_dict())
+    return fresh
 
 
 def save(model: Transformer, text: Text, out: Path) -> Path:

@@ -1,6 +1,7 @@
 """Laws of the likelihood estimate, on toys whose bound is known in closed form."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from remask.batch import Batch, lay
 from remask.errors import RequestError
 from remask.models.fakes import TOY, Fake, Hashed, Oracle, Scripted
 from remask.models.masked import MaskPredictor
-from remask.objective import add_noise, log_likelihood, stratified_counts
+from remask.objective import add_noise, log_likelihood, masked_logits, stratified_counts
+from remask.predictor import Plan
 from remask.process import guide
 from tests.laws.statistics import fits
 
@@ -192,3 +195,27 @@ def test_what_cannot_be_scored_is_refused(wrong: dict[str, object], reason: str)
     options: dict[str, object] = {"prompt": PROMPT, "answer": ANSWER, **wrong}
     with pytest.raises(RequestError, match=reason):
         log_likelihood(Hashed(), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_block_causal_model_is_scored_as_it_decodes(
+    make_transformer: Callable[..., MaskPredictor], shift: int
+) -> None:
+    """A noised block after clean ones: the logits are those of a decoding step that has finished the blocks before."""
+    model = make_transformer(attention="block_causal", block_size=4, shift=shift)
+    generator = torch.Generator().manual_seed(3)
+    clean = torch.randint(0, 20, (3, 14), generator=generator)
+    maskable = torch.arange(14).expand(3, 14) >= 2
+    noised = add_noise(clean, maskable, torch.tensor([12, 5, 7]), model.contract.mask_id, generator)
+    together = masked_logits(model, [noised], shift, 4)
+    expected = []
+    for row, place in noised.masked.nonzero().tolist():
+        begins = place // 4 * 4
+        seen = torch.cat((clean[row, :begins], noised.tokens[row, begins:])).numpy()
+        here, everything = np.array([place]), np.arange(14)
+        plan = Plan(seen[None], everything, here, model.contract.source(here))
+        laid = lay(Batch(model), [plan])
+        expected.append(model.logits(model.hidden(laid.read(laid.where[0][0], model.device)))[0])
+    torch.testing.assert_close(together, torch.stack(expected), atol=1e-5, rtol=0)
+    plain = masked_logits(model, [noised], shift)
+    assert (plain - together).abs().max() > 1e-2  # the control: blocks after noised ones say something else

@@ -146,8 +146,8 @@ def test_a_batch_of_two_tasks_scores_as_each_alone(attention: str, tokenizer: Pa
     generator = torch.Generator().manual_seed(0)
     rows = draw(text, Mixture(tasks={"sorting": 1.0, "sudoku4": 1.0}, groups=3), "train", 1, 0, 1024)
     noised = [noise(r, shape, 0.0, generator, torch.device("cpu")) for r in rows]
-    together = cross_entropy(model, noised)
-    alone = torch.cat([cross_entropy(model, [one]) for one in noised])
+    together = cross_entropy(model, noised, 0, shape.block_size)
+    alone = torch.cat([cross_entropy(model, [one], 0, shape.block_size) for one in noised])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
