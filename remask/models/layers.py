@@ -128,7 +128,7 @@ class Router(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Weights and expert numbers, each (N, top_k), of rows (N, d)."""
         moe = self.moe
-        logits = F.linear(x.float(), self.weight)
+        logits = F.linear(x.float(), self.weight.float())
         scores = logits.softmax(-1) if moe.score == "softmax" else logits.sigmoid()
         ranked = scores if self.bias is None else scores + self.bias
         chosen = (ranked if moe.n_groups == 1 else self.in_best_groups(ranked)).topk(moe.top_k).indices

@@ -9,10 +9,10 @@ from .family import Family
 from .fields import Fields
 from .llama import Body
 
-# What RND1's class sets whatever config.json says.
+# What RND1's class sets, and what config.json may leave out.
 RND1_FIELDS: dict[str, Any] = {
-    "attention_bias": False, "decoder_sparse_step": 1, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
-    "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 40960, "mlp_only_layers": [],
+    "attention_bias": False, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
+    "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 40960,
     "moe_intermediate_size": 768, "norm_topk_prob": True, "num_attention_heads": 32, "num_experts": 128,
     "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4, "pad_token_id": 151643,
     "rms_norm_eps": 1e-6, "rope_theta": 1e6, "tie_word_embeddings": False, "vocab_size": 151936,
@@ -66,7 +66,8 @@ _RND1 = Body(
 
 
 def _parse_rnd1(fields: Mapping[str, Any]) -> ModelConfig:
-    return _RND1.parse({**RND1_FIELDS, **fields}, experts)
+    """Every layer has experts: the class asks for no other."""
+    return _RND1.parse({**RND1_FIELDS, **fields, "mlp_only_layers": [], "decoder_sparse_step": 1}, experts)
 
 
 RND1 = Family(

@@ -63,14 +63,15 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
         "block_size": 8, "norm_topk_prob": True, "score_function": "sigmoid", "router_dtype": "fp32", "use_bias": False,
         "use_qkv_bias": False, "moe_router_enable_expert_bias": True, "norm_head": False, "use_qk_norm": True,
     },
-    "fast_dllm": _HF | {"bd_size": 8, "tie_word_embeddings": True, "layer_types": ["full_attention"] * 3},
+    "fast_dllm": _HF | {"bd_size": 8, "layer_types": ["full_attention"] * 3},
     "open_dcoder": _HF | {"tie_word_embeddings": True},
     "a2d_qwen3": _QWEN3 | {"tie_word_embeddings": True, "layer_types": ["full_attention"] * 3},
     "a2d_qwen2": _HF | {"tie_word_embeddings": True},
     "a2d_llama": _HF | {"attention_bias": True, "mlp_bias": False},
     "sdar_moe": _QWEN_MOE | {"block_size": 4},
-    "rnd1": _QWEN_MOE | {"moe_backend": "hf", "num_diffusion_steps": 256},
+    "rnd1": _QWEN_MOE | {"mlp_only_layers": [], "moe_backend": "hf", "num_diffusion_steps": 256},
 }  # fmt: skip
+GEOMETRIES["llada2.1"] = GEOMETRIES["llada2"]
 
 
 def config_of(family: str) -> dict[str, Any]:
@@ -89,6 +90,9 @@ def draw(name: str, shape: Sequence[int]) -> Tensor:
         noise *= 0.3
     elif not any(embedding in name for embedding in ("embed", "wte")):
         noise *= 1.5 / shape[-1] ** 0.5
+    if name in ("lm_head.weight", "model.transformer.ff_out.weight"):
+        noise = 2 * noise
+        noise[MASK:] = 0  # neither the mask nor a row without a token is ever likeliest
     return torch.from_numpy(noise).float()
 
 
