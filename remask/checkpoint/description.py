@@ -114,12 +114,12 @@ def _mask(
         "the tokenizer": in_words,
         f"the {family.name} family": family.mask_id,
     }
-    found = [(mask, source) for source, mask in stated.items() if mask is not None]
-    if not found:
+    answers = [(mask, source) for source, mask in stated.items() if mask is not None]
+    if not answers:
         raise CheckpointError(
             "neither config.json nor generation_config.json nor the tokenizer names a mask token; state mask_token_id"
         )
-    mask, source = found[0]
+    mask, source = answers[0]
     if declared is not None and known(declared) != mask and source != "the user":
         raise CheckpointError(
             f"{source} has mask_token_id {clip(mask)}, but the tokenizer's mask_token {clip(declared)} is "
