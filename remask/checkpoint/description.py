@@ -58,7 +58,7 @@ def inspect(folder: Path | str, *, family: str | None = None, config: Mapping[st
     user = dict(config or {})
     try:
         known = recognise(folder, fields | user, family)
-        mask, source = _mask(user, fields, generation, words, known)
+        mask, source = _mask(user, fields | user, generation, words, known)
         ids = {"mask_token_id": mask, "eos_token_id": _end(fields | user, generation, words, known)}
         parsed = known.parse(fields | user | ids)
         _check(parsed, words)
