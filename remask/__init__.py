@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engine import Completion, Engine, Request
     from .errors import RemaskError
     from .llm import LLM
+    from .models.family import Family
     from .recipe import Recipe
     from .trace import Step
 
@@ -54,7 +55,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    family: str | None = None,
+    family: "str | Family | None" = None,
     config: "Mapping[str, Any] | None" = None,
     **engine: Any,
 ) -> "LLM":

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import CheckpointError
 from ..models.config import ModelConfig
 from ..models.families import FAMILIES
-from ..models.family import Part
+from ..models.family import Family, Part
 from ..models.layers import Router
 from ..models.masked import MaskPredictor
 from ..models.transformer import Transformer
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False, family: str | None = None,
+    name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False, family: str | Family | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Loaded:  # fmt: skip
     """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.

@@ -44,11 +44,13 @@ class Description:
         return self.config.parameters
 
 
-def inspect(folder: Path | str, *, family: str | None = None, config: Mapping[str, Any] | None = None) -> Description:
+def inspect(
+    folder: Path | str, *, family: str | Family | None = None, config: Mapping[str, Any] | None = None
+) -> Description:
     """Everything that a folder says, its weights unread. Raises CheckpointError if `load` would not take it.
 
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
-    `family` names the family, where architectures does not tell.
+    `family` is the family or its name, where architectures does not tell.
     """
     folder = Path(folder)
     if (fields := on_disk.read_json(folder, "config.json")) is None:
@@ -81,7 +83,7 @@ def inspect(folder: Path | str, *, family: str | None = None, config: Mapping[st
     )
 
 
-def recognise(folder: Path, fields: Mapping[str, Any], family: str | None = None) -> Family:
+def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
     """The family of a folder: as the user says, as its repository is known, or as config.json says.
 
     Raises CheckpointError if it is none of ours, or quantised.

@@ -27,12 +27,14 @@ MISSING = {
 }
 
 
-def family_of(fields: Mapping[str, Any], family: str | None = None) -> Family:
-    """The family of a configuration: the one called `family`, else by architecture.
+def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
+    """The family of a configuration: `family` itself, or the one called so, else by architecture.
 
     `model_type` is shared by different models, so it is asked only where `architectures` is left out. Raises
     CheckpointError for a model that no family here describes.
     """
+    if isinstance(family, Family):
+        return family
     if family is not None:
         if family not in FAMILIES:
             raise CheckpointError(f"unknown family {family[:100]!r}; known: {', '.join(FAMILIES)}")

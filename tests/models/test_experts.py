@@ -74,7 +74,7 @@ def test_the_order_of_rows_is_nothing_to_them(moe: MoE) -> None:
 
 @every_kind
 def test_a_row_hears_of_no_other(moe: MoE) -> None:
-    """Whoever else is there. To the last bit where GEMMs of at least a tile's rows are row-invariant, as on most CPUs."""
+    """To the last bit: experts compute at least a tile of rows, from which on GEMMs are row-invariant."""
     made, x = experts(moe), rows(64)
     together = made(x)
     for start in range(0, 64, 8):
