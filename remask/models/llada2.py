@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .config import ModelConfig, MoE
-from .family import Family, Spelling
+from .family import Spelling
 from .fields import Fields
-from .llama import Body
+from .llama import Body, family
 
 # Field -> the only value that this implementation honours. The class has the routing in code, whatever stands here.
 FIXED: dict[str, Any] = {
@@ -27,6 +27,8 @@ FIXED: dict[str, Any] = {
     "router_dtype": "fp32",
     "using_split_qkv_in_self_attention": False,
 }
+# Ling's own fields; what they would add shows in the tensors.
+HARMLESS = frozenset({"moe_shared_expert_intermediate_size", "num_nextn_predict_layers", "mtp_loss_scaling_factor"})
 NEWER = ("expert_capacity", "delete_token_id", "split_token_id")  # LLaDA 2.2
 
 
@@ -83,10 +85,12 @@ def export(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-BODY = Body("llada2", "LLaDA2MoeModelLM", "llada2_moe", biases=False, qk_norm=True, block_size=32, rope_theta=6e5)
-LLADA2 = Family(
-    name="llada2",
-    architectures=("LLaDA2MoeModelLM",),
+BODY = Body(
+    "llada2", "LLaDA2MoeModelLM", "llada2_moe", biases=False, qk_norm=True, block_size=32, rope_theta=6e5,
+    harmless=HARMLESS,
+)  # fmt: skip
+LLADA2 = family(
+    BODY,
     model_types=("llada2_moe", "llada2_moe_veomni"),
     parse=parse,
     export=export,

@@ -6,9 +6,9 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .config import ModelConfig, MoE
-from .family import Family, Spelling
+from .family import Spelling
 from .fields import Fields
-from .llama import Body
+from .llama import Body, family
 
 FIXED: dict[str, Any] = {"routed_scaling_factor": 1, "moe_router_score_function": None}
 HARMLESS = frozenset({"norm_topk_prob", "router_num_group", "router_topk_group"})
@@ -62,8 +62,8 @@ def export(config: ModelConfig) -> dict[str, Any]:
 
 
 BODY = Body("llada_moe", "LLaDAMoEModelLM", "llada", qk_norm=True, norm_eps=1e-5, rope_theta=50000.0, harmless=HARMLESS)
-LLADA_MOE = Family(
-    name="llada_moe",
+LLADA_MOE = family(
+    BODY,
     architectures=("LLaDAMoEModelLM", "LLaDAMoEModel"),
     model_types=("lladamoe",),
     parse=parse,

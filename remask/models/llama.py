@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .config import ModelConfig, MoE
+from .family import Family, Spelling
 from .fields import Fields
 
 # Field -> the only value that this implementation honours.
@@ -121,3 +122,16 @@ class Body:
         if config.editable:
             fields["editable"] = True
         return fields
+
+
+def family(body: Body, **said: Any) -> Family:
+    """The family with this body and Llama's names; `said` are further fields of `Family`, or others than the body's."""
+    own: dict[str, Any] = {
+        "name": body.family,
+        "architectures": (body.architecture,),
+        "model_types": (body.model_type,),
+        "parse": body.parse,
+        "export": body.export,
+        "names": Spelling().names,
+    }
+    return Family(**(own | said))

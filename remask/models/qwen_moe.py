@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .config import ModelConfig, MoE
-from .dense import NAMES, QWEN_EOT, SDAR
-from .family import Family
+from .dense import SDAR, TRAINING
 from .fields import Fields
-from .llama import Body
+from .llama import Body, family
 
 # What RND1's class sets, and what config.json may leave out.
 RND1_FIELDS: dict[str, Any] = {
@@ -46,17 +45,14 @@ def fields_of(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-_SDAR = Body("sdar_moe", "SDARMoeForCausalLM", "sdar_moe", qk_norm=True, block_size=4)
-SDAR_MOE = Family(
-    name="sdar_moe",
-    architectures=("SDARMoeForCausalLM",),
-    model_types=("sdar_moe",),
+_SDAR = Body("sdar_moe", "SDARMoeForCausalLM", "sdar_moe", qk_norm=True, block_size=4, harmless=TRAINING)
+SDAR_MOE = family(
+    _SDAR,
     parse=lambda fields: _SDAR.parse(fields, experts),
     export=lambda config: _SDAR.export(config) | fields_of(config),
-    names=NAMES,
     mask_id=SDAR.mask_id,
     eos_ids=SDAR.eos_ids,
-    eot=QWEN_EOT,
+    eot=SDAR.eot,
     defaults=SDAR.defaults,
 )
 
@@ -70,13 +66,11 @@ def _parse_rnd1(fields: Mapping[str, Any]) -> ModelConfig:
     return _RND1.parse({**RND1_FIELDS, **fields, "mlp_only_layers": [], "decoder_sparse_step": 1}, experts)
 
 
-RND1 = Family(
-    name="rnd1",
+RND1 = family(
+    _RND1,
     architectures=("RND1LM", "RND1"),
-    model_types=("rnd1",),
     parse=_parse_rnd1,
     export=lambda config: _RND1.export(config) | fields_of(config),
-    names=NAMES,
     mask_id=151669,
     eos_ids=(151645,),
     defaults={"gen_length": 256, "steps": 256, "block_length": 256, "temperature": 0.0, "remasking": "entropy"},
