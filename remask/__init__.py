@@ -14,9 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .engine import Completion, Engine, Request
     from .errors import RemaskError
     from .llm import LLM
+    from .models.family import Family
     from .recipe import Recipe
     from .trace import Step
 
@@ -47,12 +50,23 @@ __all__ = [
 ]
 
 
-def load(model: str = "bundled", *, device: str = "auto", dtype: str = "auto", **engine: Any) -> "LLM":
-    """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`."""
+def load(
+    model: str = "bundled",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    family: "str | Family | None" = None,
+    config: "Mapping[str, Any] | None" = None,
+    **engine: Any,
+) -> "LLM":
+    """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`.
+
+    `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
+    """
     from . import checkpoint
     from .llm import LLM
 
-    return LLM(checkpoint.load(model, device=device, dtype=dtype), **engine)
+    return LLM(checkpoint.load(model, device=device, dtype=dtype, family=family, config=config), **engine)
 
 
 def generate(prompt: str, model: str = "bundled", **options: Any) -> "Completion":

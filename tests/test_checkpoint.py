@@ -489,8 +489,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no architecture": (config(architectures=None, model_type="bert"), "architecture 'bert' is not supported"),
     "architectures: a number": (config(architectures=5), "architecture 5 is not supported"),
     "architectures: objects": (config(architectures=[{}]), "architecture [{}] is not supported"),
-    "LLaDA-MoE": (config(architectures=["LLaDAMoEModelLM"], num_experts=64), "this is LLaDA-MoE"),
-    "LLaDA-MoE by type": (config(architectures=None, num_experts=64), "this is LLaDA-MoE"),
+    "LLaDA-MoE": (config(architectures=["LLaDAMoEModelLM"], num_experts=64), "which the llada_moe family needs"),
+    "LLaDA-MoE by type": (config(architectures=None, num_experts=64), "which the llada_moe family needs"),
     "quantised": (config(quantization_config={"quant_method": "gptq"}), "quantised weights ('gptq')"),
     # files of weights
     "no weights": (gone("model.safetensors"), "holds no weights"),

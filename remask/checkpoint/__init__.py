@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +21,14 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import CheckpointError
 from ..models.config import ModelConfig
-from ..models.llada import LLADA
+from ..models.families import FAMILIES
+from ..models.family import Family, Part
+from ..models.layers import Router
 from ..models.masked import MaskPredictor
 from ..models.transformer import Transformer
 from ..text import Text
 from . import folder as on_disk
-from .description import Description, family_of, inspect
+from .description import Description, inspect, recognise
 from .hub import BUNDLED, cached, locate
 from .placement import choose_device, choose_dtype
 from .shards import cover, fill
@@ -58,8 +60,13 @@ class Entry(NamedTuple):
     path: Path
 
 
-def load(name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False) -> Loaded:
+def load(
+    name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False, family: str | Family | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Loaded:  # fmt: skip
     """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.
+
+    `family` and `config` say what its config.json leaves open or has wrong, as for `inspect`.
 
     `dtype` auto keeps what is on disk, but a small model on a CPU without bf16 units gets float32. The weights are
     mapped and copied tensor by tensor: the peak is the model and one tensor. Raises CheckpointError for anything
@@ -67,7 +74,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", offline: bool 
     """
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
-    described = inspect(locate(name, offline=offline))
+    described = inspect(locate(name, offline=offline), family=family, config=config)
     kind = choose_dtype(dtype, described.dtype, where, described.parameters)
     predictor = MaskPredictor(
         _model(described, where, kind), known_tokens=described.known_tokens, eot_ids=described.text.eot_ids
@@ -88,7 +95,7 @@ def list_models() -> list[Entry]:
     entries = []
     for name, folder, size in [("bundled", BUNDLED, 0), *cached()]:
         try:
-            family_of(on_disk.read_json(folder, "config.json") or {})
+            recognise(folder, on_disk.read_json(folder, "config.json") or {})
         except CheckpointError:
             continue
         entries.append(Entry(name, size or on_disk.size(folder), folder))
@@ -100,7 +107,7 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype) -> 
     model = _outline(described)
     names = described.family.names(described.config)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
-    expected = {part.name: (part.rows, *shapes[mine][1:]) for mine, parts in names.items() for part in parts}
+    expected = {part.name: (part.rows, *shapes[mine][1:][-1:]) for mine, parts in names.items() for part in parts}
     try:
         cover(expected, described.stored, spare=_spare(described))
     except CheckpointError as error:
@@ -109,8 +116,7 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype) -> 
     targets: dict[str, Tensor] = {}
     weights = dict(model.named_parameters(remove_duplicate=False))
     for mine, parts in names.items():
-        pieces = weights[mine].detach().split([part.rows for part in parts])
-        targets |= {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
+        targets |= {part.name: piece for part, piece in zip(parts, _split(weights[mine], parts), strict=True)}
     fill(targets, described.stored)
     return model
 
@@ -154,14 +160,21 @@ def _spare(described: Description) -> list[str]:
     return [part.name for mine in untied.keys() - tied.keys() for part in untied[mine]]
 
 
+def _split(weight: Tensor, parts: Sequence[Part]) -> Sequence[Tensor]:
+    """Views of a weight's rows as its parts divide them; those of experts follow one another."""
+    rows = weight.detach() if weight.ndim < 3 else weight.detach().flatten(0, 1)
+    return rows.split([part.rows for part in parts])
+
+
 def _allocate(model: Transformer, dtype: torch.dtype, device: torch.device) -> None:
     """Memory for a model that has only shapes so far; tied weights stay tied."""
     made: dict[nn.Parameter, nn.Parameter] = {}
     try:
         for module in model.modules():
+            kind = module.dtype if isinstance(module, Router) else dtype
             for name, shape in module.named_parameters(recurse=False, remove_duplicate=False):
                 if shape not in made:
-                    made[shape] = nn.Parameter(torch.empty(shape.shape, dtype=dtype, device=device))
+                    made[shape] = nn.Parameter(torch.empty(shape.shape, dtype=kind, device=device))
                 setattr(module, name, made[shape])
     except (RuntimeError, MemoryError):
         wanted = model.config.parameters * dtype.itemsize / 1e9
@@ -200,8 +213,9 @@ def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
     """The model's weights under their published names, split as published."""
     tensors: dict[str, Tensor] = {}
     weights = dict(model.named_parameters(remove_duplicate=False))
-    for mine, parts in LLADA.names(model.config).items():
-        pieces = weights[mine].detach().to("cpu", dtype).split([part.rows for part in parts])
+    for mine, parts in FAMILIES[model.config.family].names(model.config).items():
+        kind = torch.float32 if mine.endswith("router.bias") else dtype
+        pieces = _split(weights[mine].to("cpu", kind), parts)
         tensors |= {part.name: piece.contiguous() for part, piece in zip(parts, pieces, strict=True)}
     return tensors
 
@@ -209,9 +223,9 @@ def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
 def save(
     folder: Path, model: Transformer, text: Text, *, dtype: torch.dtype = torch.bfloat16, sampler: Mapping[str, Any]
 ) -> None:
-    """Write a whole checkpoint folder in the LLaDA format; an earlier folder of that name is replaced at the end."""
+    """Write a whole checkpoint folder in its family's format; an earlier folder of that name is replaced at the end."""
     with replacing(folder) as fresh:
-        config = LLADA.export(model.config) | {"torch_dtype": str(dtype).removeprefix("torch.")}
+        config = FAMILIES[model.config.family].export(model.config) | {"torch_dtype": str(dtype).removeprefix("torch.")}
         write_json(fresh / "config.json", config)
         write_json(fresh / "generation_config.json", {"eos_token_id": list(model.config.eos_ids), **sampler})
         write_json(

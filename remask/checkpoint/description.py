@@ -10,14 +10,13 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.config import ModelConfig
+from ..models.families import REPOSITORIES, family_of
 from ..models.family import Family
-from ..models.llada import LLADA
 from ..text import Text
 from . import folder as on_disk
 from .folder import Vocabulary, clip
 from .shards import Stored, headers, stored_dtype
 
-FAMILIES: dict[str, Family] = {name: family for family in (LLADA,) for name in family.architectures}
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
 COUNTS = ("gen_length", "steps", "block_length")  # what generation_config.json may state
 NUMBERS = ("temperature", "cfg_scale")
@@ -37,6 +36,7 @@ class Description:
     dtype: torch.dtype  # of most weights on disk
     licence: str | None
     stored: Mapping[str, Stored]
+    mask_source: str  # who states the mask's id
 
     @property
     def parameters(self) -> int:
@@ -44,79 +44,98 @@ class Description:
         return self.config.parameters
 
 
-def inspect(folder: Path | str) -> Description:
-    """Everything that a folder says, its weights unread. Raises CheckpointError if `load` would not take it."""
+def inspect(
+    folder: Path | str, *, family: str | Family | None = None, config: Mapping[str, Any] | None = None
+) -> Description:
+    """Everything that a folder says, its weights unread. Raises CheckpointError if `load` would not take it.
+
+    The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
+    `family` is the family or its name, where architectures does not tell.
+    """
     folder = Path(folder)
     if (fields := on_disk.read_json(folder, "config.json")) is None:
         raise CheckpointError(f"no config.json in {folder}")
     generation = on_disk.read_json(folder, "generation_config.json") or {}
     words = on_disk.vocabulary(folder)
+    user = dict(config or {})
     try:
-        family = family_of(fields)
-        config = family.parse({**fields, **_ids(fields, generation, words, family)})
-        _check(config, words)
+        known = recognise(folder, fields | user, family)
+        mask, source = _mask(user, fields | user, generation, words, known)
+        ids = {"mask_token_id": mask, "eos_token_id": _end(fields | user, generation, words, known)}
+        parsed = known.parse(fields | user | ids)
+        _check(parsed, words)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     files = on_disk.weights(folder)
     stored = headers(files.files, files.places)
     return Description(
         folder=folder,
-        family=family,
-        config=config,
-        text=Text(words.tokenizer, config.eos_ids[0], config.mask_id, words.template, words.special, family.eot),
-        defaults={**family.defaults, **_stated(folder, generation)},
+        family=known,
+        config=parsed,
+        text=Text(words.tokenizer, parsed.eos_ids[0], parsed.mask_id, words.template, words.special, known.eot),
+        defaults={**known.defaults, **_stated(folder, generation)},
         known_tokens=words.size,
         bytes=on_disk.size(folder),
         dtype=stored_dtype(stored),
         licence=on_disk.licence(folder),
         stored=stored,
+        mask_source=source,
     )
 
 
-def family_of(fields: Mapping[str, Any]) -> Family:
-    """The family of a configuration: by architecture, since `model_type` is shared by different models."""
+def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
+    """The family of a folder: as the user says, as its repository is known, or as config.json says.
+
+    Raises CheckpointError if it is none of ours, or quantised.
+    """
     if quantised := fields.get("quantization_config"):
         method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
         raise CheckpointError(
             f"config.json: quantised weights ({clip(method)}) are not supported; get the original ones"
         )
-    named, kind = fields.get("architectures") or [], fields.get("model_type")
-    known = [family for name, family in FAMILIES.items() if isinstance(named, list) and name in named]
-    if fields.get("num_experts") and (known or kind == "llada"):
-        raise CheckpointError(f"config.json: this is LLaDA-MoE ({clip(named)}, num_experts), which is not supported")
-    if not named:
-        known = [family for family in FAMILIES.values() if family.name == kind]
-    if not known:
-        raise CheckpointError(
-            f"config.json: architecture {clip(named or kind)} is not supported; supported: {', '.join(FAMILIES)}"
-        )
-    return known[0]
+    home = folder.resolve().parent.parent.name  # models--org--name/snapshots/commit, as the hub's client has it
+    return family_of(fields, family or REPOSITORIES.get(home.removeprefix("models--").replace("--", "/")))
 
 
-def _ids(fields: Mapping[str, Any], generation: Mapping[str, Any], words: Vocabulary, family: Family) -> dict[str, Any]:
-    """Mask and end-of-sequence ids: from config.json, else generation_config.json, else the tokenizer, else the family.
+def _mask(
+    user: Mapping[str, Any], fields: Mapping[str, Any], generation: Mapping[str, Any], words: Vocabulary, family: Family
+) -> tuple[Any, str]:
+    """The mask's id and who states it: the user, config.json, generation_config.json, the tokenizer, or the family.
 
-    A mask that the tokenizer declares must be the one of the configuration.
+    A mask that the tokenizer declares must be the one of the configuration; only the user may say otherwise.
     """
     known = words.tokenizer.token_to_id
     declared = words.special.get("mask_token")
     if declared is not None and known(declared) is None:
         raise CheckpointError(f"the tokenizer's mask_token {clip(declared)} is not in its vocabulary")
     in_words = next((found for name in (declared, *MASKS) if name and (found := known(name)) is not None), None)
-    mask = _first(fields.get("mask_token_id"), generation.get("mask_token_id"), in_words, family.mask_id)
-    if declared is not None and known(declared) != mask:
+    stated = {
+        "the user": user.get("mask_token_id"),
+        "config.json": fields.get("mask_token_id"),
+        "generation_config.json": generation.get("mask_token_id"),
+        "the tokenizer": in_words,
+        f"the {family.name} family": family.mask_id,
+    }
+    answers = [(mask, source) for source, mask in stated.items() if mask is not None]
+    if not answers:
         raise CheckpointError(
-            f"config.json has mask_token_id {clip(mask)}, but the tokenizer's mask_token {clip(declared)} is "
+            "neither config.json nor generation_config.json nor the tokenizer names a mask token; state mask_token_id"
+        )
+    mask, source = answers[0]
+    if declared is not None and known(declared) != mask and source != "the user":
+        raise CheckpointError(
+            f"{source} has mask_token_id {clip(mask)}, but the tokenizer's mask_token {clip(declared)} is "
             f"{known(declared)}; make them equal"
         )
+    return mask, source
+
+
+def _end(fields: Mapping[str, Any], generation: Mapping[str, Any], words: Vocabulary, family: Family) -> Any:
+    """End-of-sequence ids: from the configuration, else generation_config.json, the tokenizer, the family."""
     end = words.special.get("eos_token")
-    eos = _first(fields.get("eos_token_id"), generation.get("eos_token_id"), known(end) if end else None)
-    return {"mask_token_id": mask, "eos_token_id": eos}
-
-
-def _first(*values: Any) -> Any:
-    """The first that is stated: neither None nor an empty list."""
-    return next((value for value in values if value is not None and value != []), None)
+    named = words.tokenizer.token_to_id(end) if end else None
+    stated = (fields.get("eos_token_id"), generation.get("eos_token_id"), named, list(family.eos_ids))
+    return next((value for value in stated if value is not None and value != []), None)
 
 
 def _check(config: ModelConfig, words: Vocabulary) -> None:

@@ -1,9 +1,12 @@
 """Loading a model for a command, with a word on the terminal while it lasts."""
 
+import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from .options import Machine, at_least
 from .screen import errors_to, is_terminal
 
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 def load(machine: Machine, quiet: bool) -> "LLM":
     """The model that `machine` names, on its device; `quiet` says nothing while it loads."""
     at_least("threads", machine.threads, 1)
+    told: dict[str, Any] = {"family": machine.family} if machine.family else {}
+    if machine.field:
+        told["config"] = parse_fields(machine.field)
     shown = not quiet and is_terminal(sys.stderr)
     with errors_to(sys.stderr).status(f"loading {machine.model} …") if shown else nullcontext():
         import torch
@@ -22,4 +28,18 @@ def load(machine: Machine, quiet: bool) -> "LLM":
 
         if machine.threads is not None:
             torch.set_num_threads(machine.threads)
-        return remask.load(machine.model, device=machine.device, dtype=machine.dtype)
+        return remask.load(machine.model, device=machine.device, dtype=machine.dtype, **told)
+
+
+def parse_fields(stated: Sequence[str]) -> dict[str, Any]:
+    """Fields of config.json from NAME=VALUE, the value as JSON or else as text."""
+    fields: dict[str, Any] = {}
+    for one in stated:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--field must be NAME=VALUE, as in mask_token_id=5, got {one!r}")
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            fields[name] = value
+    return fields

@@ -46,7 +46,7 @@ def show(name: NAME) -> None:
         "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
         "context": f"{config.max_positions:,} positions",
         "attention": config.attention + (f", blocks of {config.block_size}" if config.block_size else ""),
-        "mask": f"id {config.mask_id}",
+        "mask": f"id {config.mask_id}, from {found.mask_source}",
         "end": ", ".join(f"id {token}" for token in config.eos_ids),
         "chat template": "yes" if found.text.template else "no",
         "defaults": ", ".join(f"{k} {v}" for k, v in found.defaults.items()),

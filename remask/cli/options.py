@@ -51,6 +51,19 @@ class Machine:
     device: Device = "auto"
     dtype: Annotated[str, machine("auto, float32, bfloat16 or float16.", "--dtype", metavar="NAME")] = "auto"
     threads: Threads = None
+    family: Annotated[
+        str | None,
+        machine("The family, where config.json does not tell.", "--family", metavar="NAME", show_default=False),
+    ] = None
+    field: Annotated[
+        list[str] | None,
+        machine(
+            "Override a field of config.json, as in mask_token_id=5.",
+            "--field",
+            metavar="NAME=VALUE",
+            show_default=False,
+        ),
+    ] = None
 
     def load(self, *, quiet: bool = False) -> "LLM":
         """The model, ready to answer; says on a terminal that it is being loaded."""

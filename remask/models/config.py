@@ -1,11 +1,53 @@
 """What a mask predictor is, independent of how its checkpoint spells it."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import CheckpointError
 
 Attention = Literal["full", "block_causal"]
+
+
+@dataclass(frozen=True)
+class MoE:
+    """A mixture of experts in place of a layer's MLP: a router sends each row to `top_k` of `n_experts`.
+
+    score           of an expert: softmax over all of them, or each its own sigmoid; float32 either way.
+    bias            learned numbers added to the scores: to choose by (DeepSeek-V3's balancing), or also to weigh with.
+    n_groups, top_groups  choose within the best groups only, a group's score being the sum of its best two.
+    normalise       the weights of the chosen sum to 1, before `scale`.
+    shared_d_ff     width of the MLP that every row passes besides; 0 is none.
+    dense_layers    layers that keep a plain MLP of the model's own `d_ff`.
+    """
+
+    n_experts: int
+    top_k: int
+    d_ff: int
+    score: Literal["softmax", "sigmoid"] = "softmax"
+    bias: Literal["none", "choose", "choose_and_weigh"] = "none"
+    n_groups: int = 1
+    top_groups: int = 1
+    normalise: bool = True
+    scale: float = 1.0
+    shared_d_ff: int = 0
+    dense_layers: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top_k <= self.n_experts:
+            raise CheckpointError(f"top_k must lie between 1 and the {self.n_experts} experts, got {self.top_k}")
+        if not 1 <= self.top_groups <= self.n_groups or self.n_experts % self.n_groups:
+            raise CheckpointError(
+                f"{self.n_experts} experts cannot be chosen from {self.top_groups} of {self.n_groups} groups"
+            )
+        if self.n_groups > 1 and not self.top_k * self.n_groups <= self.n_experts * self.top_groups:
+            raise CheckpointError(f"{self.top_groups} of {self.n_groups} groups hold fewer than {self.top_k} experts")
+        if self.n_groups > 1 and self.n_experts < 2 * self.n_groups:
+            raise CheckpointError(f"a group needs two experts, got {self.n_experts} in {self.n_groups} groups")
+
+    def weights(self, d_model: int) -> int:
+        """Number of weights of one such layer."""
+        router = self.n_experts * (d_model + (self.bias != "none"))
+        return router + 3 * d_model * (self.n_experts * self.d_ff + self.shared_d_ff)
 
 
 @dataclass(frozen=True)
@@ -27,9 +69,13 @@ class ModelConfig:
     d_ff: int
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
+    rotary_dim: int = 0  # leading features of a head that turn with the position; 0: all of them
     max_positions: int = 4096
     qkv_bias: bool = False
+    out_bias: bool = False
+    qk_norm: bool = False  # queries and keys are normed head by head, before they turn
     tie_embeddings: bool = False
+    moe: MoE | None = None
 
     attention: Attention = "full"
     block_size: int | None = None
@@ -38,17 +84,20 @@ class ModelConfig:
     mask_id: int = 0
     eos_ids: tuple[int, ...] = ()
     pad_id: int = 0
-    sampler: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rotary_dim", self.rotary_dim or self.head_dim)
         sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "head_dim", "d_ff", "max_positions")
         for name in sizes:
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise CheckpointError(f"{name} must be a whole number of at least 1, got {value!r}")
         if self.n_heads % self.n_kv_heads:
             raise CheckpointError(f"n_heads must be a multiple of n_kv_heads, got {self.n_heads} and {self.n_kv_heads}")
-        if self.head_dim % 2:
-            raise CheckpointError(f"head_dim must be even for rotary positions, got {self.head_dim}")
+        if self.rotary_dim % 2 or not 0 < self.rotary_dim <= self.head_dim:
+            raise CheckpointError(
+                f"head_dim must be even for rotary positions, and rotary_dim even and within it, got {self.head_dim} "
+                f"and {self.rotary_dim}"
+            )
         if not 0 <= self.mask_id < self.vocab_size:
             raise CheckpointError(
                 f"mask_token_id must lie in the vocabulary, got {self.mask_id} of {self.vocab_size} rows"
@@ -56,11 +105,19 @@ class ModelConfig:
         if (self.attention == "block_causal") != (self.block_size is not None):
             raise CheckpointError("block_causal attention needs a block_size, and full attention takes none")
 
+    def moe_at(self, layer: int) -> MoE | None:
+        """The experts of one layer, None where its MLP is a plain one."""
+        return None if self.moe is None or layer in self.moe.dense_layers else self.moe
+
     @property
     def parameters(self) -> int:
         """Number of weights, tied ones counted once."""
-        attention = self.d_model * self.head_dim * (2 * self.n_heads + 2 * self.n_kv_heads)
-        bias = self.head_dim * (self.n_heads + 2 * self.n_kv_heads) * self.qkv_bias
-        layer = attention + bias + 3 * self.d_model * self.d_ff + 2 * self.d_model
+        q, kv = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
+        attention = self.d_model * (2 * q + 2 * kv) + (q + 2 * kv) * self.qkv_bias + self.d_model * self.out_bias
+        layer = attention + 2 * self.head_dim * self.qk_norm + 2 * self.d_model
+        dense = self.n_layers if self.moe is None else len(self.moe.dense_layers)
+        mlps = dense * 3 * self.d_model * self.d_ff
+        if self.moe is not None:
+            mlps += (self.n_layers - dense) * self.moe.weights(self.d_model)
         embeddings = self.vocab_size * self.d_model * (1 if self.tie_embeddings else 2)
-        return self.n_layers * layer + embeddings + self.d_model
+        return self.n_layers * layer + mlps + embeddings + self.d_model

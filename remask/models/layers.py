@@ -1,4 +1,4 @@
-"""The parts that every mask predictor is made of: norm, rotary positions, attention, gated MLP.
+"""The parts that every mask predictor is made of: norm, rotary positions, attention, gated MLP, experts.
 
 Rows of all requests are packed into one (N, d) matrix, so the linear layers never see padding; attention alone looks
 at how the matrix is divided into groups.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..predictor import Group
-from .config import ModelConfig
+from .config import ModelConfig, MoE
 
 
 class RMSNorm(nn.Module):
@@ -30,11 +30,11 @@ class RMSNorm(nn.Module):
 
 
 def rotary_table(config: ModelConfig, positions: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """cos and signed sin, each (N, 1, head_dim), float32, for `positions` (N,); sin is negative in its first half.
+    """cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); sin is negative in its first half.
 
     `scale` (N,) multiplies the base θ row by row (NTK scaling; LongLLaDA, arXiv 2506.14429); None means 1.
     """
-    exponent = torch.arange(0, config.head_dim, 2, device=positions.device, dtype=torch.float32) / config.head_dim
+    exponent = torch.arange(0, config.rotary_dim, 2, device=positions.device, dtype=torch.float32) / config.rotary_dim
     if scale is None:
         angles = positions.float()[:, None] * (1.0 / config.rope_theta**exponent)
     else:
@@ -44,7 +44,12 @@ def rotary_table(config: ModelConfig, positions: Tensor, scale: Tensor | None = 
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Half-rotated (NeoX) rotary embedding of (N, heads, head_dim) in float32, returned in x's dtype."""
+    """Half-rotated (NeoX) rotary embedding of (N, heads, head_dim) in float32, returned in x's dtype.
+
+    Features beyond the width of cos and sin do not turn.
+    """
+    if (turning := cos.shape[-1]) < x.shape[-1]:
+        return torch.cat((rotate(x[..., :turning], cos, sin), x[..., turning:]), -1)
     wide = x.float()
     left, right = wide.chunk(2, -1)
     return torch.addcmul(wide * cos, torch.cat((right, left), -1), sin).to(x.dtype)
@@ -59,7 +64,9 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.head_dim = config.n_heads, config.n_kv_heads, config.head_dim
         width = (self.heads + 2 * self.kv_heads) * self.head_dim
         self.qkv = nn.Linear(config.d_model, width, bias=config.qkv_bias)
-        self.out = nn.Linear(self.heads * self.head_dim, config.d_model, bias=False)
+        self.out = nn.Linear(self.heads * self.head_dim, config.d_model, bias=config.out_bias)
+        self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group]) -> Tensor:
         q, k, v = self.project(x, rotary)
@@ -70,7 +77,10 @@ class Attention(nn.Module):
     def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
         heads = self.qkv(x).view(len(x), -1, self.head_dim)
-        turned = rotate(heads[:, : -self.kv_heads], *rotary)
+        looking = heads[:, : -self.kv_heads]
+        if self.q_norm is not None and self.k_norm is not None:
+            looking = torch.cat((self.q_norm(looking[:, : self.heads]), self.k_norm(looking[:, self.heads :])), 1)
+        turned = rotate(looking, *rotary)
         return turned[:, : self.heads], turned[:, self.heads :], heads[:, -self.kv_heads :]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
@@ -93,15 +103,89 @@ class Attention(nn.Module):
 class GatedMLP(nn.Module):
     """SwiGLU: down(silu(gate(x)) · up(x)); gate and up are one matrix."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.gate_up = nn.Linear(d_model, 2 * d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, -1)
         out: Tensor = self.down(F.silu(gate) * up)
         return out
+
+
+class Router(nn.Module):
+    """Which experts each row goes to, and with what weight; in float32, whatever the model computes in."""
+
+    dtype = torch.float32
+
+    def __init__(self, d_model: int, moe: MoE) -> None:
+        super().__init__()
+        self.moe = moe
+        self.weight = nn.Parameter(torch.empty(moe.n_experts, d_model))
+        self.bias = None if moe.bias == "none" else nn.Parameter(torch.zeros(moe.n_experts))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and expert numbers, each (N, top_k), of rows (N, d)."""
+        moe = self.moe
+        logits = F.linear(x.float(), self.weight.float())
+        scores = logits.softmax(-1) if moe.score == "softmax" else logits.sigmoid()
+        ranked = scores if self.bias is None else scores + self.bias
+        chosen = (ranked if moe.n_groups == 1 else self.in_best_groups(ranked)).topk(moe.top_k).indices
+        weights = (ranked if moe.bias == "choose_and_weigh" else scores).gather(1, chosen)
+        if moe.normalise:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
+        return weights * moe.scale, chosen
+
+    def in_best_groups(self, ranked: Tensor) -> Tensor:
+        """The scores (N, experts), -inf outside each row's best groups (DeepSeek-V3, arXiv 2412.19437, §2.1.2)."""
+        groups = ranked.unflatten(1, (self.moe.n_groups, -1))
+        best = groups.topk(2).values.sum(-1).topk(self.moe.top_groups).indices
+        kept = torch.zeros(groups.shape[:2], dtype=torch.bool, device=ranked.device).scatter_(1, best, True)
+        return groups.masked_fill(~kept[..., None], -torch.inf).flatten(1)
+
+
+TILE = 8  # rows that an expert computes at least: float GEMMs are not row-invariant below that
+
+
+class Experts(nn.Module):
+    """A mixture of gated MLPs: rows are sorted by expert, and each expert that is asked computes its own at once."""
+
+    def __init__(self, d_model: int, moe: MoE) -> None:
+        super().__init__()
+        self.router = Router(d_model, moe)
+        self.gate_up = nn.Parameter(torch.empty(moe.n_experts, 2 * moe.d_ff, d_model))
+        self.down = nn.Parameter(torch.empty(moe.n_experts, d_model, moe.d_ff))
+        self.shared = GatedMLP(d_model, moe.shared_d_ff) if moe.shared_d_ff else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights, chosen = self.router(x)
+        order = chosen.flatten().argsort(stable=True)
+        counts = chosen.flatten().bincount(minlength=len(self.down))
+        row = order // chosen.shape[1]
+        sorted_out = self.grouped(x, row, counts) if x.is_cuda and GROUPED else self.one_by_one(x, row, counts)
+        out = torch.empty_like(sorted_out).index_copy_(0, order, sorted_out).unflatten(0, chosen.shape)
+        mixed = (out * weights[..., None]).sum(1).to(x.dtype)
+        return mixed if self.shared is None else mixed + self.shared(x)
+
+    def one_by_one(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
+        """Each expert that has rows, one after the other."""
+        out = []
+        for expert, mine in enumerate(row.split(counts.tolist())):
+            if count := len(mine):
+                tall = mine if count >= TILE else F.pad(mine, (0, TILE - count))
+                gate, up = F.linear(x[tall], self.gate_up[expert]).chunk(2, -1)
+                out.append(F.linear(F.silu(gate) * up, self.down[expert])[:count])
+        return torch.cat(out)
+
+    def grouped(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
+        """All experts in one grouped GEMM, without asking the device how many rows each has."""
+        ends = counts.cumsum(0).int()
+        gate, up = F.grouped_mm(x[row], self.gate_up.transpose(1, 2), offs=ends).chunk(2, -1)
+        return F.grouped_mm(F.silu(gate) * up, self.down.transpose(1, 2), offs=ends)
+
+
+GROUPED = hasattr(F, "grouped_mm")  # torch 2.10
 
 
 class Block(nn.Module):
@@ -112,7 +196,8 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
         self.attention = Attention(config, layer)
         self.mlp_norm = RMSNorm(config.d_model, config.norm_eps)
-        self.mlp = GatedMLP(config)
+        moe = config.moe_at(layer)
+        self.mlp = GatedMLP(config.d_model, config.d_ff) if moe is None else Experts(config.d_model, moe)
 
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group], rows: Tensor | None = None

@@ -39,7 +39,10 @@ class MaskPredictor:
     def bytes_per_query(self) -> int:
         """Bytes of activations that one query row takes at most at any one time: residual, norm, the widest part."""
         config = self.model.config
-        widest = max(2 * config.d_ff + config.d_ff, 3 * (config.n_heads + 2 * config.n_kv_heads) * config.head_dim)
+        moe, d_ff = config.moe, 0 if config.moe and not config.moe.dense_layers else config.d_ff
+        if moe is not None:  # gathered inputs, gate and up, their product, outputs, of every expert that a row visits
+            d_ff = max(d_ff, moe.top_k * (moe.d_ff + config.d_model) + moe.shared_d_ff)
+        widest = max(3 * d_ff, 3 * (config.n_heads + 2 * config.n_kv_heads) * config.head_dim)
         return (2 * config.d_model + widest) * self.dtype.itemsize
 
 

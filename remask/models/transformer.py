@@ -32,7 +32,7 @@ class Transformer(nn.Module):
             if weight.ndim == 1:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
             else:
-                residual = name.endswith(("attention.out.weight", "mlp.down.weight"))
+                residual = name.endswith(("attention.out.weight", "mlp.down.weight", "mlp.down"))
                 weight.normal_(0.0, 0.02 / (2 * self.config.n_layers) ** (0.5 * residual), generator=generator)
         return self
 

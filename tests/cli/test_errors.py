@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import remask
+from remask.cli.loading import parse_fields
 from remask.errors import BusyError
 
 Invoke = Callable[..., Any]
@@ -115,3 +116,16 @@ def test_a_surprise_is_one_line_and_its_traceback_on_demand(invoke: Invoke, monk
     assert result.err == "remask: error: ZeroDivisionError: two lines [bold]; `remask --debug …` shows the traceback\n"
     result = invoke("--debug", "run", "hi")
     assert result.code == 1 and "Traceback" in result.err and "broken" in result.err
+
+
+def test_what_config_json_leaves_open_is_stated_on_the_command_line(invoke: Invoke) -> None:
+    result = invoke("run", "hi", "--field", "mask_token_id")
+    assert result.code == 2 and "--field must be NAME=VALUE" in result.err
+    result = invoke("run", "hi", "--family", "llama")
+    assert result.code == 2 and "unknown family 'llama'; known: llada, " in result.err
+
+
+def test_fields_of_config_json_are_read_as_json() -> None:
+    assert parse_fields(["a=5", 'b="5"', "c=text", "d=null", "e=x=y"]) == {
+        "a": 5, "b": "5", "c": "text", "d": None, "e": "x=y",
+    }  # fmt: skip

@@ -1,0 +1,86 @@
+"""The dense families with Llama's or Qwen's tensors: what sets each apart from the others is a line or two."""
+
+from dataclasses import replace
+
+from .llama import Body, family
+
+QWEN_EOT = "<|im_end|>"
+
+# iLLaDA 8B (arXiv 2606.25331): tied, its head stored a second time; nothing in its files names the mask.
+ILLADA = family(
+    Body("illada", "ILLaDAForCausalLM", "illada", harmless=frozenset({"pretraining_tp", "embd_pdrop"})),
+    mask_id=5,
+    defaults={"gen_length": 128, "steps": 128, "block_length": 32, "temperature": 0.0, "remasking": "low_confidence"},
+)
+
+# Dream 7B, Dream-Coder, DiffuCoder (arXiv 2508.15487).
+DREAM = family(
+    Body("dream", "DreamModel", "Dream", biases=True, shift=1),
+    mask_id=151666,
+    eos_ids=(151643,),
+    eot=QWEN_EOT,
+    defaults={"gen_length": 512, "steps": 512, "block_length": 512, "temperature": 0.0, "remasking": "entropy"},
+)
+
+# SDAR 1.7B to 8B and TraDo (arXiv 2510.06303), with fields of the training code in the published config.json.
+TRAINING = frozenset({
+    "debug", "ep_size", "fuse_cross_entropy", "micro_forward", "skip_checkpoint", "use_deepep", "noise",
+})  # fmt: skip
+SDAR = family(
+    Body("sdar", "SDARForCausalLM", "sdar", qk_norm=True, block_size=4, harmless=TRAINING),
+    mask_id=151669,
+    eos_ids=(151643,),
+    eot=QWEN_EOT,
+    defaults={"gen_length": 256, "temperature": 0.0, "remasking": "low_confidence"},
+)
+
+# Fast-dLLM v2 (arXiv 2509.26328).
+FAST_DLLM = family(
+    Body(
+        "fast_dllm",
+        "Fast_dLLM_QwenForCausalLM",
+        "Fast_dLLM_Qwen",
+        biases=True,
+        shift=1,
+        block_size=32,
+        block_field="bd_size",
+    ),
+    mask_id=151665,
+    eos_ids=(151645,),
+    defaults={"gen_length": 256, "temperature": 0.0, "remasking": "low_confidence"},
+)
+
+# Open-dCoder: its config.json is that of an autoregressive Qwen2, so its name must tell.
+OPEN_DCODER = family(
+    Body("open_dcoder", "Qwen2ForCausalLM", "qwen2", biases=True, shift=1),
+    architectures=(),
+    model_types=(),
+    repositories=("fredzzp/open-dcoder-0.5B",),
+    mask_id=151665,
+    eos_ids=(151643,),
+    eot=QWEN_EOT,
+    defaults={"gen_length": 128, "steps": 128, "block_length": 128, "temperature": 0.0, "remasking": "entropy"},
+)
+
+# dLLM's Tiny-A2D: autoregressive models, trained on without their causal mask.
+_QWEN3 = Body("a2d_qwen3", "A2DQwen3LMHeadModel", "a2d-qwen3", qk_norm=True)
+_QWEN2 = Body("a2d_qwen2", "A2DQwen2LMHeadModel", "a2d-qwen2", biases=True)
+_LLAMA = Body("a2d_llama", "A2DLlamaLMHeadModel", "a2d-llama", harmless=frozenset({"pretraining_tp"}))
+_ADAPTED = {"gen_length": 256, "steps": 256, "block_length": 256, "temperature": 0.0}
+A2D = tuple(family(body, eot=QWEN_EOT, defaults=_ADAPTED) for body in (_QWEN3, _QWEN2, _LLAMA))
+# Those trained block by block have the same config.json.
+A2D_BLOCKS = tuple(
+    family(
+        replace(body, block_size=32),
+        name=body.family + "_bd3lm",
+        architectures=(),
+        model_types=(),
+        repositories=(repository,),
+        eot=QWEN_EOT,
+        defaults=_ADAPTED,
+    )
+    for body, repository in (
+        (_QWEN3, "dllm-hub/Qwen3-0.6B-diffusion-bd3lm-v0.1"),
+        (_QWEN2, "dllm-hub/Qwen2.5-Coder-0.5B-Instruct-diffusion-bd3lm-v0.1"),
+    )
+)

@@ -1,0 +1,139 @@
+"""The same logits, and the same steps, as the authors' own classes: their runs on tiny checkpoints of every quirk.
+
+scripts/make_model_golden.py made them; docs/models.md says from which code.
+"""
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from safetensors.torch import load_file
+
+from remask.canvas import Canvas
+from remask.models.masked import MaskPredictor
+from remask.recipe import Recipe, Stop
+from remask.row import Row
+from remask.sampler import denoise
+from tests.models.tiny import changed, loaded, logits, prompts
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+LOGITS = load_file(GOLDEN / "models.safetensors")
+CLOSE = 1e-4
+
+
+@cache
+def stored() -> dict[str, Any]:
+    return dict(json.loads((GOLDEN / "models.json").read_text(encoding="utf-8"))["families"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The tiny checkpoint of a family, loaded."""
+    return cache(lambda family: loaded(tmp_path_factory.mktemp(family), family))
+
+
+@pytest.mark.parametrize("family", LOGITS)
+def test_logits_are_those_of_the_authors(model: Any, family: str) -> None:
+    predictor: MaskPredictor = model(family)
+    theirs = LOGITS[family]
+    assert theirs.std() > 0.5
+    assert (logits(predictor, prompts()) - theirs).abs().max() < CLOSE
+
+
+# What OLMoE and Glm4Moe cannot show, or show only in part.
+TRAPS: list[tuple[str, dict[str, Any]]] = [
+    ("llada", {"qkv_bias": False}),
+    ("llada", {"shift": 1}),
+    ("dream", {"shift": 0}),
+    ("rnd1", {"shift": 0}),
+    ("rnd1", {"moe": {"normalise": False}}),
+    ("sdar", {"block_size": 8}),
+    ("sdar", {"qk_norm": False}),
+    ("llada_moe", {"qk_norm": False}),
+    ("llada_moe", {"moe": {"normalise": True}}),
+    ("llada_moe", {"moe": {"bias": "none"}}),
+    ("llada_moe", {"moe": {"bias": "choose"}}),
+    ("llada_moe", {"moe": {"shared_d_ff": 0}}),
+    ("llada2", {"block_size": 4}),
+    ("llada2", {"rotary_dim": 16}),
+    ("llada2", {"qk_norm": False}),
+    ("llada2", {"moe": {"bias": "none"}}),
+    ("llada2", {"moe": {"bias": "choose_and_weigh"}}),
+    ("llada2", {"moe": {"score": "softmax"}}),
+    ("llada2", {"moe": {"n_groups": 1, "top_groups": 1}}),
+    ("llada2", {"moe": {"scale": 1.0}}),
+]
+
+
+@pytest.mark.parametrize(("family", "trap"), TRAPS, ids=[f"{f} {t}" for f, t in TRAPS])
+def test_without_its_quirk_a_family_is_another_model(model: Any, family: str, trap: dict[str, Any]) -> None:
+    predictor: MaskPredictor = model(family)
+    moe = {"moe": replace(predictor.model.config.moe, **trap["moe"])} if "moe" in trap else {}
+    other = changed(predictor, **trap | moe)
+    assert (logits(other, prompts()) - LOGITS[family]).abs().max() > 100 * CLOSE
+
+
+# --- what they decode, greedily and to the end ---
+
+
+class Waiting(NamedTuple):
+    """What our recipes lack to repeat a run."""
+
+    what: str
+
+
+def recipe_of(family: str, params: dict[str, Any]) -> Recipe | Waiting:
+    """Our recipe for the authors' parameters."""
+    whole = Recipe(stop=Stop(eos_prefix=False))
+    if family == "llada_moe":
+        return Recipe.of(whole, steps=params["steps"], block_length=params["block_length"])
+    if family == "sdar" and params["remasking_strategy"] == "low_confidence_static":
+        return replace(whole, steps=5 * params["denoising_steps"])
+    if family == "llada2" and params["threshold"] > 1:
+        return replace(whole, steps=3 * params["steps"])
+    return Waiting(
+        {
+            "sdar": "selection by a threshold above a minimum (dynamic), and in order (sequential)",
+            "llada2": "selection by a threshold above a minimum (dynamic)",
+            "llada2.1": "editing by a threshold with a bound on the steps after the last mask",
+            "dream": "the schedule of Dream (linear in t)",
+            "rnd1": "a schedule of what stays masked, rounded down (RND1)",
+            "fast_dllm": "sub-blocks, and a first token from the forward that closes the block before",
+        }[family]
+    )
+
+
+CASES = [(family, i) for family, said in stored().items() for i, _ in enumerate(said["decodes"])]
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_every_step_is_the_authors(model: Any, family: str, number: int) -> None:
+    case = stored()[family]["decodes"][number]
+    recipe = recipe_of(family, case["params"])
+    if isinstance(recipe, Waiting):
+        pytest.skip(f"waits for {recipe.what}")
+    predictor: MaskPredictor = model(family)
+    canvas = Canvas.after(case["prompt"], case["params"]["gen_length"], predictor.contract.mask_id)
+    row = Row(canvas, recipe, predictor.contract)
+    ours = [{(c.position, c.token) for c in step.changes} for _, step in denoise(predictor, [row])]
+    assert ours == [{(position, token) for position, token in step} for step in case["steps"]]
+
+
+@pytest.mark.parametrize("family", ["llada_moe", "llada2", "sdar"])
+def test_a_row_in_a_batch_is_the_row_alone(model: Any, family: str) -> None:
+    """Experts see the rows of all requests at once, and still each row's answer is its own."""
+    predictor: MaskPredictor = model(family)
+    given = [case["prompt"] for case in stored()[family]["decodes"][:2]]
+
+    def rows(prompts: list[list[int]]) -> list[list[int]]:
+        made = [
+            Row(Canvas.after(prompt, 16, predictor.contract.mask_id), Recipe(), predictor.contract)
+            for prompt in prompts
+        ]
+        list(denoise(predictor, made))
+        return [row.canvas.tokens.tolist() for row in made]
+
+    assert rows([*given, given[0][:5]]) == [*rows(given[:1]), *rows(given[1:]), *rows([given[0][:5]])]
