@@ -34,7 +34,7 @@ class Revision:
 
 
 class Counts(NamedTuple):
-    """How much the last step changed, and how many steps the window has had since its last [MASK] left."""
+    """How much the last step changed, and how many steps the window has had that began without a [MASK]."""
 
     reveals: int
     edits: int
@@ -148,8 +148,8 @@ class Edit(_Rule):
         return Revision(chosen, nothing, wrong) if self.remask else Revision(chosen, wrong, nothing)
 
     def again(self, changed: Counts) -> bool:
-        """As long as the last step changed something."""
-        return changed.edits > 0 and changed.extra < self.patience
+        """As long as the last step changed something, the one that revealed the last [MASK] included."""
+        return changed.reveals + changed.edits > 0 and changed.extra < self.patience
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,9 @@ class Row:
             return None
         self.history.record(reads, decision.leaders, decision.shares, decision.drift)
         if isinstance(self.blocks, Adaptive) and self.clock == 0:
-            self._narrow(reads[decision.inside])
+            self._narrow(reads[decision.inside & among(reads, self.window)])
         inside = among(reads, self.window)
+        began_open = bool(canvas.undecided[self.window].any())
         reveal = decision.reveal & canvas.undecided[reads] & inside
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
@@ -147,6 +148,7 @@ class Row:
         changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
+        self.extra += not began_open
         self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
         return Step(
             index=index,
@@ -165,7 +167,7 @@ class Row:
     @property
     def patience(self) -> int:
         """Steps in a window after which revision is off, so that every row ends."""
-        return 2 * (len(self.quotas[self.block]) + len(self.window))
+        return 2 * (len(self.quotas[self.block]) + len(self.window)) + 16
 
     @property
     def settled(self) -> int:
@@ -213,7 +215,6 @@ class Row:
     def _advance(self, changed: Counts) -> None:
         self.clock, self.previous = self.clock + 1, changed.reveals
         full = not self.canvas.undecided[self.window].any()
-        self.extra += full
         if full and not (self.clock < self.patience and self.recipe.revise.again(changed)):
             self.block, self.clock, self.extra, self.previous = self.block + 1, 0, 0, -1
         stopping = self.recipe.stop.eos_prefix and (not self.recipe.revise.active or self.clock == 0)

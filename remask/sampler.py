@@ -23,7 +23,7 @@ from .predictor import Plan, Predictor
 from .prior import Flat
 from .process import guide, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw
-from .recipe import Recipe
+from .recipe import Process, Recipe
 from .row import Decision, Row, among
 from .seen import Seen
 from .selection import select
@@ -152,16 +152,12 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
     drift = divergence(logits, known.memory)[:, None] if known.memory is not None else nothing
     logits = recipe.history.enhance(logits, known.memory)
     logits = suppress(logits, ids(process.suppress, contract.eos_ids if process.logits_eos_inf else ()))
+    scores = tempered(keep(logits, process), process.temperature) if process.scores == "processed" else None
     forbidden = ids(contract.forbidden)
     hidden_columns = logits[:, forbidden]
     token_logits = logits.index_fill_(1, forbidden, -torch.inf)  # never guessed …
     healthy = token_logits.amax(1).isfinite()
-    if process.top_k is not None:
-        token_logits = keep_top_k(token_logits, process.top_k)
-    if process.top_p is not None:
-        token_logits = keep_top_p(token_logits, process.top_p, process.temperature)
-    guess = draw(token_logits, process.temperature, known.keys)
-    scores = tempered(token_logits, process.temperature) if process.scores == "processed" else None
+    guess = draw(keep(token_logits, process), process.temperature, known.keys)
     logits.index_copy_(1, forbidden, hidden_columns)  # … but still in the normaliser
     healthy &= hidden_columns.amax(1).lt(torch.inf) if len(forbidden) else True
 
@@ -183,6 +179,13 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
         *leaders,
         *likeliest(logits, top),
     )
+
+
+def keep(logits: Tensor, process: Process) -> Tensor:
+    """The logits that pass the recipe's filters."""
+    if process.top_k is not None:
+        logits = keep_top_k(logits, process.top_k)
+    return logits if process.top_p is None else keep_top_p(logits, process.top_p, process.temperature)
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
