@@ -154,7 +154,7 @@ class LLM:
             chosen["steps"] = self._steps(tokens.count(None), chosen)
         if self.model.contract.block_size is not None and asked.block_length is None:
             chosen.pop("block_length", None)
-        base = asked.recipe or Recipe()
+        base = asked.recipe or (Recipe.load(self.defaults["recipe"]) if "recipe" in self.defaults else Recipe())
         if suppress:
             chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
         return Request(

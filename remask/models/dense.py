@@ -19,7 +19,7 @@ DREAM = family(
     mask_id=151666,
     eos_ids=(151643,),
     eot=QWEN_EOT,
-    defaults={"gen_length": 512, "steps": 512, "block_length": 512, "temperature": 0.0, "remasking": "entropy"},
+    defaults={"recipe": "dream", "gen_length": 512, "steps": 512, "temperature": 0.0},
 )
 
 # SDAR 1.7B to 8B and TraDo (arXiv 2510.06303), with fields of the training code in the published config.json.
@@ -31,7 +31,7 @@ SDAR = family(
     mask_id=151669,
     eos_ids=(151643,),
     eot=QWEN_EOT,
-    defaults={"gen_length": 256, "temperature": 0.0, "remasking": "low_confidence"},
+    defaults={"recipe": "sdar", "gen_length": 256, "temperature": 0.0},
 )
 
 # Fast-dLLM v2 (arXiv 2509.26328).
@@ -59,7 +59,7 @@ OPEN_DCODER = family(
     mask_id=151665,
     eos_ids=(151643,),
     eot=QWEN_EOT,
-    defaults={"gen_length": 128, "steps": 128, "block_length": 128, "temperature": 0.0, "remasking": "entropy"},
+    defaults={"recipe": "dream", "gen_length": 128, "steps": 128, "temperature": 0.0},
 )
 
 # dLLM's Tiny-A2D: autoregressive models, trained on without their causal mask.

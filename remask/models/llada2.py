@@ -105,7 +105,7 @@ LLADA2 = family(
     mask_id=156895,
     eos_ids=(156892,),
     eot="<|role_end|>",
-    defaults={"gen_length": 256, "temperature": 0.0, "remasking": "low_confidence"},
+    defaults={"recipe": "llada2", "gen_length": 256, "temperature": 0.0},
 )
 
 
@@ -120,4 +120,5 @@ LLADA21 = replace(
     model_types=(),
     repositories=("inclusionAI/LLaDA2.1-mini", "inclusionAI/LLaDA2.1-flash"),
     parse=_parse_editable,
+    defaults={**LLADA2.defaults, "recipe": "llada2.1"},
 )

@@ -73,5 +73,5 @@ RND1 = family(
     export=lambda config: _RND1.export(config) | fields_of(config),
     mask_id=151669,
     eos_ids=(151645,),
-    defaults={"gen_length": 256, "steps": 256, "block_length": 256, "temperature": 0.0, "remasking": "entropy"},
+    defaults={"recipe": "rnd1", "gen_length": 256, "steps": 256, "temperature": 0.0},
 )

@@ -1,6 +1,7 @@
 """What the user, the folder and the family say of a checkpoint, and in which order; what is saved is loaded."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import remask
 from remask.checkpoint import inspect, load, save
 from remask.checkpoint.description import recognise
 from remask.errors import CheckpointError
 from remask.models.families import ALL
 from remask.models.layers import Experts
+from remask.recipe import Recipe
 from tests.models.tiny import EOS, GEOMETRIES, MASK, config_of, loaded, logits, prompts, published, write
 
 
@@ -106,6 +109,23 @@ def test_the_router_stays_in_float32(tmp_path: Path) -> None:
     assert experts.gate_up.dtype == torch.bfloat16
     assert experts.router.weight.dtype == torch.float32
     assert torch.equal(experts.router.bias, published("llada2")["model.layers.1.mlp.gate.expert_bias"])
+
+
+@pytest.mark.parametrize("family", GEOMETRIES)
+def test_a_family_decodes_by_its_authors_recipe(tmp_path: Path, family: str) -> None:
+    """Unless told otherwise; what is asked for changes that recipe and no more."""
+    write(tmp_path / "it", config_of(family), published(family))
+    llm = remask.load(str(tmp_path / "it"), family=family, device="cpu")
+    named = {"dream": "dream", "open_dcoder": "dream", "sdar": "sdar", "sdar_moe": "sdar", "llada2": "llada2",
+             "llada2.1": "llada2.1", "rnd1": "rnd1"}.get(family, "llada")  # fmt: skip
+    request = llm.request("w1 w2", gen_length=8)
+    own = Recipe.load(named) if named != "llada" else Recipe()
+    assert request.recipe.name == named
+    assert (request.recipe.select, request.recipe.cache, request.recipe.revise) == (own.select, own.cache, own.revise)
+    assert (request.recipe.schedule, request.recipe.confidence) == (own.schedule, own.confidence)
+    assert llm.request("w1", gen_length=8, steps=4).recipe == replace(llm.request("w1", gen_length=8).recipe, steps=4)
+    assert llm.request("w1", recipe=Recipe(steps=2)).recipe == Recipe(steps=2)
+    assert llm.generate("w1 w2", gen_length=8).finish_reason in ("length", "stop")
 
 
 def test_ids_of_the_tiny_checkpoints(tmp_path: Path) -> None:
