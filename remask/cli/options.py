@@ -43,6 +43,14 @@ GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length",
 System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
 
 
+Settings = Annotated[
+    list[str] | None,
+    decoding(
+        "Change one value of the recipe, as in select.threshold=0.8; again for more.", "--set", metavar="AXIS.KEY=VALUE"
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Machine:
     """Which model, and where it computes."""
@@ -93,6 +101,7 @@ class Decoding:
     recipe: Annotated[
         str | None, decoding("A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
     ] = None
+    setting: Settings = None
     seed: Annotated[int, decoding("Of all random numbers; 0 if not given.", metavar="N")] = 0
     stop: Annotated[list[str] | None, decoding("End before this text; may be given again.", metavar="TEXT")] = None
     logits_eos_inf: Annotated[bool, decoding("Never guess the end of the sequence.", "--logits-eos-inf")] = False
@@ -103,14 +112,29 @@ class Decoding:
 
     def options(self) -> dict[str, Any]:
         """As `remask.llm.Options` has them: only what was asked for."""
-        names = [f.name for f in fields(self) if f.name not in ("recipe", "stop")]
+        names = [f.name for f in fields(self) if f.name not in ("recipe", "setting", "stop")]
         asked = {name: getattr(self, name) for name in names}
         given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None and v is not False}
-        if self.recipe is not None:
-            from ..recipe import Recipe
+        if self.recipe is not None or self.setting:
+            from ..recipe import Recipe, settings
 
-            given["recipe"] = Recipe.load(self.recipe)
+            given |= {"recipe": Recipe.load(self.recipe)} if self.recipe is not None else {}
+            given["set"] = settings(self.setting or ())
+            for path in given["set"]:
+                if (twice := SAME.get(path, path.removeprefix("process."))) in given:
+                    raise UsageError(f"--{twice.replace('_', '-')} and --set {path} say the same; leave one out")
         return given | {"stop": tuple(self.stop or ())}
+
+
+SAME = {
+    "blocks": "block_length",
+    "blocks.length": "block_length",
+    "guidance": "cfg_scale",
+    "guidance.cfg_scale": "cfg_scale",
+    "confidence": "remasking",
+    "select": "threshold",
+    "select.threshold": "threshold",
+}
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
