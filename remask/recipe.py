@@ -28,6 +28,7 @@ from .schedule import SCHEDULES
 from .seen import Want
 from .selection import SELECTORS, Selector, TopK
 
+FAST = "threshold"  # the named recipe that `--fast` stands for: on the frontier, and simple
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
 REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
@@ -237,15 +238,19 @@ class Recipe:
             except (OSError, UnicodeDecodeError) as error:
                 raise RecipeError(f"cannot read the recipe {name!r}: {error}") from None
         else:
-            shipped = {f.name.removesuffix(".toml"): f for f in files("remask.recipes").iterdir()}
-            shipped = {k: v for k, v in shipped.items() if v.name.endswith(".toml")}
-            _one_of("recipe", name, shipped)
-            text = shipped[name].read_text(encoding="utf-8")
+            _one_of("recipe", name, cls.shipped())
+            text = files("remask.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"the recipe {name!r} is not TOML: {error}") from None
         return cls.parse(tables)
+
+    @staticmethod
+    def shipped() -> list[str]:
+        """The names of the recipes that ship with Remask."""
+        found = [Path(file.name) for file in files("remask.recipes").iterdir()]
+        return sorted(path.stem for path in found if path.suffix == ".toml")
 
     @classmethod
     def parse(cls, tables: Mapping[str, Any]) -> "Recipe":
@@ -345,7 +350,7 @@ def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
             raise RecipeError(
                 f"{axis}: {by} has no value {name!r}"
                 + (f" (it has {', '.join(takes[by])})" if takes[by] else "")
-                + (f"; {axis} = {' or '.join(fitting)} has" if fitting else "")
+                + (f"; what has it: {', '.join(fitting)}" if fitting else "")
             )
     return choices[by] if isinstance(choices[by], str) else _build(axis, choices[by], rest)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from remask.llm import LLM
-from remask.recipe import Recipe
+from remask.recipe import FAST, Recipe
 from remask.trace import read
 
 Invoke = Callable[..., Any]
@@ -69,6 +69,7 @@ def test_set_changes_the_recipe_that_the_other_options_make(invoke: Invoke) -> N
     assert recipe("--recipe", "llada+confidence=margin", "--set", "blocks.length=4") == recipe(
         "--recipe", "llada", "--remasking", "margin", "--block-length", 4
     )
+    assert recipe("--fast") == recipe("--recipe", FAST) != plain
 
 
 def test_several_answers_have_seeds_that_count_up(invoke: Invoke) -> None:

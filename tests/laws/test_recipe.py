@@ -8,20 +8,22 @@ from typing import Any
 import pytest
 
 from remask.blocks import Blocks
+from remask.caches.delayed import Delayed
 from remask.errors import RecipeError
 from remask.recipe import AXES, Recipe, settings
 from remask.revision import Never
 from remask.selection import Threshold, TopK
 
 SHIPPED = sorted(file.stem for file in (Path(__file__).parents[2] / "remask" / "recipes").glob("*.toml"))
-WITHOUT = {"grid": {"length": 4}}  # what must be given where there is no default
+REQUIRED = {"grid": {"length": 4}}  # what has no default
+BESIDE = {"remdm": {"select": "bernoulli"}}  # what it goes with
 
 
 def every_value() -> list[Recipe]:
     """A recipe for each value of each axis, and those that ship."""
     made = [Recipe.load(name) for name in SHIPPED]
     for axis, choices in AXES.items():
-        made += [Recipe.parse({axis: {"by": by} | WITHOUT.get(by, {})}) for by in choices]
+        made += [Recipe.parse({axis: {"by": by} | REQUIRED.get(by, {})} | BESIDE.get(by, {})) for by in choices]
     return made
 
 
@@ -39,11 +41,11 @@ def test_setting_what_is_there_already_changes_nothing(recipe: Recipe) -> None:
             assert recipe.change({f"{axis}.{key}": part}) == recipe
 
 
-def test_none_is_told_where_it_is_not_the_default() -> None:
-    """`off` on the outside: TOML has no null."""
-    recipe = Recipe().change(settings(["process.top_k=7"]))
-    assert recipe.process.top_k == 7
-    assert recipe.change(settings(["process.top_k=off"])) == Recipe()
+def test_off_is_none_also_where_that_is_not_the_default() -> None:
+    assert Recipe().change(settings(["process.top_k=7"])).change(settings(["process.top_k=off"])) == Recipe()
+    never = Recipe(cache=Delayed(every=None))
+    assert never.tables()["cache"]["every"] == "off" and Recipe.parse(never.tables()) == never
+    assert Recipe().change(settings(["cache=delayed", "cache.every=off"])) == never
 
 
 @pytest.mark.parametrize(
@@ -87,12 +89,12 @@ def test_a_spec_is_a_recipe_with_its_settings(tmp_path: Path) -> None:
         (["speed=9"], "unknown recipe axis 'speed'; known: "),
         (["speed.limit=9"], "unknown recipe axis 'speed'; known: "),
         (["select=best"], "unknown select 'best'; known: "),
-        (["select.threshold=0.8"], "select: top_k has no value 'threshold'; select = threshold has"),
+        (["select.threshold=0.8"], "select: top_k has no value 'threshold'; what has it: threshold, "),
         (
             ["select=threshold", "select.limit=1"],
             r"select: threshold has no value 'limit' \(it has threshold, strict\)",
         ),
-        (["blocks.length=8"], "blocks: auto has no value 'length'; blocks = blocks or grid has"),
+        (["blocks.length=8"], "blocks: auto has no value 'length'; what has it: blocks, grid, "),
         (["blocks=grid"], "blocks: 'length' is missing"),
         (["steps.even=8"], "steps has no parts, got steps.even; set steps itself"),
         (["steps=1.5"], "recipe.steps must be a whole number or off, got 1.5"),
