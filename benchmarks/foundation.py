@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from remask import checkpoint
 from remask.allocator import keep_freed_memory
 from remask.canvas import Canvas
-from remask.evals.accuracy import gen_length
+from remask.evals.items import gen_length
 from remask.llm import LLM
 from remask.models.config import ModelConfig
 from remask.models.linear import Weights, convert, kind

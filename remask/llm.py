@@ -1,7 +1,7 @@
 """A loaded model with its text: prompts in, completions out. What `remask.load` returns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from .checkpoint import Loaded
@@ -19,8 +19,8 @@ RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remaski
 class Options:
     """What a call may ask for. None means the checkpoint's own default, else the authors'.
 
-    The names are those of LLaDA's `generate`; `recipe` is a base that the others change. `raw` reads the prompt as
-    plain text, without the chat template.
+    The names are those of LLaDA's `generate`; `recipe` is a base that the others change, `set` at last, as in
+    `{"cache": "none", "select.threshold": 0.8}`. `raw` reads the prompt as plain text, without the chat template.
     """
 
     gen_length: int | None = None
@@ -36,6 +36,7 @@ class Options:
     confidence_eos_eot_inf: bool | None = None
     compat: str | None = None
     recipe: Recipe | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     stop: Sequence[str] = ()
     stop_ids: Sequence[int] | None = None
@@ -159,7 +160,7 @@ class LLM:
             chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
         return Request(
             tokens=tuple(tokens),
-            recipe=Recipe.of(base, **chosen),
+            recipe=Recipe.of(base, **chosen).change(asked.set),
             seed=asked.seed,
             stop_ids=stop_ids,
             stop=tuple(asked.stop),

@@ -4,14 +4,16 @@ A `Recipe` knows no tensor and no model. What the model *is* it cannot override;
 says what would.
 """
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .blocks import Adaptive, Blocks, Grid, Whole
 from .caches import CACHES, Cache, NoCache
@@ -26,6 +28,7 @@ from .schedule import SCHEDULES
 from .seen import Want
 from .selection import SELECTORS, Selector, TopK
 
+FAST = "threshold"  # the named recipe that `--fast` stands for: on the frontier, and simple
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
 REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
@@ -223,8 +226,11 @@ class Recipe:
         return recipe
 
     @classmethod
-    def load(cls, name: str) -> "Recipe":
-        """A named recipe that ships with Remask, or a TOML file."""
+    def load(cls, spec: str) -> "Recipe":
+        """A named recipe that ships with Remask, or a TOML file; `llada+cache=dual+select.threshold=0.8` changes it."""
+        name, *changes = re.split(r"\+(?=\w+(?:\.\w+)?=)", spec)
+        if changes:
+            return cls.load(name).change(settings(changes))
         path = Path(name)
         if path.suffix == ".toml":
             try:
@@ -232,15 +238,19 @@ class Recipe:
             except (OSError, UnicodeDecodeError) as error:
                 raise RecipeError(f"cannot read the recipe {name!r}: {error}") from None
         else:
-            shipped = {f.name.removesuffix(".toml"): f for f in files("remask.recipes").iterdir()}
-            shipped = {k: v for k, v in shipped.items() if v.name.endswith(".toml")}
-            _one_of("recipe", name, shipped)
-            text = shipped[name].read_text(encoding="utf-8")
+            _one_of("recipe", name, cls.shipped())
+            text = files("remask.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"the recipe {name!r} is not TOML: {error}") from None
         return cls.parse(tables)
+
+    @staticmethod
+    def shipped() -> list[str]:
+        """The names of the recipes that ship with Remask."""
+        found = [Path(file.name) for file in files("remask.recipes").iterdir()]
+        return sorted(path.stem for path in found if path.suffix == ".toml")
 
     @classmethod
     def parse(cls, tables: Mapping[str, Any]) -> "Recipe":
@@ -254,6 +264,36 @@ class Recipe:
                 values[axis] = _choose(axis, values[axis], choices)
         recipe: Recipe = _build("recipe", cls, values)
         return recipe
+
+    def tables(self) -> dict[str, Any]:
+        """The recipe as tables of names and numbers, as a TOML file has them: `parse` gives back an equal one."""
+        said: dict[str, Any] = {}
+        for axis in fields(self):
+            value = getattr(self, axis.name)
+            if is_dataclass(value) and not isinstance(value, type):
+                by = next(name for name, kind in AXES[axis.name].items() if kind is type(value))
+                value = {"by": by, **_stated(value)}
+            said[axis.name] = value
+        return {name: value for name, value in said.items() if value is not None}
+
+    def change(self, settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe with `settings` such as {"cache": "dual", "select.threshold": 0.8}.
+
+        An axis is replaced as a whole, with the defaults of its new value; then single values of it are set.
+        """
+        said = self.tables()
+        for path, value in sorted(settings.items(), key=lambda item: "." in item[0]):
+            axis, _, key = path.partition(".")
+            now = said.get(axis)
+            if not key:
+                said[axis] = value
+            elif axis in AXES:
+                said[axis] = ({"by": now} if isinstance(now, str) else dict(now or {})) | {key: value}
+            elif axis in {f.name for f in fields(self)}:
+                raise RecipeError(f"{axis} has no parts, got {path}; set {axis} itself")
+            else:
+                said[axis] = value  # `parse` refuses it by name
+        return self.parse(said)
 
 
 AXES: dict[str, dict[str, Any]] = {
@@ -269,6 +309,30 @@ AXES: dict[str, dict[str, Any]] = {
 }
 
 
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """`["cache=dual", "select.threshold=0.8"]` for `Recipe.change`: TOML values, where a bare word is text."""
+    read: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not re.fullmatch(r"\w+(\.\w+)?", path):
+            raise RecipeError(f"{text!r} is not a setting; write axis=value or axis.key=value, as in cache=none")
+        if path in read:
+            raise RecipeError(f"{path} is set twice, to {read[path]!r} and to {value}; leave one out")
+        bare = re.fullmatch(r"[A-Za-z_][\w.-]*", value) and value not in ("true", "false")
+        read[path] = value if bare else _toml(path, value)
+    return read
+
+
+def _toml(path: str, value: str) -> Any:
+    try:
+        tables = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the value of {path}={value} is not TOML: {error}") from None
+    if len(tables) != 1:
+        raise RecipeError(f"the value of {path} must be one TOML value, got {value!r}")
+    return tables["value"]
+
+
 def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
     """An axis value from `"name"` or `{by = "name", parameter = …}`; `by` may be left out where there is one choice."""
     parameters = {"by": value} if isinstance(value, str) else value
@@ -279,26 +343,68 @@ def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
     if by is None:
         raise RecipeError(f"{axis} needs `by`, one of {', '.join(choices)}")
     _one_of(axis, by, choices)
+    takes = {name: [] if isinstance(kind, str) else _parameters(kind) for name, kind in choices.items()}
+    for name in rest:
+        if name not in takes[by]:
+            fitting = [other for other, known in takes.items() if name in known]
+            raise RecipeError(
+                f"{axis}: {by} has no value {name!r}"
+                + (f" (it has {', '.join(takes[by])})" if takes[by] else "")
+                + (f"; what has it: {', '.join(fitting)}" if fitting else "")
+            )
     return choices[by] if isinstance(choices[by], str) else _build(axis, choices[by], rest)
 
 
+def _parameters(kind: type[Any]) -> list[str]:
+    return [f.name for f in fields(kind) if f.init]
+
+
+def _stated(value: Any) -> dict[str, Any]:
+    """The parameters of an axis value; None is `off`, and left out where it is the default."""
+    said = {}
+    for f in fields(value):
+        now = getattr(value, f.name)
+        if f.init and not (now is None and f.default is None):
+            said[f.name] = "off" if now is None else list(now) if isinstance(now, tuple) else now
+    return said
+
+
 def _build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
-    known = {f.name: f for f in fields(kind) if f.init}
+    known, hints = {f.name: f for f in fields(kind) if f.init}, get_type_hints(kind)
+    taken = {}
     for name, value in values.items():
         if name not in known:
             raise RecipeError(f"{axis}: unknown value {name!r}; known: {', '.join(known) or 'none'}")
-        default = known[name].default
-        if isinstance(default, bool | int | float | str) and default != "auto" and not _like(value, default):
-            raise RecipeError(f"{axis}.{name} must be a {type(default).__name__}, got {value!r}")
+        taken[name] = None if value == "off" and _is(None, hints[name]) else value
+        if not _is(taken[name], hints[name]):
+            raise RecipeError(f"{axis}.{name} must be {_said(hints[name])}, got {value!r}")
     if missing := [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]:
         raise RecipeError(f"{axis}: {missing[0]!r} is missing")
     try:
-        return kind(**values)
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in taken.items()})
     except TypeError as error:
         raise RecipeError(f"{axis}: a value has the wrong type ({error})") from None
 
 
-def _like(value: Any, default: Any) -> bool:
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
+def _is(value: Any, hint: Any) -> bool:
+    """Whether `value` is what the annotation says. A whole number is also a float; True is no number."""
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # its owner checks which
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(_is(part, get_args(hint)[0]) for part in value)
+    if get_args(hint):
+        return any(_is(value, part) for part in get_args(hint))
+    if hint in KINDS:
+        return type(value) is hint or (hint is float and type(value) is int)
+    return is_dataclass(value)
+
+
+def _said(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return f"a list, each {_said(get_args(hint)[0])}"
+    if get_origin(hint) is Literal:
+        return KINDS[str]
+    return " or ".join(map(_said, get_args(hint))) if get_args(hint) else KINDS.get(hint, "a table")
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "off"}

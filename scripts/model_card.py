@@ -11,7 +11,8 @@ from pathlib import Path
 
 import remask
 from remask.allocator import keep_freed_memory
-from remask.evals.accuracy import Accuracy, Outcome, paired_difference, run, summarise
+from remask.evals.accuracy import Accuracy, paired_difference, run, summarise
+from remask.evals.items import Outcome
 from remask.llm import LLM
 from remask.tasks import TASKS, Stories, Sudoku, Task
 

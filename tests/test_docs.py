@@ -1,4 +1,4 @@
-"""The README does what it says: its Python runs, its commands and flags exist, its links lead somewhere."""
+"""The README and the pages do what they say: Python runs, commands and flags exist, links lead somewhere."""
 
 import re
 import shlex
@@ -8,24 +8,27 @@ import pytest
 import typer
 
 from remask.cli.app import build
+from remask.recipe import Recipe, settings
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXECUTED = ["README.md", "docs/bench.md"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("python")
-    exec(compile(block, "README.md", "exec"), {})
+@pytest.mark.parametrize("page", EXECUTED)
+def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks(page, "python")
+    exec(compile(block, page, "exec"), {})
     assert capsys.readouterr().out.strip()
 
 
-def test_every_command_and_flag_in_the_readme_exists() -> None:
+@pytest.mark.parametrize("page", EXECUTED)
+def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
     commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]
-    calls = re.findall(r"remask (\w+)((?: [^|;#\n]*)?)", "\n".join(blocks("sh")))
+    calls = re.findall(r"remask (\w+)((?: [^|;#\n]*)?)", "\n".join(blocks(page, "sh")))
     assert len(calls) > 8
     for name, rest in calls:
         command = commands[name]
@@ -34,6 +37,8 @@ def test_every_command_and_flag_in_the_readme_exists() -> None:
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word.split("=")[0] for word in shlex.split(rest) if re.fullmatch(r"--?[a-z][\w-]*", word)}
         assert used <= known, f"remask {name} has no {used - known}"
+        for recipe in re.findall(r"--recipe (\S+)", rest):
+            Recipe.load(recipe).change(settings(re.findall(r"--set (\S+)", rest)))
 
 
 @pytest.mark.parametrize(

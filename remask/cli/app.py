@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
-from . import chat, doctor, eval, explain, infill, models, run, trace, train
+from . import bench, chat, doctor, drift, eval, explain, infill, models, run, trace, train
 from .options import FLAG, spread
 from .screen import errors_to
 
@@ -29,6 +29,8 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     infill.infill,
     explain.explain,
     eval.eval,
+    bench.bench,
+    drift.drift,
     train.train,
     doctor.doctor,
 )

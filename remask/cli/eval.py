@@ -1,14 +1,12 @@
 """`remask eval`: held-out accuracy by task, with counts and intervals."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer import Argument, Option
 
-from ..errors import UsageError
-from .options import Decoding, Machine, at_least
+from .options import Decoding, Items, Machine, at_least, task_names
+from .progress import progress
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
@@ -20,7 +18,7 @@ def eval(  # noqa: A001 - the command's name
     decoding: Decoding,
     machine: Machine,
     tasks: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
-    items: Annotated[int, Option("--items", "-n", help="Held-out examples a task.", metavar="N")] = 1000,
+    items: Items = 1000,
     gen_length: Annotated[
         int | None, Option("--gen-length", help="Default: the longest answer, rounded up to 32.", show_default=False)
     ] = None,
@@ -32,17 +30,14 @@ def eval(  # noqa: A001 - the command's name
     """Measure how many held-out examples of the generated tasks a model answers, one token a step unless told."""
     at_least("items", items, 1)
     at_least("gen_length", gen_length, 1)
-    from ..evals.record import Record
-    from ..tasks import TASKS
+    from ..evals.record import Record, fingerprint
 
-    wanted = list(TASKS) if tasks == ["all"] else tasks
-    if unknown := [name for name in wanted if name not in TASKS]:
-        raise UsageError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}, or all")
+    wanted = task_names(tasks)
     options = {k: v for k, v in decoding.options().items() if k not in ("seed", "stop")}
     llm = machine.load()
     about = {
         "model": llm.loaded.source,
-        "items": items,
+        "weights": fingerprint(llm.loaded.folder),
         "gen_length": gen_length,
         "seed": decoding.seed,
         "options": repr(options),
@@ -57,17 +52,13 @@ def measure(llm: "LLM", name: str, items: int, seed: int, record: "Record", opti
     """Run one task to its end behind a progress bar, going on from what `record` holds."""
     from ..evals.accuracy import run, summarise
     from ..tasks import TASKS
-    from .screen import errors_to
 
-    outcomes = record.outcomes(name)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors_to(sys.stderr), transient=True) as progress:
-        bar = progress.add_task(name, total=items, completed=len(outcomes))
+    outcomes = record.outcomes(task=name)
+    with progress(name, items, len(outcomes)) as advance:
         for outcome in run(llm, TASKS[name], items, seed=seed, skip=len(outcomes), **options):
-            record.add(name, outcome)
+            record.keep(outcome, task=name)
             outcomes.append(outcome)
-            passed = sum(o.passed for o in outcomes)
-            progress.update(bar, advance=1, description=f"{name} {passed / len(outcomes):.1%}")
+            advance(f"{sum(bool(o.passed) for o in outcomes) / len(outcomes):.1%}")
     return summarise(name, outcomes[:items])
 
 

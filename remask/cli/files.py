@@ -14,13 +14,22 @@ def check(path: Path | None) -> None:
         raise UsageError(f"cannot write {str(path)!r}: {why}; give a file in a folder that exists")
 
 
-def write(path: Path, text: str) -> None:
+def folder(path: Path | None) -> None:
+    """Make a folder to write into, if there is none. Raises UsageError if it cannot be."""
+    try:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write into {str(path)!r}: {error.strerror}; name a folder") from None
+
+
+def write(path: Path, content: str | bytes) -> None:
     """Write beside `path`, then rename: a reader sees the old file or the new one. Raises UsageError if it cannot."""
     scratch = None
     try:
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(scratch, 0o666 & ~_umask())
         os.replace(scratch, path)
     except OSError as error:

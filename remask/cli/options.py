@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from typer import Option
@@ -41,6 +42,21 @@ Threads = Annotated[
 ]  # fmt: skip
 GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length", metavar="N")]
 System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
+
+
+Items = Annotated[int, Option("--items", "-n", help="Held-out examples a task.", metavar="N")]
+Tasks = Annotated[
+    list[str] | None, Option("--task", help="A generated task, or 'all'; again for more.", metavar="TASK")
+]
+PROMPTS = "One a line; in a .jsonl file a string or {\"prompt\": …} a line; '-' reads stdin."
+Prompts = Annotated[Path | None, Option("--prompts", help=PROMPTS, metavar="FILE")]
+Seed = Annotated[int, decoding("Of the examples and all random numbers; 0 if not given.", "--seed", metavar="N")]
+Settings = Annotated[
+    list[str] | None,
+    decoding(
+        "Change one value of the recipe, as in select.threshold=0.8; again for more.", "--set", metavar="AXIS.KEY=VALUE"
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,8 @@ class Decoding:
     recipe: Annotated[
         str | None, decoding("A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
     ] = None
+    fast: Annotated[bool, decoding("The recipe that is fast and loses little; see docs/bench.md.", "--fast")] = False
+    setting: Settings = None
     seed: Annotated[int, decoding("Of all random numbers; 0 if not given.", metavar="N")] = 0
     stop: Annotated[list[str] | None, decoding("End before this text; may be given again.", metavar="TEXT")] = None
     logits_eos_inf: Annotated[bool, decoding("Never guess the end of the sequence.", "--logits-eos-inf")] = False
@@ -106,14 +124,32 @@ class Decoding:
 
     def options(self) -> dict[str, Any]:
         """As `remask.llm.Options` has them: only what was asked for."""
-        names = [f.name for f in fields(self) if f.name not in ("recipe", "stop")]
+        names = [f.name for f in fields(self) if f.name not in ("recipe", "fast", "setting", "stop")]
         asked = {name: getattr(self, name) for name in names}
         given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None and v is not False}
-        if self.recipe is not None:
-            from ..recipe import Recipe
+        if self.fast and self.recipe is not None:
+            raise UsageError(f"--fast and --recipe {self.recipe} are two recipes; leave one out")
+        if self.fast or self.recipe is not None or self.setting:
+            from ..recipe import FAST, Recipe, settings
 
-            given["recipe"] = Recipe.load(self.recipe)
+            name = FAST if self.fast else self.recipe
+            given |= {"recipe": Recipe.load(name)} if name is not None else {}
+            given["set"] = settings(self.setting or ())
+            for path in given["set"]:
+                if (twice := SAME.get(path, path.removeprefix("process."))) in given:
+                    raise UsageError(f"--{twice.replace('_', '-')} and --set {path} say the same; leave one out")
         return given | {"stop": tuple(self.stop or ())}
+
+
+SAME = {
+    "blocks": "block_length",
+    "blocks.length": "block_length",
+    "guidance": "cfg_scale",
+    "guidance.cfg_scale": "cfg_scale",
+    "confidence": "remasking",
+    "select": "threshold",
+    "select.threshold": "threshold",
+}
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,6 +176,16 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     flat.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return flat
+
+
+def task_names(asked: list[str]) -> list[str]:
+    """The names of generated tasks that are meant; `all` is all of them."""
+    from ..tasks import TASKS
+
+    wanted = list(TASKS) if asked == ["all"] else list(dict.fromkeys(asked))
+    if unknown := [name for name in wanted if name not in TASKS]:
+        raise UsageError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}, or all")
+    return wanted
 
 
 def at_least(name: str, value: int | float | None, low: int) -> None:

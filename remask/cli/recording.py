@@ -4,7 +4,6 @@ from typing import IO
 
 from ..engine import Handle
 from ..trace import Step, Writer, runs
-from .describe import tables
 
 
 class Recorder:
@@ -24,7 +23,7 @@ class Recorder:
             planned=sum(len(quotas) for quotas in row.quotas),
             blocks=[[int(window[0]), int(window[-1])] for window in row.windows],
             exactness=str(row.exactness),
-            recipe=tables(row.recipe),
+            recipe=row.recipe.tables(),
         )
 
     def step(self, step: Step) -> None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDEST = 100  # columns of a page of text
+TABLE = 120  # columns of a table of figures
 
 
 def errors_to(stream: TextIO) -> "Console":
@@ -17,14 +18,14 @@ def errors_to(stream: TextIO) -> "Console":
     return Console(file=stream, highlight=False, soft_wrap=True)
 
 
-def page(stream: TextIO | None = None) -> "Console":
+def page(stream: TextIO | None = None, widest: int = WIDEST) -> "Console":
     """A console for a page of text: as wide as the terminal, but no wider than is good to read."""
     from rich.console import Console
 
     console = Console(file=stream or sys.stdout, highlight=False)
     asked = os.environ.get("COLUMNS", "")
-    width = console.width if is_terminal(console.file) or asked.isdigit() else WIDEST
-    console.width = min(width, WIDEST)
+    width = console.width if is_terminal(console.file) or asked.isdigit() else widest
+    console.width = min(width, widest)
     return console
 
 

@@ -12,6 +12,7 @@ from typer import Option
 
 from ..errors import UsageError
 from .options import Device, Threads, at_least
+from .progress import clock
 from .screen import errors_to, is_terminal, say
 
 if TYPE_CHECKING:
@@ -130,10 +131,3 @@ def shown(config: "TrainConfig", done: int) -> Iterator[Show]:
     ]
     with Progress(*columns, TimeRemainingColumn(), console=errors_to(sys.stderr)) as bars:
         yield Show(total, bars, bars.add_task(config.name, total=total, completed=done, said=""))
-
-
-def clock(seconds: float) -> str:
-    """`1:05:09`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -10,7 +10,7 @@ import pytest
 import remask
 from remask.cli import doctor as doctors
 from remask.cli.models import size
-from remask.cli.train import clock
+from remask.cli.progress import clock
 from remask.llm import LLM
 from remask.training import run as training
 from remask.training.loop import Progress
@@ -64,7 +64,7 @@ def test_doctor_tells_what_is_broken_and_goes_on(invoke: Invoke, monkeypatch: py
 def test_version_and_help(invoke: Invoke) -> None:
     assert invoke("--version").out == f"remask {remask.__version__}\n"
     assert invoke().code == 0 and "explain" in invoke().out
-    for command in ("run", "chat", "infill", "explain", "eval", "trace", "models", "doctor", "train"):
+    for command in ("run", "chat", "infill", "explain", "eval", "bench", "drift", "trace", "models", "doctor", "train"):
         result = invoke(command, "--help")
         assert result.code == 0 and f"remask {command}" in result.out
 

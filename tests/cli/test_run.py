@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from remask.cli.describe import tables
 from remask.llm import LLM
-from remask.recipe import Recipe
+from remask.recipe import FAST, Recipe
 from remask.trace import read
 
 Invoke = Callable[..., Any]
@@ -80,7 +79,20 @@ def test_json_holds_the_whole_answer(invoke: Invoke, llm: LLM) -> None:
     [Recipe(), Recipe.of(steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
 )
 def test_a_recipe_told_in_json_is_the_same_recipe(recipe: Recipe) -> None:
-    assert Recipe.parse(json.loads(json.dumps(tables(recipe)))) == recipe
+    assert Recipe.parse(json.loads(json.dumps(recipe.tables()))) == recipe
+
+
+def test_set_changes_the_recipe_that_the_other_options_make(invoke: Invoke) -> None:
+    def recipe(*options: object) -> Recipe:
+        return Recipe.parse(json.loads(invoke("run", "Sort 3 1 2.", *SHORT, "--json", *options).out)["recipe"])
+
+    plain = recipe()
+    assert recipe("--set", "select=threshold", "--set", "select.threshold=0.8") == recipe("--threshold", 0.8)
+    assert recipe("--set", "confidence=margin") == plain.change({"confidence": "margin"})
+    assert recipe("--recipe", "llada+confidence=margin", "--set", "blocks.length=4") == recipe(
+        "--recipe", "llada", "--remasking", "margin", "--block-length", 4
+    )
+    assert recipe("--fast") == recipe("--recipe", FAST) != plain
 
 
 def test_several_answers_have_seeds_that_count_up(invoke: Invoke) -> None:

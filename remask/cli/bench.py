@@ -1,0 +1,168 @@
+"""`remask bench`: recipes side by side, quality and speed on the same items."""
+
+import json
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from ..errors import UsageError
+from . import files
+from .measuring import about, carry_out, contenders, points, workloads
+from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output
+from .prompt import read_all
+from .screen import TABLE, page, say
+
+if TYPE_CHECKING:
+    from ..evals.bench import Bench
+    from ..evals.results import Result
+
+RECIPES = "Names, TOML files, or either with settings, as in llada+select=threshold. Default: all that ship."
+OUT = "Keep everything here: record, results and pictures. The same command goes on from it."
+
+
+def bench(
+    recipes: Annotated[list[str] | None, Argument(help=RECIPES, metavar="RECIPE…", show_default=False)] = None,
+    task: Tasks = None,
+    prompts: Prompts = None,
+    items: Items = 200,
+    rounds: Annotated[int, Option(help="Times that each recipe is timed, in turn with the others.", metavar="N")] = 5,
+    timed: Annotated[int, Option(help="Items that are timed.", metavar="N")] = 8,
+    rows: Annotated[int, Option(help="Items side by side while timing.", metavar="N")] = 1,
+    setting: Settings = None,
+    gen_length: GenLength = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, output(OUT, "--out", "-o", metavar="DIR")] = None,
+    as_json: Annotated[bool, output("One JSON object instead of tables.", "--json", metavar=FLAG)] = False,
+    *,
+    machine: Machine,
+) -> int:
+    """Compare recipes: accuracy with its interval, forwards, tokens a second, the first token, memory.
+
+    The first recipe is what the others are compared to, on the same items. Without --task or --prompts: sorting.
+    """
+    counts = {"items": items, "rounds": rounds, "timed": timed, "rows": rows, "gen_length": gen_length}
+    for name, value in counts.items():
+        at_least(name, value, 1)
+    if task and prompts:
+        raise UsageError("--task and --prompts are two workloads; give one of them")
+    rivals = contenders(recipes or shipped(), setting or ())
+    files.folder(out)
+    texts = None if prompts is None else read_all((), prompts)
+    from ..evals.bench import Bench, Clock
+    from ..evals.record import Record
+
+    llm = machine.load()
+    works = workloads(llm, task or ["sorting"], texts, items, seed, gen_length)
+    said = about(llm, works, seed, gen_length)
+    record = Record.open(out / "record.jsonl" if out else None, said)
+    compared = Bench(llm, rivals, works, record, Clock(rounds, timed, rows), seed)
+    if not carry_out(chain(compared.answers(), compared.costs()), out):
+        return 130
+    tell(compared, said, out, as_json)
+    return 0
+
+
+def shipped() -> list[str]:
+    """The names of all recipes that ship, LLaDA's own first."""
+    from ..recipe import Recipe
+
+    return sorted(Recipe.shipped(), key=lambda name: (name != "llada", name))
+
+
+def tell(bench: "Bench", said: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    """Tables or JSON on stdout; with `out` also results.json, frontier.png and frontier.svg there."""
+    results = bench.results()
+    whole = {"about": said, "clock": asdict(bench.clock), "results": [result.told() for result in results]}
+    text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
+    if out is not None:
+        from ..evals.frontier import draw
+
+        files.write(out / "results.json", text + "\n")
+        for kind in ("png", "svg"):
+            files.write(out / f"frontier.{kind}", draw(results, f"Recipes on {said['model']}", kind))
+        say(f"wrote {out}/results.json, frontier.png and frontier.svg")
+    if as_json:
+        print(text)
+        return
+    console = page(widest=TABLE)
+    for name in dict.fromkeys(result.workload for result in results):
+        mine = [result for result in results if result.workload == name]
+        console.print(table(mine))
+        for line in remarks(mine):
+            console.print(line, style="dim", markup=False)
+        console.print()
+    console.print(conditions(bench, said), style="dim")
+
+
+def remarks(results: "list[Result]") -> list[str]:
+    """Who was refused and why, whose numbers broke, and where each lost most."""
+    told = []
+    for why in dict.fromkeys(result.refused for result in results if result.refused):
+        names = ", ".join(result.label for result in results if result.refused == why)
+        told.append(f"refused: {names}: {why}")
+    told += [f"{r.label}: the logits of {r.errors} items broke" for r in results if r.errors]
+    lost = [f"{r.label} {points(r.worst[0])} ({r.worst[1]})" for r in results if r.worst and r.worst[0] < 0]
+    return [*told, f"most lost on one task: {', '.join(lost)}"] if lost else told
+
+
+def conditions(bench: "Bench", said: dict[str, Any]) -> str:
+    """What the figures hold for."""
+    clock, held = bench.clock, "what the allocator held" if said["device"].startswith("cuda") else "live tensors"
+    threads = f"{said['threads']} thread{'s' * (said['threads'] != 1)}"
+    return (
+        f"Intervals hold with 95 %; differences are paired. Speed: medians of {clock.rounds} rounds of {clock.items} "
+        f"items, {clock.rows} at a time, on {said['device']} with {threads} in {said['dtype']}. "
+        f"Memory: {held} at most while {clock.rows} at a time are decoded, the weights not counted."
+    )
+
+
+def table(results: "list[Result]") -> Any:
+    """One workload: a line a recipe, and below it what it claims to be."""
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+    first = results[0]
+    shown.title = f"{first.workload}: {max(r.items for r in results)} items"
+    shown.add_column("recipe", overflow="fold", min_width=28)
+    quality = ("accuracy, %", "− first") if first.judged else ("same answer, %", "")
+    for name in (*quality, "tokens/\nforward", "forwards", "tokens/s", "×", "first\nms", "MB"):
+        shown.add_column(name, justify="right", vertical="top")
+    for result in results:
+        shown.add_row(*cells(result))
+    return shown
+
+
+def cells(result: "Result") -> tuple[str, ...]:
+    """A line of the table; the second row of a cell holds its interval, dim."""
+    from rich.markup import escape
+
+    label = escape(result.label).replace("+", "\n +")
+    if result.refused:
+        return label, "refused"
+    quality = "–"
+    if result.quality is not None and result.interval is not None:
+        low, high = result.interval
+        quality = f"{100 * result.quality:.1f}\n[dim]{100 * low:.1f} to {100 * high:.1f}[/dim]"
+    difference = ""
+    if result.difference is not None:
+        gain, least, most = map(points, result.difference)
+        difference = f"{gain}\n[dim]{least} to {most}[/dim]"
+    return (
+        f"{label}\n[dim]{result.recipe.exactness}[/dim]",
+        quality,
+        difference,
+        number(result.tokens_per_forward, 2),
+        number(result.forwards, 1),
+        number(result.tokens_per_second, 1),
+        number(result.ratio, 2),
+        number(result.first_token, 0, 1000),
+        number(result.memory, 2, 1e-6),
+    )
+
+
+def number(value: float | None, digits: int, scale: float = 1.0) -> str:
+    """A figure, or a dash where there is none."""
+    return "–" if value is None else f"{value * scale:,.{digits}f}"
