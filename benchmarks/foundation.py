@@ -5,24 +5,26 @@
     python benchmarks/foundation.py --reference DIR          against the authors' own generate.py
     python benchmarks/foundation.py --device cuda --dtype bfloat16 --geometry large
 
-Prints seconds a step, kept tokens a second, the ratio pair by pair (median), whether the tokens are equal, the gain by
-part, and the floor: the matrix products of one step at this machine's measured peak.
+Prints seconds a step, kept tokens a second, the ratio pair by pair (median), whether the tokens are equal and the gain
+by part; then where the time of a step goes, with the floor of each part beside it: its matrix products at this
+machine's measured peak, or its weights at the measured bandwidth.
 """
 
 import argparse
+import copy
 import json
 import resource
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from published import Network, authors, generate
-from torch import Tensor
+from torch import Tensor, nn
 
 from remask import checkpoint
 from remask.allocator import keep_freed_memory
@@ -30,6 +32,7 @@ from remask.canvas import Canvas
 from remask.evals.accuracy import gen_length
 from remask.llm import LLM
 from remask.models.config import ModelConfig
+from remask.models.linear import Weights, convert, kind
 from remask.models.masked import MaskPredictor
 from remask.models.transformer import Transformer
 from remask.predictor import Packed
@@ -84,6 +87,37 @@ class PlainBody(MaskPredictor):
         return hidden[batch.reads]
 
 
+class Timed(MaskPredictor):
+    """A predictor that counts its seconds in the body and in the head."""
+
+    def __init__(self, predictor: MaskPredictor) -> None:
+        super().__init__(predictor.model)
+        self.contract, self.body, self.head = predictor.contract, 0.0, 0.0
+
+    def hidden(self, batch: Packed) -> Tensor:
+        """Hidden rows of the reads."""
+        took, hidden = seconds(lambda: super(Timed, self).hidden(batch), self.device)
+        self.body += took
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits of the reads."""
+        took, logits = seconds(lambda: super(Timed, self).logits(hidden), self.device)
+        self.head += took
+        return logits
+
+
+def held(predictor: MaskPredictor, weights: Weights) -> MaskPredictor:
+    """The same model with its matrices held as `weights`; everything else is shared."""
+    model = copy.deepcopy(predictor.model, {id(weight): weight for weight in predictor.model.parameters()})
+    for path, module in list(model.named_modules()):
+        if isinstance(module, nn.Linear):
+            model.set_submodule(path, convert(module, kind(weights, predictor.device, predictor.dtype)))
+    other = MaskPredictor(model)
+    other.contract = replace(predictor.contract, exactness=other.contract.exactness)
+    return other
+
+
 def ours(model: MaskPredictor, work: Work, stop: bool) -> list[list[int]]:
     """Decode with the default recipe; the tokens of each answer."""
     recipe = Recipe(stop=Stop(eos_prefix=stop))
@@ -116,40 +150,95 @@ def kept(tokens: list[int], stop_ids: tuple[int, ...]) -> list[int]:
     return tokens[: ends[0]] if ends else tokens
 
 
+clock = time.perf_counter
+
+
 def seconds(call: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    """Wall seconds of one call, the device's queue drained before and after."""
+    """Seconds of one call by `clock`, the device's queue drained before and after."""
     if device.type == "cuda":
         torch.cuda.synchronize()
-    began = time.perf_counter()
+    began = clock()
     result = call()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - began, result
+    return clock() - began, result
 
 
-def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
+def peak_flops(weights: Weights, dtype: torch.dtype, device: torch.device) -> float:
     """Multiply-adds a second × 2 of the best of a few square products, of the kind that the model uses."""
     best = 0.0
     for size in (512, 1024, 2048) if device.type == "cpu" else (4096, 8192):
-        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        for _ in range(3):
-            took, _ = seconds(lambda a=a, b=b: a @ b, device)
-            best = max(best, 2 * size**3 / took)
+        layer = nn.Linear(size, size, bias=False, device=device, dtype=dtype).requires_grad_(False)
+        x, product = torch.randn(size, size, device=device).to(dtype), convert(layer, kind(weights, device, dtype))
+        best = max(best, *(2 * size**3 / seconds(lambda x=x, p=product: p(x), device)[0] for _ in range(3)))
     return best
 
 
-def step_flops(config: ModelConfig, work: Work) -> float:
-    """FLOPs of the products that one step cannot do without: the body on every position, the head on what is open."""
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that are read from memory, of the best of a few sums over 512 MiB."""
+    data = torch.ones(2**29, dtype=torch.uint8, device=device).view(torch.int64)
+    return max(data.nbytes / seconds(data.max, device)[0] for _ in range(3))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a step: its products, the weights that it reads, and what it took."""
+
+    name: str
+    flops: float
+    bytes: float
+    seconds: float
+
+    def floor(self, peak: float, memory: float) -> tuple[float, str]:
+        """Seconds that it cannot do without, and what bounds it."""
+        return max((self.flops / peak, "products"), (self.bytes / memory, "memory"))
+
+
+def parts(predictor: MaskPredictor, weights: Weights, work: Work) -> list[Part]:
+    """Body, head and loop of a step without the lossless stop; seconds a step, and what body and head must do.
+
+    The body is needed on every position, the head on what is open.
+    """
+    config = predictor.model.config
+    timed = Timed(predictor)
+    ours(timed, work, False)  # warms up
+    timed.body = timed.head = 0.0
+    whole, _ = seconds(lambda: ours(timed, work, False), predictor.device)
     length = sum(len(p) + work.gen_length for p in work.prompts)
     attend = 2 * config.head_dim * (config.n_heads + config.n_kv_heads)
     layer = config.d_model * (attend + 3 * config.d_ff)
     per_block = work.steps * work.block_length / work.gen_length
     open_rows = len(work.prompts) * (work.block_length * (per_block + 1) / (2 * per_block))
     scores = sum(4 * (len(p) + work.gen_length) ** 2 * config.n_heads * config.head_dim for p in work.prompts)
-    return config.n_layers * (2 * layer * length + scores) + 2 * open_rows * config.d_model * config.vocab_size
+    head = config.d_model * config.vocab_size
+    size = 1 if weights.startswith("int8") else predictor.dtype.itemsize
+    body, rest = timed.body / work.steps, (whole - timed.body - timed.head) / work.steps
+    return [
+        Part("body", config.n_layers * (2 * layer * length + scores), size * config.n_layers * layer, body),
+        Part("head", 2 * open_rows * head, size * head, timed.head / work.steps),
+        Part("loop", 0.0, 0.0, rest),
+    ]
 
 
-def compare(name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None) -> dict[str, Any]:
+def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work) -> dict[str, Any]:
+    """Print where the time of a step goes, and the floor of each part: its products and its weights at what the
+    machine was measured to do with weights of that kind."""
+    peak = peak_flops(weights, predictor.dtype, predictor.device)
+    memory = bandwidth(predictor.device)
+    print(f"\n**{name}, {weights}**: at most {peak / 1e9:,.0f} GFLOP/s, {memory / 1e9:.1f} GB/s here\n")
+    print("| part | ms/step | floor | bound by |\n|---|---|---|---|")
+    found = parts(predictor, weights, work)
+    for part in found:
+        floor, bound = part.floor(peak, memory)
+        print(f"| {part.name} | {1000 * part.seconds:.1f} | {1000 * floor:.1f} | {bound if floor else '-'} |")
+    floors = sum(part.floor(peak, memory)[0] for part in found)
+    print(f"| all | {1000 * sum(part.seconds for part in found):.1f} | {1000 * floors:.1f} | |")
+    return {"peak": peak, "memory": memory, "parts": [asdict(part) for part in found]}
+
+
+def compare(
+    name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None, quantize: Sequence[Weights]
+) -> dict[str, Any]:
     """Time all variants in turn, `pairs` times; medians of the pairwise ratios to the published loop."""
     network, contract, device = Network(predictor.model), predictor.contract, predictor.device
     published = authors(reference) or generate
@@ -166,7 +255,12 @@ def compare(name: str, predictor: MaskPredictor, work: Work, pairs: int, referen
         full.contract = contract
         variants["our loop and network, full head"] = lambda: ours(full, work, False)
     variants["+ our network"] = lambda: ours(predictor, work, False)
-    variants["+ lossless stop (remask)"] = lambda: ours(predictor, work, True)
+    packed = held(predictor, "packed")
+    variants["+ packed weights"] = lambda: ours(packed, work, False)
+    variants["+ lossless stop (remask)"] = lambda: ours(packed, work, True)
+    rounded = {weights: held(predictor, weights) for weights in quantize}
+    for weights, other in rounded.items():
+        variants[f"{weights} (other numbers)"] = lambda other=other: ours(other, work, True)
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     answers: dict[str, list[list[int]]] = {}
     for turn in range(pairs + 1):
@@ -186,14 +280,14 @@ def compare(name: str, predictor: MaskPredictor, work: Work, pairs: int, referen
             "ratio": statistics.median(a / b for a, b in zip(times["published"], took, strict=True)),
             "same_answers": f"{sum(same)}/{len(same)}",
         }
-    peak = peak_flops(predictor.dtype, device)
-    floor = step_flops(predictor.model.config, work) / peak
-    report(name, work, result, peak, floor)
+    report(name, work, result)
+    kinds: dict[Weights, MaskPredictor] = {"packed": packed, **rounded}
+    attributed = {weights: attribute(name, other, weights, work) for weights, other in kinds.items()}
     said = asdict(work) | {"prompts": len(work.prompts)}
-    return {"name": name, "work": said, "variants": result, "peak": peak, "floor": floor}
+    return {"name": name, "work": said, "variants": result, "attributed": attributed}
 
 
-def report(name: str, work: Work, result: dict[str, Any], peak: float, floor: float) -> None:
+def report(name: str, work: Work, result: dict[str, Any]) -> None:
     """Print one table in Markdown."""
     shape = f"gen {work.gen_length}, block {work.block_length}, steps {work.steps}"
     print(f"\n**{name}**: {len(work.prompts)} row(s), {shape}\n")
@@ -203,7 +297,6 @@ def report(name: str, work: Work, result: dict[str, Any], peak: float, floor: fl
             f"| {variant} | {r['seconds']:.2f} | {r['ms_per_step']:.1f} | {r['tokens_per_second']:.1f} "
             f"| {r['ratio']:.2f} | {r['same_answers']} |"
         )
-    print(f"\nFloor: {1000 * floor:.1f} ms a step of matrix products at {peak / 1e9:,.0f} GFLOP/s measured here.")
 
 
 def bundled_work(llm: LLM, task: str, rows: int) -> Work:
@@ -217,7 +310,7 @@ def random_large(dtype: torch.dtype, device: torch.device) -> MaskPredictor:
     """Random weights in the large geometry, the head scaled up so that answers are not all one token."""
     model = Transformer(LARGE).to(dtype).initialise(torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
-        model.unembed.mul_(20)
+        model.unembed.weight.mul_(20)
     return MaskPredictor(model, known_tokens=126349)
 
 
@@ -231,8 +324,16 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--rows", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--tasks", nargs="*", default=["arithmetic", "sorting"])
+    parser.add_argument("--quantize", nargs="*", default=[], choices=("int8", "int8-dynamic"))
+    parser.add_argument("--steps", type=int, help="of the large geometry; its 64 tokens take 64 without it")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: of this process, where others run"
+    )
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    if asked.clock == "cpu":
+        global clock
+        clock = time.process_time
     keep_freed_memory()
     device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
     results = []
@@ -241,14 +342,18 @@ def main() -> None:
         for rows in asked.rows:
             generator = torch.Generator().manual_seed(rows)
             prompts = torch.randint(0, 126000, (rows, 64), generator=generator).tolist()
-            work = Work("random", prompts, 64, 32, 64, LARGE.eos_ids)
-            results.append(compare(f"0.48 B, {asked.dtype}", predictor, work, asked.pairs, asked.reference))
+            work = Work("random", prompts, 64, 32, asked.steps or 64, LARGE.eos_ids)
+            results.append(
+                compare(f"0.48 B, {asked.dtype}", predictor, work, asked.pairs, asked.reference, asked.quantize)
+            )
     else:
         llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
         for task in asked.tasks:
             for rows in asked.rows:
                 work = bundled_work(llm, task, rows)
-                results.append(compare(f"bundled, {task}", llm.model, work, asked.pairs, asked.reference))
+                results.append(
+                    compare(f"bundled, {task}", llm.model, work, asked.pairs, asked.reference, asked.quantize)
+                )
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     build = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     print(f"\nPeak memory of the process: {kilobytes / 2**20:.2f} GiB; {build}.")

@@ -55,18 +55,22 @@ def load(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    quantize: str = "none",
     family: "str | Family | None" = None,
     config: "Mapping[str, Any] | None" = None,
     **engine: Any,
 ) -> "LLM":
     """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`.
 
+    `quantize` rounds the weights of linear layers to 8 bits: int8 for half the memory, int8-dynamic for speed on a CPU.
     `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
     """
     from . import checkpoint
     from .llm import LLM
 
-    return LLM(checkpoint.load(model, device=device, dtype=dtype, family=family, config=config), **engine)
+    weights = checkpoint.choose_weights(quantize)
+    loaded = checkpoint.load(model, device=device, dtype=dtype, weights=weights, family=family, config=config)
+    return LLM(loaded, **engine)
 
 
 def generate(prompt: str, model: str = "bundled", **options: Any) -> "Completion":

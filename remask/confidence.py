@@ -40,9 +40,8 @@ def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Sco
         confidence = -entropy(logits)
     else:
         confidence = uniform
-    top = logits.max(-1)  # the log of a tiny probability, without its underflow
-    below = logits.gather(-1, guess[:, None]).squeeze(-1) - top.values
-    logprob = below + probability.gather(-1, top.indices[:, None]).squeeze(-1).log()
+    below = logits.gather(-1, guess[:, None]).squeeze(-1) - logits.amax(-1)  # a tiny probability would underflow
+    logprob = below + probability.amax(-1).log()
     return Scored(confidence.float(), logprob)
 
 

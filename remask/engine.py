@@ -142,7 +142,7 @@ class Handle:
             prompt_tokens=int(canvas.given.sum()),
             forwards=row.forwards,
             seconds=(self.ended or time.perf_counter()) - row.began,
-            exactness=row.recipe.exactness,
+            exactness=row.exactness,
             error=str(row.error or self.failure) if row.error or self.failure else self.detail,
         )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .canvas import Bools, Ints
+from .exactness import Exactness
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Contract:
     shift: int = 0  # 1: the hidden row at i-1 predicts position i
     block_size: int | None = None  # block-causal attention on a grid from position 0
     editable: bool = False
+    exactness: Exactness = Exactness.EXACT  # of its numbers: bf16 and 8 bits are others
 
     def source(self, positions: Ints) -> Ints:
         """The positions whose hidden rows predict `positions`."""

@@ -5,12 +5,18 @@ from torch import Tensor
 
 from .noise import gumbel
 
+TILE = 64  # tokens; a processor finds the largest of so many much faster than where it is
 ROWS_AT_ONCE = 8  # double-precision noise is made for so many positions at a time
 
 
 def greedy(logits: Tensor) -> Tensor:
     """The most likely token (R,) of logits (R, V); ties go to the lower id."""
-    return logits.argmax(-1)
+    if logits.device.type != "cpu" or logits.shape[-1] % TILE:
+        return logits.argmax(-1)
+    tiles = logits.unflatten(-1, (-1, TILE))
+    best = tiles.amax(-1).argmax(-1)
+    within = tiles[torch.arange(len(tiles)), best].argmax(-1)
+    return best * TILE + within
 
 
 def draw(logits: Tensor, temperature: float, keys: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from .blocks import Adaptive
 from .caches.contract import View
 from .canvas import Bools, Canvas, Floats, Ints
 from .errors import RecipeError, RowError
+from .exactness import Exactness
 from .history import History
 from .predictor import Contract, Plan
 from .recipe import Recipe
@@ -82,6 +83,11 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
+
+    @property
+    def exactness(self) -> Exactness:
+        """The weaker claim of the recipe and the model's numbers."""
+        return max(self.recipe.exactness, self.contract.exactness)
 
     @property
     def window(self) -> Ints:

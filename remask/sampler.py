@@ -273,8 +273,7 @@ def _decision(part: np.ndarray, reads: Ints, width: int) -> Decision:
     tops, chances = np.split(rest, 2)
     candidates = {
         int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(tops[:, i], chances[:, i], strict=True))
-        for i, position in enumerate(reads)
-        if len(tops)
+        for i, position in enumerate(reads if len(tops) else ())
     }
     return Decision(
         guess=guess.astype(np.int64),

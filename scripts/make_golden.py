@@ -142,8 +142,8 @@ def draw_checkpoint(folder: Path, config: ModelConfig, seed: int) -> None:
             weight[:looked_at].mul_(3)
     eos = config.eos_ids[0]
     eot = eos + 2
-    model.unembed[[eos, eot]] += model.embed.weight[config.mask_id] * ENDING / config.d_model**0.5
-    model.unembed.mul_(SCALE)
+    model.unembed.weight[[eos, eot]] += model.embed.weight[config.mask_id] * ENDING / config.d_model**0.5
+    model.unembed.weight.mul_(SCALE)
     special = {
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",

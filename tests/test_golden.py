@@ -184,7 +184,7 @@ def stored(name: str) -> dict[str, Any]:
 
 @cache
 def loaded(name: str) -> Loaded:
-    return load(str(FOLDERS[name]), device="cpu", dtype="float32")
+    return load(str(FOLDERS[name]), device="cpu", dtype="float32", weights="packed")  # as the front door does
 
 
 @cache

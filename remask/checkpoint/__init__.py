@@ -24,18 +24,19 @@ from ..models.config import ModelConfig
 from ..models.families import FAMILIES
 from ..models.family import Family, Part
 from ..models.layers import Router
+from ..models.linear import Weights, convert, kind
 from ..models.masked import MaskPredictor
 from ..models.transformer import Transformer
 from ..text import Text
 from . import folder as on_disk
 from .description import Description, inspect, recognise
 from .hub import BUNDLED, cached, locate
-from .placement import choose_device, choose_dtype
+from .placement import choose_device, choose_dtype, choose_weights
 from .shards import cover, fill
 
 __all__ = [
-    "Description", "Entry", "Loaded", "inspect", "list_models", "load", "locate", "published", "replacing", "save",
-    "write_json",
+    "Description", "Entry", "Loaded", "choose_weights", "inspect", "list_models", "load", "locate", "published",
+    "replacing", "save", "write_json",
 ]  # fmt: skip
 
 
@@ -61,24 +62,31 @@ class Entry(NamedTuple):
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False, family: str | Family | None = None,
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: Weights = "plain",
+    offline: bool = False,
+    family: str | Family | None = None,
     config: Mapping[str, Any] | None = None,
-) -> Loaded:  # fmt: skip
+) -> Loaded:
     """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.
 
     `family` and `config` say what its config.json leaves open or has wrong, as for `inspect`.
 
-    `dtype` auto keeps what is on disk, but a small model on a CPU without bf16 units gets float32. The weights are
-    mapped and copied tensor by tensor: the peak is the model and one tensor. Raises CheckpointError for anything
-    missing, unknown, broken or left over.
+    `dtype` auto keeps what is on disk, but a small model on a CPU gets float32. `weights` says how the matrices of
+    linear layers are held (`models.linear.convert`); only plain ones can be trained. Files are mapped and matrices
+    copied and converted one by one: the peak is the model as it is held, and one matrix. Raises CheckpointError for
+    anything missing, unknown, broken or left over.
     """
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
+    kind(weights, where, torch.float32)  # so is what this machine cannot hold
     described = inspect(locate(name, offline=offline), family=family, config=config)
-    kind = choose_dtype(dtype, described.dtype, where, described.parameters)
-    predictor = MaskPredictor(
-        _model(described, where, kind), known_tokens=described.known_tokens, eot_ids=described.text.eot_ids
-    )
+    numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
+    model = _model(described, where, numbers, kind(weights, where, numbers))
+    predictor = MaskPredictor(model, known_tokens=described.known_tokens, eot_ids=described.text.eot_ids)
     return Loaded(
         predictor=predictor,
         text=described.text,
@@ -102,7 +110,7 @@ def list_models() -> list[Entry]:
     return entries
 
 
-def _model(described: Description, device: torch.device, dtype: torch.dtype) -> Transformer:
+def _model(described: Description, device: torch.device, dtype: torch.dtype, weights: Weights) -> Transformer:
     """The network with its weights on `device`, after everything that can be checked without reading them."""
     model = _outline(described)
     names = described.family.names(described.config)
@@ -112,12 +120,22 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype) -> 
         cover(expected, described.stored, spare=_spare(described))
     except CheckpointError as error:
         raise CheckpointError(f"{described.folder}: {error}") from None
-    _allocate(model, dtype, device)
-    targets: dict[str, Tensor] = {}
-    weights = dict(model.named_parameters(remove_duplicate=False))
-    for mine, parts in names.items():
-        targets |= {part.name: piece for part, piece in zip(parts, _split(weights[mine], parts), strict=True)}
-    fill(targets, described.stored)
+    largest = max(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
+    with _room(described, dtype, device):
+        scratch = torch.empty(0 if weights == "plain" else largest, dtype=dtype, device=device)
+    for path, module in list(model.named_modules()):
+        if path == "unembed" and described.config.tie_embeddings:
+            model.unembed.weight = model.embed.weight
+            continue
+        converted = isinstance(module, nn.Linear) and weights != "plain"
+        with _room(described, dtype, device):
+            _allocate(module, scratch if converted else scratch[:0])
+        targets: dict[str, Tensor] = {}
+        for mine, weight in module.named_parameters(path, recurse=False):
+            targets |= {part.name: piece for part, piece in zip(names[mine], _split(weight, names[mine]), strict=True)}
+        fill(targets, described.stored)
+        if converted:
+            model.set_submodule(path, convert(module, weights))
     return model
 
 
@@ -166,18 +184,25 @@ def _split(weight: Tensor, parts: Sequence[Part]) -> Sequence[Tensor]:
     return rows.split([part.rows for part in parts])
 
 
-def _allocate(model: Transformer, dtype: torch.dtype, device: torch.device) -> None:
-    """Memory for a model that has only shapes so far; tied weights stay tied."""
-    made: dict[nn.Parameter, nn.Parameter] = {}
+def _allocate(module: nn.Module, scratch: Tensor) -> None:
+    """Memory for the module's own parameters, which have only shapes so far, of the dtype and device of `scratch`.
+
+    A matrix that fits into `scratch` lies there, to be converted: one place for all keeps the heap in one piece.
+    """
+    dtype = module.dtype if isinstance(module, Router) else scratch.dtype
+    for name, shape in module.named_parameters(recurse=False):
+        lent = shape.ndim == 2 and shape.numel() <= len(scratch)
+        memory = scratch[: shape.numel()].view(shape.shape) if lent else scratch.new_empty(shape.shape, dtype=dtype)
+        setattr(module, name, nn.Parameter(memory))
+
+
+@contextmanager
+def _room(described: Description, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Say what memory is wanted if it cannot be had."""
     try:
-        for module in model.modules():
-            kind = module.dtype if isinstance(module, Router) else dtype
-            for name, shape in module.named_parameters(recurse=False, remove_duplicate=False):
-                if shape not in made:
-                    made[shape] = nn.Parameter(torch.empty(shape.shape, dtype=kind, device=device))
-                setattr(module, name, made[shape])
+        yield
     except (RuntimeError, MemoryError):
-        wanted = model.config.parameters * dtype.itemsize / 1e9
+        wanted = described.parameters * dtype.itemsize / 1e9
         raise CheckpointError(
             f"{wanted:.1f} GB for the weights cannot be had on {device}; use a smaller dtype or another device"
         ) from None
@@ -212,10 +237,10 @@ def write_json(path: Path, value: Any) -> None:
 def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
     """The model's weights under their published names, split as published."""
     tensors: dict[str, Tensor] = {}
-    weights = dict(model.named_parameters(remove_duplicate=False))
+    weights = model.state_dict()
     for mine, parts in FAMILIES[model.config.family].names(model.config).items():
-        kind = torch.float32 if mine.endswith("router.bias") else dtype
-        pieces = _split(weights[mine].to("cpu", kind), parts)
+        numbers = torch.float32 if mine.endswith("router.bias") else dtype
+        pieces = _split(weights[mine].to("cpu", numbers), parts)
         tensors |= {part.name: piece.contiguous() for part, piece in zip(parts, pieces, strict=True)}
     return tensors
 

@@ -26,9 +26,13 @@ def load(machine: Machine, quiet: bool) -> "LLM":
 
         import remask
 
-        if machine.threads is not None:
-            torch.set_num_threads(machine.threads)
-        return remask.load(machine.model, device=machine.device, dtype=machine.dtype, **told)
+        from ..checkpoint.placement import choose_threads
+
+        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=machine.quantize, **told)
+        threads = machine.threads or choose_threads(llm.model.device, llm.loaded.config.parameters)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return llm
 
 
 def parse_fields(stated: Sequence[str]) -> dict[str, Any]:

@@ -50,6 +50,9 @@ class Machine:
     model: Annotated[str, machine(MODEL, "--model", "-m", metavar="MODEL", envvar="REMASK_MODEL")] = "bundled"
     device: Device = "auto"
     dtype: Annotated[str, machine("auto, float32, bfloat16 or float16.", "--dtype", metavar="NAME")] = "auto"
+    quantize: Annotated[
+        str, machine("none, int8 (half the memory) or int8-dynamic (fast on a CPU).", "--quantize", metavar="NAME")
+    ] = "none"
     threads: Threads = None
     family: Annotated[
         str | None,

@@ -23,7 +23,7 @@ class Recorder:
             seed=row.seed,
             planned=sum(len(quotas) for quotas in row.quotas),
             blocks=[[int(window[0]), int(window[-1])] for window in row.windows],
-            exactness=str(row.recipe.exactness),
+            exactness=str(row.exactness),
             recipe=tables(row.recipe),
         )
 

@@ -51,7 +51,7 @@ class Spelling:
                 table[f"blocks.{i}.{mine}"] = tuple(Part(at + name, rows) for name, rows in parts)
         table["norm.weight"] = (Part(self.norm + ".weight", config.d_model),)
         if not config.tie_embeddings:
-            table["unembed"] = (Part(self.unembed + ".weight", config.vocab_size),)
+            table["unembed.weight"] = (Part(self.unembed + ".weight", config.vocab_size),)
         return table
 
     def _attention(self, config: ModelConfig) -> Names:

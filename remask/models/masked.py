@@ -1,11 +1,15 @@
 """A transformer as a `Predictor`: for inference only, with the contract that its configuration implies."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from ..exactness import Exactness
 from ..predictor import Contract, Packed
 from .config import ModelConfig
 from .kv import KVStore
+from .linear import DynamicInt8, Int8
 from .transformer import Transformer
 
 
@@ -14,9 +18,14 @@ class MaskPredictor:
 
     def __init__(self, model: Transformer, known_tokens: int | None = None, eot_ids: tuple[int, ...] = ()) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.contract = contract(model.config, known_tokens or model.config.vocab_size, eot_ids)
         self.device = model.embed.weight.device
         self.dtype = model.embed.weight.dtype
+        exact = self.dtype == torch.float32 and not any(
+            isinstance(module, Int8 | DynamicInt8) for module in model.modules()
+        )
+        numbers = Exactness.EXACT if exact else Exactness.OTHER_NUMBERS
+        known = known_tokens or model.config.vocab_size
+        self.contract = replace(contract(model.config, known, eot_ids), exactness=numbers)
 
     @torch.inference_mode()
     def hidden(self, batch: Packed) -> Tensor:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..predictor import Group, Packed
 from .config import ModelConfig
@@ -23,7 +22,9 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
-        self.unembed = self.embed.weight if config.tie_embeddings else nn.Parameter(torch.empty_like(self.embed.weight))
+        self.unembed = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.unembed.weight = self.embed.weight
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> "Transformer":
@@ -51,7 +52,8 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (R, V), float32, of hidden rows (R, d)."""
-        return F.linear(hidden, self.unembed).float()
+        logits: Tensor = self.unembed(hidden).float()
+        return logits
 
 
 def block_causal(group: Group, positions: Tensor, size: int) -> Group:

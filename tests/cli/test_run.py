@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from remask.cli.describe import tables
 from remask.llm import LLM
@@ -27,6 +28,28 @@ def test_text_goes_to_stdout_and_figures_to_stderr(invoke: Invoke, llm: LLM) -> 
     found = FIGURES.fullmatch(result.err)
     assert found and found[1] == str(len(expected.tokens)) and found[2] == str(expected.forwards)
     assert found[3] == "exact" and found[4] == expected.finish_reason
+
+
+@pytest.mark.parametrize("machine", [("--quantize", "int8"), ("--dtype", "bfloat16")], ids=" ".join)
+def test_other_numbers_are_called_so(invoke: Invoke, machine: tuple[str, str]) -> None:
+    found = FIGURES.fullmatch(invoke("run", "Sort 3 1 2.", *SHORT, "--device", "cpu", *machine).err)
+    assert found and found[3] == "other numbers"
+
+
+def test_a_small_model_computes_on_one_thread_unless_told_otherwise(invoke: Invoke) -> None:
+    before = torch.get_num_threads()
+    try:
+        for asked, threads in (((), 1), (("--threads", 2), 2)):
+            torch.set_num_threads(2)
+            assert invoke("run", "Sort 3 1 2.", "--gen-length", 1, "--device", "cpu", *asked).code == 0
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_unknown_quantize_is_refused(invoke: Invoke) -> None:
+    result = invoke("run", "Sort 3 1 2.", "--quantize", "int4")
+    assert result.code == 2 and "unknown quantize 'int4'; use none, int8, int8-dynamic" in result.err
 
 
 def test_quiet_is_the_text_alone(invoke: Invoke) -> None:

@@ -60,6 +60,13 @@ def test_temperature_0_is_greedy_with_ties_to_the_lower_id() -> None:
     assert draw(logits, 0.0, keys(2)).tolist() == greedy(logits).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("width", [128, 1024, 130])
+def test_the_likeliest_is_the_first_of_the_largest_also_in_a_wide_vocabulary(width: int) -> None:
+    logits = torch.randint(0, 3, (50, width), generator=torch.Generator().manual_seed(1)).float()
+    logits[7], logits[8, 100:] = -torch.inf, torch.inf
+    assert greedy(logits).tolist() == [row.index(max(row)) for row in logits.tolist()]
+
+
 EXTREME = torch.tensor(
     [
         [1e38, -1e38, 0.0, 5.0],

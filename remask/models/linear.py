@@ -1,0 +1,152 @@
+"""Weights for inference: the matrices of a network laid out, or rounded, for what multiplies them.
+
+A network is built of `nn.Linear` and trained so. To answer, each may be swapped for one of these, which takes the same
+input, gives back rows that do not depend on each other, and tells its plain weight to whoever asks for `state_dict`.
+"""
+
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import CheckpointError
+
+Weights = Literal["plain", "packed", "int8", "int8-dynamic"]
+AT_ONCE = 1024  # rows of an int8 weight that are widened at a time: they stay in the processor's cache
+
+
+def kind(weights: Weights, device: torch.device, dtype: torch.dtype) -> Weights:
+    """`weights` as a model on `device` in `dtype` can hold them: packed ones are plain where they have no kernel.
+
+    Raises CheckpointError for int8-dynamic where that has none.
+    """
+    if weights == "int8-dynamic" and not (device.type == "cpu" and has_int8_kernel()):
+        raise CheckpointError(f"int8-dynamic needs an x86 CPU and a torch with oneDNN, this is {device}; use int8")
+    if weights == "packed" and not (device.type == "cpu" and has_packed_kernel(dtype)):
+        return "plain"
+    return weights
+
+
+def convert(linear: nn.Linear, weights: Weights) -> nn.Module:
+    """What multiplies as `linear` does, its weight held as `weights` says; of the weight itself nothing is kept.
+
+    plain         as it is: the only kind that can be trained.
+    packed        the same numbers in oneDNN's own layout; the sums are taken in another order.
+    int8          8 bits a weight, one scale a row: half the memory of bf16 on any device, widened at each use.
+    int8-dynamic  so, and each input row is rounded to 8 bits too: twice as fast as bf16 on a CPU that has oneDNN.
+    """
+    holders = {"packed": Packed, "int8": Int8, "int8-dynamic": DynamicInt8}
+    return holders[weights](linear) if weights in holders else linear
+
+
+class Held(nn.Module):
+    """A linear layer whose weight is no parameter. `state_dict` holds the plain weight, as before the conversion."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.bias: nn.Parameter | None = linear.bias
+        self.dtype = linear.weight.dtype
+
+    @property
+    def weight(self) -> Tensor:
+        """The plain weight (out, in) that it multiplies by."""
+        raise NotImplementedError
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = self.weight
+
+
+class Packed(Held):
+    """The weight in the block layout that oneDNN multiplies fastest."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        return out
+
+    @property
+    def weight(self) -> Tensor:
+        plain: Tensor = self.packed.to_dense()
+        return plain
+
+
+class Int8(Held):
+    """8 bits a weight with a scale for each row of it; inputs and sums keep their dtype."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
+        self.rounded, scale = round_rows(linear.weight.detach())
+        self.scale = scale[:, None].to(self.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = zip(self.rounded.split(AT_ONCE), self.scale.split(AT_ONCE), strict=True)
+        out = torch.cat([F.linear(x, rounded * scale) for rounded, scale in parts], -1)
+        return out if self.bias is None else out.add_(self.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.rounded * self.scale
+
+
+class DynamicInt8(Held):
+    """8 bits a weight and 8 bits an input: each input row is scaled by its own largest value, at every use.
+
+    Whole numbers are summed exactly, so a row's result is the same to the last bit in any batch.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
+        rounded, self.scale = round_rows(linear.weight.detach())
+        self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
+        self.zero = torch.zeros(len(rounded), dtype=torch.long)
+        self.largest = 127 if torch.cpu._is_vnni_supported() else 63  # without VNNI pairs are summed in 16 bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        scale = wide.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(self.largest)
+        middle = self.largest + 1
+        steps = (wide / scale).round_().to(torch.int8).view(torch.uint8).add_(middle)  # unsigned around the middle
+        out: Tensor = torch.ops.onednn.qlinear_pointwise(
+            steps, 1.0, middle, self.packed, self.scale, self.zero, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        out = out.mul_(scale).to(x.dtype)
+        return out if self.bias is None else out.add_(self.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        return (self.packed.to_dense().t() * self.scale[:, None]).to(self.dtype)
+
+
+def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`weight` (out, in) as whole numbers from -127 to 127, and the scale (out,), float32, of each row."""
+    scale = weight.abs().amax(-1).float().clamp(min=1e-30) / 127
+    rounded = torch.empty_like(weight, dtype=torch.int8)
+    for some, target, its in zip(*(t.split(AT_ONCE) for t in (weight, rounded, scale)), strict=True):
+        target.copy_((some / its[:, None]).round_())
+    return rounded, scale
+
+
+@cache
+def has_packed_kernel(dtype: torch.dtype) -> bool:
+    """Whether this torch and this processor multiply packed weights of `dtype`."""
+    try:
+        torch.ops.mkldnn._reorder_linear_weight(torch.zeros(16, 16, dtype=dtype), None)
+    except (AttributeError, RuntimeError):  # another build of torch, or a processor without such units
+        return False
+    return True
+
+
+@cache
+def has_int8_kernel() -> bool:
+    """Whether this torch multiplies unsigned by signed bytes."""
+    try:
+        torch.ops.onednn.qlinear_prepack(torch.zeros(16, 16, dtype=torch.int8), None)
+    except (AttributeError, RuntimeError):
+        return False
+    return True
