@@ -1,6 +1,8 @@
 """How an answering model holds its matrices: laid out for the processor, or rounded to 8 bits."""
 
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from remask.exactness import Exactness
 from remask.models import linear
 from remask.models.linear import DynamicInt8, Held, Int8, Packed, Weights, convert, kind, round_rows
 from remask.tasks import TASKS, examples
+from remask.text import Text
+from tests.checkpoints import logits, network, write
 from tests.laws.helpers import Job, decisions, holes, run
 
 ROUNDED: tuple[Weights, ...] = ("int8", "int8-dynamic")
@@ -81,6 +85,15 @@ def test_without_a_packed_kernel_weights_stay_plain(plain: Loaded, monkeypatch: 
     loaded = held("packed")
     assert not any(isinstance(module, Held) for module in loaded.predictor.model.modules())
     assert torch.equal(hidden(loaded, jobs(plain)[0]), hidden(plain, jobs(plain)[0]))
+
+
+@pytest.mark.parametrize("geometry", [{"tie_embeddings": True}, {"qkv_bias": True, "n_kv_heads": 1}], ids=str)
+def test_tied_heads_and_biases_survive_packing(tmp_path: Path, text: Text, geometry: dict[str, Any]) -> None:
+    folder = str(write(tmp_path / "it", text, network(text, **geometry)))
+    plain, packed = load(folder, device="cpu"), load(folder, device="cpu", weights="packed")
+    assert (logits(packed.predictor) - logits(plain.predictor)).abs().max() <= 1e-4
+    model = packed.predictor.model
+    assert (getattr(model.unembed, "weight", None) is model.embed.weight) == packed.config.tie_embeddings
 
 
 # --- all: the weight that is told is the one that multiplies ---
