@@ -74,7 +74,7 @@ class LiveTensors(TorchDispatchMode):
         return result
 
     def _meet(self, values: Any, count: bool) -> None:
-        if isinstance(values, torch.Tensor):
+        if isinstance(values, torch.Tensor) and values.layout == torch.strided:  # packed weights show no storage
             storage = values.untyped_storage()
             key, size = storage._cdata, storage.nbytes() if count else 0
             if key not in self.known:
