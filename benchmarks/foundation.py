@@ -65,7 +65,7 @@ class DenseHead(MaskPredictor):
     def hidden(self, batch: Packed) -> Tensor:
         """Hidden rows of the reads, after a head over all rows that is thrown away."""
         everything = torch.arange(len(batch.tokens), device=batch.tokens.device)
-        hidden = super().hidden(Packed(batch.tokens, batch.positions, batch.groups, everything, batch.rotary_scale))
+        hidden = super().hidden(Packed(batch.tokens, batch.positions, batch.groups, everything, batch.rotations))
         super().logits(hidden)
         return hidden[batch.reads]
 

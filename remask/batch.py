@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .canvas import Floats, Ints
+from .canvas import Ints
 from .errors import RecipeError
 from .predictor import Group, Packed, Plan, Predictor
+from .rotary import Rotation, Rotations
 from .row import Row
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
@@ -60,15 +61,17 @@ class Laid:
     groups: list[Group]
     tokens: Ints  # (N,)
     positions: Ints  # (N,)
-    scale: Floats  # (N,)
+    rotations: list[Rotation]  # the distinct ones, none if every row turns as the model does
+    which: Ints  # (N,) the one that each packed row takes
     where: list[Ints]
 
     def read(self, rows: Ints, device: torch.device) -> Packed:
         """The forward that yields the packed `rows` (R,), on `device`."""
-        scaled = (self.scale != 1).any()
-        arrays = (self.tokens, self.positions, rows, self.scale)
-        tokens, positions, reads, scale = (torch.from_numpy(array).to(device) for array in arrays)
-        return Packed(tokens, positions, self.groups, reads, scale if scaled else None)
+        tokens, positions, reads = (torch.from_numpy(array).to(device) for array in (self.tokens, self.positions, rows))
+        if not self.rotations:
+            return Packed(tokens, positions, self.groups, reads)
+        which = torch.from_numpy(self.which).to(device)
+        return Packed(tokens, positions, self.groups, reads, Rotations.of(self.rotations, which))
 
 
 def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
@@ -90,12 +93,21 @@ def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
             where[i] = starts[k : k + len(plans[i].tokens), None] + plans[i].sources
     tokens = [plans[i].tokens[s] for i, s in order]
     positions = [plans[i].positions for i, _ in order]
-    scale = [np.full(len(plans[i].positions), plans[i].rotary_scale, np.float32) for i, _ in order]
+    rotations = list(dict.fromkeys(plan.rotation for plan in plans))
+    which = np.repeat([rotations.index(plans[i].rotation) for i, _ in order], lengths)
     if (total := int(starts[-1])) < MIN_QUERIES:  # rows that nobody reads keep the matrices tall enough
         filler = np.zeros(MIN_QUERIES - total, np.int64)
         groups.append(Group(total, 1, len(filler)))
-        tokens, positions, scale = [*tokens, filler], [*positions, filler], [*scale, np.ones(len(filler), np.float32)]
-    return Laid(groups, np.concatenate(tokens), np.concatenate(positions), np.concatenate(scale), where)
+        tokens, positions, which = [*tokens, filler], [*positions, filler], np.append(which, filler)
+    return Laid(groups, np.concatenate(tokens), np.concatenate(positions), distinct(batch, rotations), which, where)
+
+
+def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotation]:
+    """`rotations` with the model's own for None; none at all where there is nothing else."""
+    rotary = batch.model.contract.rotary
+    if rotary is None or all(rotation is None for rotation in rotations):
+        return []
+    return [rotary.own if rotation is None else rotation for rotation in rotations]
 
 
 def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int) -> Group:

@@ -5,9 +5,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from .errors import RecipeError
+from .exactness import Exactness
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -61,3 +65,46 @@ class Canvas:
     def unconditional(self) -> Ints:
         """The tokens with everything given masked: the second stream of classifier-free guidance (LLaDA, §2.4)."""
         return np.where(self.given, self.mask_id, self.tokens)
+
+
+class Shown(Protocol):
+    """A value of the canvas axis: which positions exist for the network now."""
+
+    @property
+    def exactness(self) -> Exactness:
+        """What it claims."""
+
+    def positions(self, canvas: Canvas, window: Ints) -> Ints:
+        """Sorted positions that the network computes and sees while `window` is open; all of that among them."""
+
+
+@dataclass(frozen=True)
+class Full:
+    """All of them, as the authors have it: the network sees how much is still to come."""
+
+    exactness = Exactness.EXACT
+
+    def positions(self, canvas: Canvas, window: Ints) -> Ints:
+        """Every position (L,)."""
+        return np.arange(len(canvas))
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """[MASK]s only where they are due: those of the window and the next `masks` behind it.
+
+    Saves their forward, and keeps far masks from distracting attention from the context (arXiv 2511.21338).
+    """
+
+    masks: int = 0
+    exactness = Exactness.OTHER_CANVAS
+
+    def __post_init__(self) -> None:
+        if self.masks < 0:
+            raise RecipeError(f"lookahead must be at least 0 masks behind the window, got {self.masks}")
+
+    def positions(self, canvas: Canvas, window: Ints) -> Ints:
+        """All but the undecided positions too far behind the window."""
+        behind = np.flatnonzero(canvas.undecided)
+        behind = behind[behind > window[-1]]
+        return np.delete(np.arange(len(canvas)), behind[self.masks :])

@@ -12,10 +12,12 @@ from threading import RLock
 
 from .batch import Batch
 from .canvas import Canvas
+from .context import limit, too_long
 from .errors import BusyError, RequestError
 from .exactness import Exactness
 from .predictor import Predictor
 from .recipe import Recipe
+from .rotary import Extent
 from .row import FinishReason, Row
 from .sampler import step
 from .text import Settled, Text
@@ -28,7 +30,8 @@ class Request:
 
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
     asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or with
-    `document` the whole canvas. Equal seeds give equal answers in any batch.
+    `document` the whole canvas; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give equal
+    answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -39,12 +42,17 @@ class Request:
     deadline: float | None = None
     candidates: int = 0
     document: bool = False
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
 class Completion:
     """What came out. `tokens` are the ids decided before the end, with the natural-log probability and confidence that
-    each had when it was committed; `fills` is the text of each run of them (one, unless it was a template)."""
+    each had when it was committed; `fills` is the text of each run of them (one, unless it was a template).
+
+    `rope` says how far positions reach (None where a model has no rotary ones), `dropped` how many prompt tokens were
+    left out of the middle; `warnings` what to know beside.
+    """
 
     text: str
     tokens: tuple[int, ...]
@@ -56,6 +64,9 @@ class Completion:
     forwards: int
     seconds: float
     exactness: Exactness
+    rope: Extent | None = None
+    dropped: int = 0
+    warnings: tuple[str, ...] = ()
     error: str | None = None
 
     @property
@@ -122,6 +133,7 @@ class Handle:
     def completion(self) -> Completion:
         """What there is now, as far as it has settled; final once `done`. A template's text is the whole canvas."""
         row, canvas, text = self.row, self.row.canvas, self.engine.text
+        rotary = row.contract.rotary
         template = self.request.document
         places = self._decided(len(canvas) if template else row.settled)
         runs: list[list[int]] = []
@@ -143,6 +155,9 @@ class Handle:
             forwards=row.forwards,
             seconds=(self.ended or time.perf_counter()) - row.began,
             exactness=row.exactness,
+            rope=None if rotary is None else Extent.of(row.recipe.rope, rotary),
+            dropped=self.request.dropped,
+            warnings=self.request.recipe.rope.warnings(rotary, len(canvas)),
             error=str(row.error or self.failure) if row.error or self.failure else self.detail,
         )
 
@@ -266,11 +281,8 @@ def check(request: Request, model: Predictor) -> None:
     length, holes = len(request.tokens), request.tokens.count(None)
     if not holes:
         raise RequestError("there is nothing to decide: the request has no [MASK]; give gen_length or holes")
-    if length > contract.max_positions:
-        raise RequestError(
-            f"the canvas has {length} tokens ({length - holes} given, {holes} to decide), the model's context is "
-            f"{contract.max_positions}; shorten the prompt or gen_length"
-        )
+    if length > limit(contract, request.recipe.rope):
+        raise RequestError(too_long(length, holes, contract, request.recipe.rope))
     for token in request.tokens:
         if token is not None and not 0 <= token < contract.vocab_size:
             raise RequestError(f"token id {token} is outside the vocabulary of {contract.vocab_size}")
@@ -289,7 +301,7 @@ def planned_bytes(row: Row, model: Predictor) -> int:
     slots = len(row.written) * row.streams * model.bytes_per_slot()
     window = max(len(window) for window in row.windows)
     logits = 4 * window * row.streams * model.contract.vocab_size * 2
-    return slots + logits + row.streams * len(row.canvas) * model.bytes_per_query()
+    return slots + logits + model.activation_bytes(row.streams * len(row.canvas))
 
 
 def samples(request: Request, n: int) -> list[Request]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
+from . import context
 from .checkpoint import Loaded
 from .engine import Completion, Engine, Handle, Request, samples
 from .errors import RequestError
 from .objective import Likelihood, log_likelihood
 from .recipe import Recipe
+from .rotary import Rope
 from .text import Text, template_parts
 
 Prompt = str | Sequence[Mapping[str, str]]
@@ -21,6 +23,8 @@ class Options:
 
     The names are those of LLaDA's `generate`; `recipe` is a base that the others change, `set` at last, as in
     `{"cache": "none", "select.threshold": 0.8}`. `raw` reads the prompt as plain text, without the chat template.
+    `rope` is spelled as in `remask.rotary.Rope`, `lookahead` counts the masks behind a block that the network sees,
+    `context_policy` is one of `remask.context`.
     """
 
     gen_length: int | None = None
@@ -43,6 +47,9 @@ class Options:
     deadline: float | None = None
     candidates: int = 0
     raw: bool = False
+    rope: str | Rope | None = None
+    lookahead: int | None = None
+    context_policy: str = "error"
 
 
 class LLM:
@@ -76,13 +83,16 @@ class LLM:
         ids = self.encode(prompt, raw=asked.raw)
         if not ids:
             raise RequestError("the prompt is empty; give some text")
+        rope = self._rope(asked)
         length = asked.gen_length if asked.gen_length is not None else int(self.defaults["gen_length"])
         if length < 1:
             raise RequestError(f"gen_length must be at least 1, got {length}")
         if asked.gen_length is None:  # a default gives way to the context; what was asked for does not
-            length = max(1, min(length, self.model.contract.max_positions - len(ids)))
+            length = context.room(length, len(ids), self.model.contract, rope, asked.context_policy)
         stop_ids = self.stop_ids if asked.stop_ids is None else asked.stop_ids
-        return self._build([*ids, *[None] * length], asked, tuple(stop_ids))
+        fitted = context.fit(ids, length, self.model.contract, rope, asked.context_policy)
+        built = self._build([*fitted.ids, *[None] * length], asked, tuple(stop_ids), fitted.rope)
+        return replace(built, dropped=fitted.dropped)
 
     def infilling(self, template: str, **options: Any) -> Request:
         """The request that fills the holes of `template` (see `remask.text.template_parts`)."""
@@ -91,7 +101,10 @@ class LLM:
         for part in template_parts(template):
             tokens += self.text.encode(part) if isinstance(part, str) else [None] * part
         stops = () if asked.stop_ids is None else tuple(asked.stop_ids)
-        return replace(self._build(tokens, asked, stops, suppress=self.stop_ids), document=True)
+        if asked.context_policy == "truncate-middle":
+            raise RequestError("truncate-middle cuts prompts, and a template is filled as a whole; leave it out")
+        rope = context.scaled(len(tokens), self.model.contract, self._rope(asked), asked.context_policy)
+        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), document=True)
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -145,28 +158,42 @@ class LLM:
         return Options(**options)
 
     def _build(
-        self, tokens: list[int | None], asked: Options, stop_ids: tuple[int, ...], suppress: tuple[int, ...] = ()
+        self,
+        tokens: list[int | None],
+        asked: Options,
+        stop_ids: tuple[int, ...],
+        rope: Rope,
+        suppress: tuple[int, ...] = (),
     ) -> Request:
         defaults = {} if asked.recipe else {k: v for k, v in self.defaults.items() if k in RECIPE_DEFAULTS}
-        named = {name: getattr(asked, name) for name in (*RECIPE_DEFAULTS, "threshold", "top_k", "top_p", "compat")}
+        names = (*RECIPE_DEFAULTS, "threshold", "top_k", "top_p", "compat", "lookahead")
+        named = {name: getattr(asked, name) for name in names}
         flags = {name: getattr(asked, name) for name in ("logits_eos_inf", "confidence_eos_eot_inf")}
         chosen = defaults | {k: v for k, v in (named | flags).items() if v is not None}
         if asked.steps is None and not asked.recipe:
             chosen["steps"] = self._steps(tokens.count(None), chosen)
         if self.model.contract.block_size is not None and asked.block_length is None:
             chosen.pop("block_length", None)
-        base = asked.recipe or (Recipe.load(self.defaults["recipe"]) if "recipe" in self.defaults else Recipe())
+        base = self._base(asked)
         if suppress:
             chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
         return Request(
             tokens=tuple(tokens),
-            recipe=Recipe.of(base, **chosen).change(asked.set),
+            recipe=replace(Recipe.of(base, **chosen).change(asked.set), rope=rope),
             seed=asked.seed,
             stop_ids=stop_ids,
             stop=tuple(asked.stop),
             deadline=asked.deadline,
             candidates=asked.candidates,
         )
+
+    def _base(self, asked: Options) -> Recipe:
+        """The recipe that options change: what is asked for, else the checkpoint's own."""
+        return asked.recipe or (Recipe.load(self.defaults["recipe"]) if "recipe" in self.defaults else Recipe())
+
+    def _rope(self, asked: Options) -> Rope:
+        """The scaling that is asked for: set at last, by its own option, or by the recipe."""
+        return Rope.of(asked.set.get("rope", self._base(asked).rope if asked.rope is None else asked.rope))
 
     def _steps(self, length: int, chosen: Mapping[str, Any]) -> int:
         """The default number of steps, in the proportion that the checkpoint states for its own gen_length."""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from .errors import RequestError
 from .predictor import Group, Packed, Predictor
 from .process import guide
+from .rotary import NONE, Rope, Rotation, Rotations
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,19 @@ class Network(Protocol):
         """Logits (R, V), float32."""
 
 
-def masked_logits(network: Network, batches: Sequence[Noised], shift: int = 0, block_size: int | None = None) -> Tensor:
+def masked_logits(
+    network: Network,
+    batches: Sequence[Noised],
+    shift: int = 0,
+    block_size: int | None = None,
+    rotation: Rotation | None = None,
+) -> Tensor:
     """Logits (M, V) of every masked token of `batches`, in one forward; batches may differ in shape, none is padded.
 
-    `shift` is 1 where the hidden row at i-1 predicts position i. A model with a `block_size` decodes each block
-    after finished ones, so the clean tokens follow the noised ones, and a noised block sees itself and the clean
-    blocks before it (BD3LM, arXiv 2503.09573, §3.2). The estimate stays unbiased: in every block each number of
-    masks is as likely.
+    `shift` is 1 where the hidden row at i-1 predicts position i; `rotation` is how all rows turn, None the model's own.
+    A model with a `block_size` decodes each block after finished ones, so the clean tokens follow the noised ones, and
+    a noised block sees itself and the clean blocks before it (BD3LM, arXiv 2503.09573, §3.2). The estimate stays
+    unbiased: in every block each number of masks is as likely.
     """
     groups, tokens, positions, reads = [], [], [], []
     start = 0
@@ -87,7 +94,9 @@ def masked_logits(network: Network, batches: Sequence[Noised], shift: int = 0, b
         positions.append(place.repeat(count))
         reads.append(start + row * queries + source)
         start += count * queries
-    packed = Packed(torch.cat(tokens), torch.cat(positions), groups, torch.cat(reads))
+    words = torch.cat(tokens)
+    rotations = None if rotation is None else Rotations.of([rotation], torch.zeros_like(words))
+    packed = Packed(words, torch.cat(positions), groups, torch.cat(reads), rotations)
     return network.logits(network.hidden(packed))
 
 
@@ -116,35 +125,40 @@ class Likelihood:
 @torch.inference_mode()
 def log_likelihood(
     model: Predictor, prompt: Sequence[int], answer: Sequence[int], *, samples: int = 128, batch: int = 16,
-    cfg_scale: float = 0.0, seed: int = 0,
+    cfg_scale: float = 0.0, seed: int = 0, rope: str | Rope = NONE,
 ) -> Likelihood:  # fmt: skip
     """Monte-Carlo lower bound of ln p(answer | prompt) (LLaDA, eq. 14 and App. B.5; get_log_likelihood.py).
 
     Each sample masks l tokens of the answer, l stratified over 1..L within a batch, and scores them with weight L/l.
-    `cfg_scale` above 0 scores the guided distribution. Raises RequestError for an empty answer or no samples.
+    `cfg_scale` above 0 scores the guided distribution, `rope` scales positions. Raises RequestError for an empty
+    answer, one beyond the context, or no samples.
     """
     if not answer:
         raise RequestError("the answer to score is empty; give at least one token")
     if samples < 1 or batch < 1:
         raise RequestError(f"samples and batch must be at least 1, got {samples} and {batch}")
-    if (total := len(prompt) + len(answer)) > model.contract.max_positions:
-        raise RequestError(f"prompt and answer have {total} tokens, the context is {model.contract.max_positions}")
+    contract, rope, total = model.contract, Rope.of(rope), len(prompt) + len(answer)
+    if total > (bound := rope.context(contract.rotary, contract.max_positions)):
+        raise RequestError(
+            f"prompt and answer have {total} tokens, the context is {bound}; shorten them, or scale rope"
+        )
+    rotation = rope.rotation(contract.rotary, total)
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(batch, samples - first) for first in range(0, samples, batch)]
-    values = torch.cat([_estimate(model, prompt, answer, size, cfg_scale, generator) for size in sizes])
+    values = torch.cat([_estimate(model, prompt, answer, size, cfg_scale, generator, rotation) for size in sizes])
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return Likelihood(float(values.mean()), error, len(values), len(answer))
 
 
 def _estimate(
     model: Predictor, prompt: Sequence[int], answer: Sequence[int], rows: int, cfg_scale: float,
-    generator: torch.Generator,
+    generator: torch.Generator, rotation: Rotation | None,
 ) -> Tensor:  # fmt: skip
     clean = torch.tensor([*prompt, *answer]).repeat(rows, 1)
     maskable = (torch.arange(clean.shape[1]) >= len(prompt)).repeat(rows, 1)
     counts = stratified_counts(maskable.sum(1), generator)
     noised = add_noise(clean, maskable, counts, model.contract.mask_id, generator).to(model.device)
-    how = (model.contract.shift, model.contract.block_size)
+    how = (model.contract.shift, model.contract.block_size, rotation)
     logits = masked_logits(model, [noised], *how)
     if cfg_scale:
         blank = noised.tokens.masked_fill(~maskable.to(model.device), model.contract.mask_id)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .canvas import Bools, Ints
 from .exactness import Exactness
+from .rotary import Rotary, Rotation, Rotations
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Contract:
     block_size: int | None = None  # block-causal attention on a grid from position 0
     editable: bool = False
     exactness: Exactness = Exactness.EXACT  # of its numbers: bf16 and 8 bits are others
+    rotary: Rotary | None = None  # None: no rotary positions, or none that may be scaled
 
     def source(self, positions: Ints) -> Ints:
         """The positions whose hidden rows predict `positions`."""
@@ -48,7 +50,7 @@ class Plan:
     stored: Ints | None = None  # (K,) slots of the row's store that the queries may see
     keep: Ints | None = None  # (Q,) slot that each query's key and value are written to, -1 for this forward only
     visible: Bools | None = None  # (Q, K + Q)
-    rotary_scale: float = 1.0
+    rotation: Rotation | None = None  # None: the model's own
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,7 +91,7 @@ class Packed:
     positions: Tensor  # (N,)
     groups: Sequence[Group]
     reads: Tensor  # (R,) packed rows whose hidden state is wanted
-    rotary_scale: Tensor | None = None  # (N,) multiplies the rotary base; None: 1
+    rotations: Rotations | None = None  # None: every row takes the model's own
 
 
 class Predictor(Protocol):
@@ -115,5 +117,5 @@ class Predictor(Protocol):
     def bytes_per_slot(self) -> int:
         """Bytes of keys and values that one slot takes."""
 
-    def bytes_per_query(self) -> int:
-        """Bytes of activations that one query row takes at most at any one time."""
+    def activation_bytes(self, queries: int) -> int:
+        """Bytes of activations that a forward of so many query rows takes at most at any one time."""

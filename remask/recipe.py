@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .blocks import Adaptive, Blocks, Grid, Whole
 from .caches import CACHES, Cache, NoCache
+from .canvas import Full, Lookahead, Shown
 from .confidence import CONFIDENCES, Confidence
 from .errors import RecipeError
 from .exactness import Exactness
@@ -24,6 +25,7 @@ from .history import HISTORIES, Credit, Forgetful
 from .predictor import Contract
 from .prior import PRIORS, Flat, Prior
 from .revision import REVISERS, Never, ReMDM, Reviser
+from .rotary import NONE, Rope
 from .schedule import SCHEDULES
 from .seen import Want
 from .selection import SELECTORS, Selector, TopK
@@ -113,6 +115,8 @@ class Recipe:
     name: str = "llada"
     citation: str = "Nie et al., Large Language Diffusion Models, arXiv 2502.09992"
     steps: int | None = None
+    canvas: Shown = Full()
+    rope: Rope = NONE
     blocks: Blocks | Whole | Grid | Adaptive | Literal["auto"] = "auto"
     schedule: str = "even"
     guidance: Guidance = Guidance()
@@ -140,7 +144,7 @@ class Recipe:
     @property
     def exactness(self) -> Exactness:
         """The weakest claim of its values."""
-        values = (getattr(self, axis) for axis in AXES)
+        values = (self.rope, *(getattr(self, axis) for axis in AXES))
         order = Exactness.EXACT if self.confidence in ("probability", "random") else Exactness.OTHER_ORDER
         return max(order, *(value.exactness for value in values if not isinstance(value, str)))
 
@@ -165,6 +169,7 @@ class Recipe:
         cfg_scale: float | None = None,
         remasking: str | None = None,
         threshold: float | None = None,
+        lookahead: int | None = None,
         **process: Any,
     ) -> "Recipe":
         """`base` with the options that LLaDA's users know; None leaves a value alone.
@@ -184,6 +189,8 @@ class Recipe:
             changes["confidence"] = REMASKING[remasking]
         if threshold is not None:
             changes["select"] = _build("threshold", SELECTORS["threshold"], {"threshold": threshold})
+        if lookahead is not None:
+            changes["canvas"] = Lookahead(lookahead)
         given = {name: value for name, value in process.items() if value is not None}
         if given:
             changes["process"] = _build("process", Process, asdict(recipe.process) | given)
@@ -199,11 +206,14 @@ class Recipe:
                 raise RecipeError(f"blocks.delimiters: {mark!r} is {len(tokens)} tokens of this model, and must be one")
         return replace(self, blocks=replace(self.blocks, delimiters=tuple(i for tokens in ids for i in tokens)))
 
-    def fit(self, contract: Contract) -> "Recipe":
-        """The recipe with `auto` resolved for this model. Raises RecipeError, saying what would fit."""
-        recipe, grid = self, contract.block_size
+    def fit(self, contract: Contract, length: int) -> "Recipe":
+        """The recipe with `auto` resolved for this model and a canvas of `length` tokens.
+
+        Raises RecipeError, saying what would fit.
+        """
+        recipe, grid = replace(self, rope=self.rope.fit(contract.rotary, length)), contract.block_size
         if self.blocks == "auto":
-            recipe = replace(self, blocks=Blocks() if grid is None else Grid(grid))
+            recipe = replace(recipe, blocks=Blocks() if grid is None else Grid(grid))
         elif grid is not None and recipe.blocks != Grid(grid):
             raise RecipeError(
                 f"this model decodes on its own grid of {grid} positions and takes no block_length; leave it out"
@@ -259,6 +269,8 @@ class Recipe:
         if unknown := sorted(set(tables) - known):
             raise RecipeError(f"unknown recipe axis {unknown[0]!r}; known: {', '.join(sorted(known))}")
         values = dict(tables)
+        if "rope" in values:
+            values["rope"] = Rope.of(values["rope"])
         for axis, choices in AXES.items():
             if axis in values:
                 values[axis] = _choose(axis, values[axis], choices)
@@ -270,7 +282,9 @@ class Recipe:
         said: dict[str, Any] = {}
         for axis in fields(self):
             value = getattr(self, axis.name)
-            if is_dataclass(value) and not isinstance(value, type):
+            if isinstance(value, Rope):
+                value = str(value)
+            elif is_dataclass(value) and not isinstance(value, type):
                 by = next(name for name, kind in AXES[axis.name].items() if kind is type(value))
                 value = {"by": by, **_stated(value)}
             said[axis.name] = value
@@ -297,6 +311,7 @@ class Recipe:
 
 
 AXES: dict[str, dict[str, Any]] = {
+    "canvas": {"full": Full, "lookahead": Lookahead},
     "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid, "adaptive": Adaptive},
     "guidance": {"cfg": Guidance},
     "process": {"process": Process},
@@ -318,7 +333,7 @@ def settings(texts: Iterable[str]) -> dict[str, Any]:
             raise RecipeError(f"{text!r} is not a setting; write axis=value or axis.key=value, as in cache=none")
         if path in read:
             raise RecipeError(f"{path} is set twice, to {read[path]!r} and to {value}; leave one out")
-        bare = re.fullmatch(r"[A-Za-z_][\w.-]*", value) and value not in ("true", "false")
+        bare = re.fullmatch(r"[A-Za-z_][\w.:-]*", value) and value not in ("true", "false")
         read[path] = value if bare else _toml(path, value)
     return read
 

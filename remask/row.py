@@ -6,7 +6,7 @@ undecided ones are revealed, and every row moves on.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from .history import History
 from .predictor import Contract, Plan
 from .recipe import Recipe
 from .revision import Counts
+from .rotary import NONE
 from .schedule import SCHEDULES, share_steps
 from .trace import Candidate, Guesses, State, Step
 
@@ -64,7 +65,8 @@ class Row:
         candidates: int = 0,
     ) -> None:
         self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
-        self.recipe = recipe.fit(contract)
+        self.recipe = recipe.fit(contract, len(canvas))
+        self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
         if not canvas.undecided.any():
             raise RecipeError("there is nothing to decide: the canvas has no [MASK]; give it a gen_length or a hole")
         assert not isinstance(self.recipe.blocks, str)
@@ -73,7 +75,7 @@ class Row:
         self.windows = self.blocks.windows(canvas.undecided)
         self.steps = self.recipe.steps or int(canvas.undecided.sum())
         self._share_steps()
-        self.family = repr((self.recipe, candidates))  # rows of one family decide in one go
+        self.family = repr((replace(self.recipe, rope=NONE), candidates))  # rows of one family decide in one go
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.history = History(len(canvas), *self.recipe.memory)
@@ -111,12 +113,16 @@ class Row:
         open_positions = self.window[self.canvas.undecided[self.window]]
         extra = self.recipe.revise.reads(self.canvas, self.window)
         reads = np.union1d(open_positions, extra) if len(extra) else open_positions
-        return self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
+        plan = self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
+        return replace(plan, rotation=self.rotation)
 
     def view(self, reads: Ints) -> View:
         """What a cache policy may know, to plan a forward that yields `reads`."""
+        shown = self.recipe.canvas.positions(self.canvas, self.window)
+        if len(shown) < len(self.canvas):
+            shown = np.union1d(shown, self.contract.source(reads))
         return View(
-            self.canvas, self.window, reads, self.clock, self.streams, self.written, self.forwards, self.contract
+            self.canvas, self.window, reads, self.clock, self.streams, self.written, self.forwards, self.contract, shown
         )
 
     def keys(self, positions: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -142,6 +142,17 @@ def test_a_head_stored_beside_tied_embeddings_is_dropped(tmp_path: Path, text: T
     assert torch.equal(logits(load(str(folder)).predictor), before)
 
 
+def test_a_rope_scaling_is_honoured_and_kept(folder: Path, tmp_path: Path, text: Text) -> None:
+    plain = logits(load(str(folder), device="cpu").predictor)
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+    edit(folder, "config.json", rope_scaling=scaling)
+    loaded = load(str(folder), device="cpu")
+    assert loaded.predictor.contract.max_positions == 256
+    assert (logits(loaded.predictor) - plain).abs().max() > 1e-3
+    save(tmp_path / "again", loaded.predictor.model, text, dtype=torch.float32, sampler={})
+    assert torch.equal(logits(load(str(tmp_path / "again"), device="cpu").predictor), logits(loaded.predictor))
+
+
 def test_rotary_tables_of_old_code_are_ignored(folder: Path) -> None:
     before = logits(load(str(folder)).predictor)
     change(folder, lambda t: t.update({"model.transformer.blocks.0.rotary_emb.inv_freq": torch.ones(4)}))
@@ -460,7 +471,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown field": (config(n_experts=4), "unknown field 'n_experts'"),
     "unknown field on two lines": (config(**{"a\nb": 4}), r"unknown field 'a\nb'"),
     "unsupported feature": (config(alibi=True), "alibi = True is not supported"),
-    "rope scaling": (config(rope_scaling={"rope_type": "yarn"}), "rope_scaling"),
+    "rope scaling": (config(rope_scaling={"rope_type": "yarn"}), "rope_scaling of type 'yarn' lacks its 'factor'"),
+    "rope scaling: unknown": (config(rope_scaling={"type": "longrope", "factor": 2.0}), "type 'longrope' is not supp"),
     "an endless value": (config(activation_type="x" * 100_000), "activation_type"),
     "size: text": (config(d_model="32"), "d_model must be a whole number"),
     "size: a fraction": (config(d_model=32.0), "d_model must be a whole number"),

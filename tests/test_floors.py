@@ -31,6 +31,7 @@ FLOORS = {
     "propose": 1,
     "recipes": 1,  # data
     "revision": 1,
+    "rotary": 1,
     "schedule": 1,
     "seen": 1,
     "selection": 1,
@@ -44,6 +45,7 @@ FLOORS = {
     # 3: the loop
     "batch": 3,
     "checkpoint": 3,
+    "context": 3,
     "objective": 3,
     "recipe": 3,
     "row": 3,
@@ -71,6 +73,7 @@ PAIRS = {
     ("history", "canvas"),
     ("prior", "canvas"),
     ("predictor", "canvas"),
+    ("predictor", "rotary"),
     ("revision", "canvas"),
     ("trace", "canvas"),
     ("propose", "noise"),

@@ -24,16 +24,12 @@ class View:
     written: Ints  # (slots,) the row's forward that wrote each slot of its store, -1 never
     forwards: int  # forwards that the row has had
     contract: Contract
+    everything: Ints  # positions that exist for the network now, sorted: all that the canvas axis shows
 
     def tokens(self) -> Ints:
         """(S, L) tokens of each stream."""
         rows = [self.canvas.tokens, self.canvas.unconditional()]
         return np.stack(rows[: self.streams])
-
-    @property
-    def everything(self) -> Ints:
-        """All positions (L,)."""
-        return np.arange(len(self.canvas))
 
     @property
     def sources(self) -> Ints:
@@ -51,7 +47,7 @@ class View:
         return Plan(self.tokens()[:, positions], positions, self.reads, sources)
 
     def refresh(self) -> Plan:
-        """The whole canvas, all keys kept."""
+        """Everything, all keys kept."""
         return replace(self.queries(self.everything), keep=self.everything)
 
     def beside_stored(self, positions: Ints) -> Plan:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import RecipeError
 from ..predictor import Plan
 from .contract import Approximate, View
@@ -22,6 +20,6 @@ class Delayed(Approximate):
 
     def plan(self, view: View) -> Plan:
         """Everything, or what is undecided and what was decided by the last step."""
-        if (view.written < 0).any() or (self.every is not None and view.forwards % self.every == 0):
+        if (view.written[view.everything] < 0).any() or (self.every is not None and view.forwards % self.every == 0):
             return view.refresh()
-        return view.beside_stored(np.flatnonzero(view.stale | view.canvas.undecided))
+        return view.beside_stored(view.everything[(view.stale | view.canvas.undecided)[view.everything]])

@@ -10,7 +10,7 @@ from .contract import Attention, View
 
 @dataclass(frozen=True)
 class NoCache:
-    """Recompute the whole canvas at each step."""
+    """Recompute everything at each step."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
     attention: ClassVar[Attention] = "any"

@@ -26,7 +26,7 @@ class Refreshed(Approximate):
 
     def due(self, view: View) -> bool:
         """Whether the next forward computes everything."""
-        last = int(view.written.min())  # only a refresh writes every slot
+        last = int(view.written[view.everything].min())  # only a refresh writes every slot
         if view.clock == 0 or last < 0:
             return True
         if self.every is not None and view.forwards - last >= self.every:

@@ -21,6 +21,7 @@ HELP = """\
 KINDS = {
     "steps": int, "gen_length": int, "block_length": int, "temperature": float, "cfg_scale": float, "remasking": str,
     "threshold": float, "top_k": int, "top_p": float, "seed": int, "compat": str,
+    "rope": str, "context_policy": str, "lookahead": int,
 }  # fmt: skip
 
 

@@ -20,6 +20,8 @@ def completion(done: Completion, model: str, recipe: Recipe, seed: int) -> dict[
 def figures(done: Completion, paused: float = 0.0) -> str:
     """What a run cost, in one line; `paused` are seconds that the viewer spent looking."""
     seconds, tokens = max(done.seconds - paused, 1e-9), len(done.tokens)
+    scaled = () if done.rope is None or done.rope.rope == "none" else (f"{done.rope.rope} reaches {done.rope.reach:,}",)
+    cut = (f"{done.dropped:,} prompt tokens left out",) if done.dropped else ()
     return " · ".join(
         (
             f"{tokens} token{'s' * (tokens != 1)}",
@@ -27,6 +29,8 @@ def figures(done: Completion, paused: float = 0.0) -> str:
             f"{seconds:.2f} s",
             f"{tokens / seconds:.1f} tokens/s",
             str(done.exactness),
+            *scaled,
+            *cut,
             done.finish_reason,
         )
     )

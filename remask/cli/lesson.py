@@ -45,7 +45,11 @@ class Watched:
 
     def __init__(self, model: Predictor) -> None:
         self.model, self.contract, self.device = model, model.contract, model.device
-        self.store, self.bytes_per_slot, self.bytes_per_query = model.store, model.bytes_per_slot, model.bytes_per_query
+        self.store, self.bytes_per_slot, self.activation_bytes = (
+            model.store,
+            model.bytes_per_slot,
+            model.activation_bytes,
+        )
         self.kept: list[Tensor] = []
 
     def hidden(self, batch: Packed) -> Tensor:

@@ -1,12 +1,15 @@
 """`remask models list | show | pull`: what can be loaded."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import MODEL
 from .screen import page as page_on
 from .screen import say
+
+if TYPE_CHECKING:
+    from ..rotary import Rotary
 
 group = typer.Typer(name="models", help="What can be loaded, and what it is.", no_args_is_help=True)
 NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
@@ -44,7 +47,8 @@ def show(name: NAME) -> None:
         "weights": f"{str(found.dtype).removeprefix('torch.')}, {size(found.bytes)}",
         "layers": f"{config.n_layers} of width {config.d_model}, {config.n_heads} heads",
         "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
-        "context": f"{config.max_positions:,} positions",
+        "context": f"{config.context:,} positions",
+        "rope": rope(config.rotary),
         "attention": config.attention + (f", blocks of {config.block_size}" if config.block_size else ""),
         "mask": f"id {config.mask_id}, from {found.mask_source}",
         "end": ", ".join(f"id {token}" for token in config.eos_ids),
@@ -68,6 +72,20 @@ def pull(name: NAME) -> None:
     found = inspect(folder)
     print(folder)
     say(f"{name}: {found.parameters:,} parameters, {size(found.bytes)}; remask run -m {name} …")
+
+
+def rope(rotary: "Rotary") -> str:
+    """Rotary positions, and what λ lets them reach."""
+    from ..rotary import STOPS, Extent, Rope
+
+    extent = Extent.of(Rope(), rotary)
+    stops = [Rope("ntk").fit(rotary, times * rotary.trained) for times in STOPS] if extent.factor == 1 else []
+    reaches = [f"{stop} {Extent.of(stop, rotary).reach:,}" for stop in dict.fromkeys(stops)]
+    own = "" if rotary.scaling == Rope() else f" with {rotary.scaling}"
+    return (
+        f"θ {rotary.base:g} on {rotary.dim} features, {extent.d_extra} seen whole in {extent.trained:,} tokens{own}; "
+        f"reaches {', '.join([f'{extent.reach:,}', *reaches])}"
+    )
 
 
 def size(number: int) -> str:

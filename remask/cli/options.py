@@ -120,6 +120,15 @@ class Decoding:
     confidence_eos_eot_inf: Annotated[
         bool, decoding("Decide end-of-sequence and end-of-turn tokens last.", "--confidence-eos-eot-inf")
     ] = False
+    rope: Annotated[
+        str | None, decoding("Scale positions: ntk:auto, ntk:14, yarn:2, linear:2, none.", metavar="SCALING")
+    ] = None
+    context_policy: Annotated[
+        str | None, decoding("For prompts that are too long: error, scale or truncate-middle.", metavar="NAME")
+    ] = None
+    lookahead: Annotated[
+        int | None, decoding("Masks behind a block that the network sees; all if not given.", metavar="N")
+    ] = None
     compat: Annotated[str | None, decoding("'llada' repeats a quirk of the authors' code.", metavar="NAME")] = None
 
     def options(self) -> dict[str, Any]:

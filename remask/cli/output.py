@@ -114,5 +114,7 @@ def tell(run: Run, done: "Completion", paused: float = 0.0, *, said: bool = Fals
     elif not said:
         print(done.text)
     sys.stdout.flush()
+    for warning in done.warnings:
+        say(f"warning: {warning}")
     if not run.output.quiet:
         say(figures(done, paused))

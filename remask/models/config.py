@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import CheckpointError
+from ..rotary import Rope, Rotary
 
 Attention = Literal["full", "block_causal"]
 
@@ -70,6 +71,7 @@ class ModelConfig:
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     rotary_dim: int = 0  # leading features of a head that turn with the position; 0: all of them
+    rope_scaling: Rope = Rope()
     max_positions: int = 4096
     qkv_bias: bool = False
     out_bias: bool = False
@@ -108,6 +110,18 @@ class ModelConfig:
     def moe_at(self, layer: int) -> MoE | None:
         """The experts of one layer, None where its MLP is a plain one."""
         return None if self.moe is None or layer in self.moe.dense_layers else self.moe
+
+    @property
+    def rotary(self) -> Rotary:
+        """Its rotary positions; where the checkpoint states no training length, that is its context."""
+        return Rotary(
+            self.rope_theta, self.rotary_dim, self.rope_scaling.trained or self.max_positions, self.rope_scaling
+        )
+
+    @property
+    def context(self) -> int:
+        """The longest canvas that the model takes as it is: what its own scaling spans, if that is more."""
+        return max(self.max_positions, int(self.rotary.trained * self.rope_scaling.times))
 
     @property
     def parameters(self) -> int:

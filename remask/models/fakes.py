@@ -76,9 +76,9 @@ class Fake:
         """Two whole numbers."""
         return 16
 
-    def bytes_per_query(self) -> int:
-        """One hidden row."""
-        return 8 * (1 + self.contract.max_positions)
+    def activation_bytes(self, queries: int) -> int:
+        """Hidden rows."""
+        return 8 * (1 + self.contract.max_positions) * queries
 
 
 class Uniform(Fake):

@@ -4,8 +4,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import CheckpointError
+from ..rotary import NONE, Rope
+from .scaling import rope_scaling
 
 LARGEST = 2**31
+SCALING = ("rope_scaling", "rope_parameters")  # its name in transformers 4 and 5
+ROTARY = ("rope_theta", "partial_rotary_factor")  # what the latter holds beside
 # What transformers writes into any config.json, and what concerns training, generation or remote code alone.
 HARMLESS = frozenset({
     "architectures", "model_type", "auto_map", "torch_dtype", "dtype", "transformers_version", "_name_or_path",
@@ -81,18 +85,20 @@ class Fields:
                 )
 
     def rotary(self, default: float) -> float:
-        """The base θ, wherever this version of transformers puts it; scaled positions are refused."""
-        for name in ("rope_scaling", "rope_parameters"):
-            said = self.left.pop(name, None) or {}
-            kind = said.get("rope_type", said.get("type", "default")) if isinstance(said, dict) else said
-            if kind != "default" or set(said) - {"rope_type", "type", "rope_theta", "partial_rotary_factor", "factor"}:
-                raise CheckpointError(
-                    f"config.json: {name} = {said!r} is not supported; the {self.family} family has unscaled positions"
-                )
-            for inner in ("rope_theta", "partial_rotary_factor"):
-                if inner in said:
-                    self.left.setdefault(inner, said[inner])
+        """The base θ, wherever this version of transformers puts it."""
+        for name in SCALING:
+            if isinstance(said := self.left.get(name), Mapping):
+                self.left[name] = {key: value for key, value in said.items() if key not in ROTARY}
+                self.left = {key: said[key] for key in ROTARY if key in said} | self.left
         return self.number("rope_theta", default)
+
+    def scaling(self, max_positions: int) -> Rope:
+        """How the checkpoint scales its positions."""
+        stated = {name: rope_scaling(self.left.pop(name, None), max_positions, name) for name in SCALING}
+        found = {scaling for scaling in stated.values() if scaling != NONE}
+        if len(found) > 1:
+            raise CheckpointError(f"config.json: {' and '.join(SCALING)} contradict each other; keep one")
+        return found.pop() if found else NONE
 
     def end(self, harmless: Collection[str] = ()) -> None:
         """Refuse what is left, unless it is null or known to change nothing."""

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..predictor import Group
+from ..rotary import Rotation, Rotations
 from .config import ModelConfig, MoE
+from .tiles import SCORES_AT_ONCE, in_tiles, tiles
 
 
 class RMSNorm(nn.Module):
@@ -29,17 +31,21 @@ class RMSNorm(nn.Module):
         return (x.float() * scale).to(x.dtype) * self.weight
 
 
-def rotary_table(config: ModelConfig, positions: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); sin is negative in its first half.
 
-    `scale` (N,) multiplies the base θ row by row (NTK scaling; LongLLaDA, arXiv 2506.14429); None means 1.
+    `rotations` say how each row turns (see `remask.rotary`); without them all turn as the model's `own`.
     """
-    exponent = torch.arange(0, config.rotary_dim, 2, device=positions.device, dtype=torch.float32) / config.rotary_dim
-    if scale is None:
-        angles = positions.float()[:, None] * (1.0 / config.rope_theta**exponent)
+    if rotations is None:
+        angles = positions.float()[:, None] * torch.tensor(own.frequencies, device=positions.device)
     else:
-        angles = positions.float()[:, None] / (config.rope_theta * scale.float()[:, None]) ** exponent
+        angles = positions.float()[:, None] * rotations.frequencies[rotations.which]
     cos, sin = angles.cos(), angles.sin()
+    if rotations is not None:
+        amplitude = rotations.amplitude[rotations.which, None]
+        cos, sin = cos * amplitude, sin * amplitude
+    elif own.amplitude != 1:
+        cos, sin = cos * own.amplitude, sin * own.amplitude
     return torch.cat((cos, cos), -1)[:, None], torch.cat((-sin, sin), -1)[:, None]
 
 
@@ -68,20 +74,20 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group]) -> Tensor:
-        q, k, v = self.project(x, rotary)
-        mixed = [self.attend(q, k, v, group) for group in groups]
-        joined: Tensor = self.out(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
-        return joined
-
-    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
         heads = self.qkv(x).view(len(x), -1, self.head_dim)
         looking = heads[:, : -self.kv_heads]
         if self.q_norm is not None and self.k_norm is not None:
             looking = torch.cat((self.q_norm(looking[:, : self.heads]), self.k_norm(looking[:, self.heads :])), 1)
-        turned = rotate(looking, *rotary)
+        turned = rotate(looking, cos, sin)
         return turned[:, : self.heads], turned[:, self.heads :], heads[:, -self.kv_heads :]
+
+    def mix(self, projected: tuple[Tensor, ...], groups: Sequence[Group]) -> Tensor:
+        """Mixed values (N, heads · head_dim) of all groups' queries, keys and values. Only here a row sees others."""
+        q, k, v = projected
+        mixed = [self.attend(q, k, v, group) for group in groups]
+        return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
         """One group's (rows × queries, d) attention output; reads and writes the group's key/value store."""
@@ -96,8 +102,16 @@ class Attention(nn.Module):
             if group.keep is not None:
                 group.store.write(self.layer, group.entries, group.keep, fresh)
         visible = None if group.visible is None else group.visible[:, None]
-        mixed = F.scaled_dot_product_attention(queries, keys, values, visible, enable_gqa=self.heads != self.kv_heads)
-        return mixed.transpose(1, 2).reshape(group.rows * group.queries, -1)
+        gqa, at_once = self.heads != self.kv_heads, max(1, SCORES_AT_ONCE // (group.rows * keys.shape[2]))
+        if group.queries <= at_once:
+            mixed = F.scaled_dot_product_attention(queries, keys, values, visible, enable_gqa=gqa).transpose(1, 2)
+        else:
+            mixed = q.new_empty(group.rows, group.queries, self.heads, self.head_dim)
+            for tile in tiles(group.queries, at_once):
+                seen = None if visible is None else visible[:, :, tile]
+                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, seen, enable_gqa=gqa)
+                mixed[:, tile] = part.transpose(1, 2)
+        return mixed.reshape(group.rows * group.queries, -1)
 
 
 class GatedMLP(nn.Module):
@@ -202,8 +216,17 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group], rows: Tensor | None = None
     ) -> Tensor:
-        """(N, d) to (N, d), or to (len(rows), d): all keys and values, but no MLP rows that nobody reads."""
-        mixed = self.attention(self.attention_norm(x), rotary, groups)
-        x = x + mixed if rows is None else x[rows] + mixed[rows]
-        out: Tensor = x + self.mlp(self.mlp_norm(x))
-        return out
+        """(N, d) to (N, d), or to (len(rows), d): all keys and values, but nothing more of rows that nobody reads."""
+        mixed = self.attention.mix(in_tiles(self.before, x, *rotary), groups)
+        if rows is not None:
+            x, mixed = x[rows], mixed[rows]
+        return in_tiles(self.behind, x, mixed)[0]
+
+    def before(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What attention mixes: queries, keys and values of rows (N, d)."""
+        return self.attention.project(self.attention_norm(x), cos, sin)
+
+    def behind(self, x: Tensor, mixed: Tensor) -> tuple[Tensor]:
+        """The rest of the layer, for rows (N, d) and their mixed values."""
+        x = x + self.attention.out(mixed)
+        return (x + self.mlp(self.mlp_norm(x)),)

@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from .config import Attention, ModelConfig
 from .family import Family, Spelling
 from .fields import Fields
+from .scaling import published
 
 # Field -> the only value that this implementation honours.
 FIXED: dict[str, Any] = {
@@ -29,7 +30,6 @@ FIXED: dict[str, Any] = {
     "scale_logits": False,
     "clip_qkv": None,
     "multi_query_attention": None,
-    "rope_scaling": None,
 }
 HARMLESS = {
     "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor", "residual_dropout", "flash_attention",
@@ -53,6 +53,7 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
     vocab = read.size("vocab_size")
     ratio = read.size("mlp_ratio", 4)
     attention = read.choice("attention", get_args(Attention), "full")
+    length = read.size("max_sequence_length", 4096)
     config = ModelConfig(
         family="llada",
         vocab_size=read.size("embedding_size", vocab, zero=True),
@@ -64,7 +65,8 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
         d_ff=read.size("mlp_hidden_size", ratio * d_model, zero=True),
         norm_eps=eps,
         rope_theta=theta,
-        max_positions=read.size("max_sequence_length", 4096),
+        rope_scaling=read.scaling(length),
+        max_positions=length,
         qkv_bias=read.flag("include_qkv_bias"),
         tie_embeddings=read.flag("weight_tying"),
         attention=attention,
@@ -80,12 +82,14 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
 
 def export(config: ModelConfig) -> dict[str, Any]:
     """The `config.json` of a checkpoint in the published format."""
-    fields = {name: value for name, value in FIXED.items() if name not in ("multi_query_attention", "rope_scaling")}
+    fields = {name: value for name, value in FIXED.items() if name != "multi_query_attention"}
     extra: dict[str, Any] = {}
     if config.attention != "full":
         extra = {"attention": config.attention, "block_size": config.block_size}
     if config.editable:
         extra["editable"] = True
+    if (scaling := published(config.rope_scaling)) is not None:
+        extra["rope_scaling"] = scaling
     return {
         **fields,
         **extra,

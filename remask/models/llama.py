@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from .config import ModelConfig, MoE
 from .family import Family, Spelling
 from .fields import Fields
+from .scaling import published
 
 # Field -> the only value that this implementation honours.
 FIXED: dict[str, Any] = {
@@ -53,7 +54,7 @@ class Body:
             raise CheckpointError(
                 f"config.json: hidden_size must be a multiple of num_attention_heads, got {width} and {heads}"
             )
-        theta = read.rotary(self.rope_theta)
+        theta, length = read.rotary(self.rope_theta), read.size("max_position_embeddings")
         head_dim = read.size("head_dim", width // heads, zero=True)
         share = read.number("partial_rotary_factor", 1.0)
         experts = moe(read, layers) if moe else None
@@ -75,7 +76,8 @@ class Body:
             norm_eps=read.number("rms_norm_eps", self.norm_eps),
             rope_theta=theta,
             rotary_dim=int(head_dim * share),
-            max_positions=read.size("max_position_embeddings"),
+            rope_scaling=read.scaling(length),
+            max_positions=length,
             qkv_bias=biased,
             out_bias=biased and self.biases is None,
             qk_norm=self.qk_norm,
@@ -113,6 +115,8 @@ class Body:
             "eos_token_id": config.eos_ids[0] if len(config.eos_ids) == 1 else list(config.eos_ids),
             "pad_token_id": config.pad_id,
         }
+        if (scaling := published(config.rope_scaling)) is not None:
+            fields["rope_scaling"] = scaling
         if config.rotary_dim != config.head_dim:
             fields["partial_rotary_factor"] = config.rotary_dim / config.head_dim
         if self.biases is None:

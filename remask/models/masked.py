@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exactness import Exactness
 from ..predictor import Contract, Packed
+from . import tiles
 from .config import ModelConfig
 from .kv import KVStore
 from .linear import DynamicInt8, Int8
@@ -45,14 +46,21 @@ class MaskPredictor:
         """Bytes of keys and values that one slot takes over all layers."""
         return KVStore.bytes_per_slot(self.model.config, self.dtype)
 
-    def bytes_per_query(self) -> int:
-        """Bytes of activations that one query row takes at most at any one time: residual, norm, the widest part."""
-        config = self.model.config
+    def activation_bytes(self, queries: int) -> int:
+        """Bytes of activations of a forward of `queries` rows at most at any one time.
+
+        Every row holds its residual, its rotary table, and what stands between two parts of a layer; what a part makes
+        on its way is held for one tile of rows.
+        """
+        config, size, tile = self.model.config, self.dtype.itemsize, min(queries, tiles.ROWS_AT_ONCE)
+        d, q, kv = config.d_model, config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
         moe, d_ff = config.moe, 0 if config.moe and not config.moe.dense_layers else config.d_ff
         if moe is not None:  # gathered inputs, gate and up, their product, outputs, of every expert that a row visits
-            d_ff = max(d_ff, moe.top_k * (moe.d_ff + config.d_model) + moe.shared_d_ff)
-        widest = max(3 * d_ff, 3 * (config.n_heads + 2 * config.n_kv_heads) * config.head_dim)
-        return (2 * config.d_model + widest) * self.dtype.itemsize
+            d_ff = max(d_ff, moe.top_k * (moe.d_ff + d) + moe.shared_d_ff)
+        before = queries * (q + 2 * kv) * size + tile * ((d + q + 2 * kv) * size + 12 * (q + kv))  # turned in float32
+        mixing = queries * 2 * (q + kv) * size
+        behind = queries * (q + d) * size + tile * (2 * d + 4 * d_ff) * size
+        return queries * (d * size + 16 * config.rotary_dim) + max(before, mixing, behind)
 
 
 def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = ()) -> Contract:
@@ -63,9 +71,10 @@ def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = 
         mask_id=config.mask_id,
         eos_ids=config.eos_ids,
         eot_ids=eot_ids,
-        max_positions=config.max_positions,
+        max_positions=config.context,
         forbidden=tuple(sorted({config.mask_id, *range(known_tokens, config.vocab_size)})),
         shift=config.shift,
         block_size=config.block_size,
         editable=config.editable,
+        rotary=config.rotary,
     )

@@ -42,7 +42,7 @@ class Transformer(nn.Module):
         groups = batch.groups
         if (size := self.config.block_size) is not None:
             groups = [block_causal(group, batch.positions, size) for group in groups]
-        rotary = rotary_table(self.config, batch.positions, batch.rotary_scale)
+        rotary = rotary_table(self.config.rotary.own, batch.positions, batch.rotations)
         x = self.embed(batch.tokens)
         *body, last = self.blocks
         for block in body:

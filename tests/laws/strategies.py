@@ -7,6 +7,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from remask.blocks import Adaptive, Blocks, Whole
 from remask.caches import Cache, Delayed, Dual, NoCache, Prefix
+from remask.canvas import Full, Lookahead
 from remask.confidence import CONFIDENCES
 from remask.history import Credit, Forgetful
 from remask.models.fakes import TOY, Hashed
@@ -102,6 +103,7 @@ def recipes(draw: DrawFn, holes: int, revised: bool = True) -> Recipe:
     confidence = draw(st.sampled_from(CONFIDENCES))
     revise = draw(revisers) if revised else Never()
     return Recipe(
+        canvas=draw(st.sampled_from([Full(), Full(), Lookahead(), Lookahead(2)])),
         steps=draw(st.one_of(st.none(), st.integers(least, holes + 3))),
         blocks=blocks,
         schedule=draw(st.sampled_from(sorted(SCHEDULES))),

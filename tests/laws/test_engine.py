@@ -374,7 +374,7 @@ def test_planned_bytes_count_streams_slots_and_the_widest_window(text: Text) -> 
     assert plan(replace(plain, guidance=Guidance(1.0))) == 2 * plan(plain)
     assert plan(replace(plain, cache=Dual(every=1))) == plan(plain) + 18 * model.bytes_per_slot()
     assert plan(replace(plain, blocks=Blocks(8))) == plan(plain) + 4 * 4 * 2 * text.size
-    assert plan(plain, 17) == plan(plain) + model.bytes_per_query()
+    assert plan(plain, 17) == plan(plain) + model.activation_bytes(1)
 
 
 def refused(wrong: dict[str, Any], reason: str, kind: type[Exception] = RequestError) -> Any:

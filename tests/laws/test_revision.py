@@ -156,4 +156,4 @@ def test_pauses_are_spelled_by_the_tokenizer_and_must_be_one_token() -> None:
     with pytest.raises(RecipeError, match="2 tokens"):
         Recipe(blocks=Adaptive(delimiters=("ab",))).spelled(lambda text: [7] * len(text))
     with pytest.raises(RecipeError, match="need a tokenizer"):
-        recipe.fit(TOY)
+        recipe.fit(TOY, 8)

@@ -14,6 +14,7 @@ from remask.errors import CheckpointError
 from remask.models.families import ALL, FAMILIES, REPOSITORIES, family_of
 from remask.models.masked import contract
 from remask.models.transformer import Transformer
+from remask.rotary import Rope
 from tests.models.tiny import GEOMETRIES, config_of
 
 CONFIGS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "configs.json").read_text(encoding="utf-8"))
@@ -131,8 +132,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llada2", {"n_group": 8, "topk_group": 4}, "a group needs two experts"),
     ("llada2", {"use_qkv_bias": "no"}, "use_qkv_bias must be true or false"),
     ("sdar", {"use_sliding_window": True}, "use_sliding_window = True is not supported"),
-    ("sdar", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_scaling"),
-    ("sdar", {"rope_parameters": {"rope_type": "linear"}}, "rope_parameters"),
+    ("sdar", {"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}, "rope_scaling of type 'longrope' is not"),
+    ("sdar", {"rope_parameters": {"rope_type": "linear"}}, "rope_parameters of type 'linear' lacks its 'factor'"),
+    (
+        "sdar",
+        {"rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"type": "linear", "factor": 3}},
+        "contradict each other",
+    ),
     ("sdar", {"hidden_act": "gelu"}, "hidden_act"),
     ("sdar", {"layer_types": ["sliding_attention"]}, "layer_types"),
     ("sdar", {"dropout_of_mine": 0.5}, "unknown field 'dropout_of_mine' .* state it as null"),
@@ -169,3 +175,8 @@ def test_transformers_5_puts_the_rotary_base_elsewhere() -> None:
     moved = {"rope_theta": fields.pop("rope_theta"), "partial_rotary_factor": fields.pop("partial_rotary_factor")}
     fields["rope_parameters"] = {"rope_type": "default", **moved}
     assert FAMILIES["llada2"].parse(fields) == FAMILIES["llada2"].parse(config_of("llada2"))
+    yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64}
+    fields["rope_parameters"] = moved | yarn
+    config = FAMILIES["llada2"].parse(config_of("llada2") | {"rope_scaling": yarn})
+    assert FAMILIES["llada2"].parse(fields) == config and config.rope_scaling == Rope("yarn", 2.0, trained=64)
+    assert FAMILIES["llada2"].parse(FAMILIES["llada2"].export(config)) == config
