@@ -108,3 +108,69 @@ class Lookahead:
         behind = np.flatnonzero(canvas.undecided)
         behind = behind[behind > window[-1]]
         return np.delete(np.arange(len(canvas)), behind[self.masks :])
+
+
+@dataclass(frozen=True)
+class Suffix:
+    """Behind the window only a thinning sample of [MASK]s, and none from `reach` on (DPad, arXiv 2508.14148, §3.2).
+
+    A position at distance d is kept with density min(1, scale · φ(sigma · d / reach)), φ the standard normal
+    density. Where DPad draws, this keeps the positions at which the summed density passes a whole number: the same
+    ones in every run.
+    """
+
+    reach: int = 128
+    sigma: float = 4.0
+    scale: float = 2.0
+    exactness = Exactness.OTHER_CANVAS
+
+    def __post_init__(self) -> None:
+        for name in ("reach", "sigma", "scale"):
+            if not 0 < getattr(self, name) <= 1e6:
+                raise RecipeError(
+                    f"canvas.{name} must lie in (0, 1e6], got {getattr(self, name)}; DPad uses 128, 4 and 2"
+                )
+
+    def positions(self, canvas: Canvas, window: Ints) -> Ints:
+        """All but the undecided positions behind the window that are not kept."""
+        behind = np.flatnonzero(canvas.undecided)
+        behind = behind[behind > window[-1]]
+        away = np.arange(1, len(canvas) - int(window[-1]))
+        normal = np.exp(-((self.sigma * away / self.reach) ** 2) / 2) / np.sqrt(2 * np.pi)
+        summed = np.floor(np.cumsum(np.where(away < self.reach, np.minimum(1, self.scale * normal), 0)))
+        kept = np.diff(summed, prepend=0) > 0
+        return np.delete(np.arange(len(canvas)), behind[~kept[behind - window[-1] - 1]])
+
+
+@dataclass(frozen=True)
+class Growing:
+    """As long as the answer needs, up to gen_length: the first stage of DAEDAL (arXiv 2508.00819, §3.2).
+
+    `first` positions exist at first. As long as the last `tail` of them do not foresee the end, their probabilities
+    of an end-of-sequence guess averaging less than `confidence`, each forward adds `step` more and commits nothing.
+    Blocks that are reached later exist from then on. DAEDAL's second stage, which inserts positions in between, is
+    left out.
+    """
+
+    first: int = 64
+    step: int = 32
+    confidence: float = 0.5
+    tail: int = 32
+    exactness = Exactness.OTHER_CANVAS
+
+    def __post_init__(self) -> None:
+        for name in ("first", "step", "tail"):
+            if getattr(self, name) < 1:
+                raise RecipeError(
+                    f"canvas.{name} must be at least 1, got {getattr(self, name)}; DAEDAL uses 64, 8 and 32"
+                )
+        if not 0 <= self.confidence <= 1:
+            raise RecipeError(f"canvas.confidence must lie in [0, 1], got {self.confidence}; DAEDAL uses 0.5")
+
+    def positions(self, canvas: Canvas, window: Ints) -> Ints:
+        """Every position (L,); the row hides what does not exist yet."""
+        return np.arange(len(canvas))
+
+    def foresees(self, ends: Bools, probability: Floats) -> bool:
+        """Whether the guesses of the tail (tail,), of which `ends` end the text, average the confidence."""
+        return float(np.where(ends, probability, 0).sum()) >= self.confidence * len(ends)

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .blocks import Adaptive, Blocks, Grid, Whole
 from .caches import CACHES, Cache, NoCache
-from .canvas import Full, Lookahead, Shown
+from .canvas import Full, Growing, Lookahead, Shown, Suffix
 from .confidence import CONFIDENCES, Confidence
 from .errors import RecipeError
 from .exactness import Exactness
@@ -311,7 +311,7 @@ class Recipe:
 
 
 AXES: dict[str, dict[str, Any]] = {
-    "canvas": {"full": Full, "lookahead": Lookahead},
+    "canvas": {"full": Full, "lookahead": Lookahead, "suffix": Suffix, "growing": Growing},
     "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid, "adaptive": Adaptive},
     "guidance": {"cfg": Guidance},
     "process": {"process": Process},

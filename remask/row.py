@@ -14,7 +14,7 @@ import numpy as np
 from . import noise
 from .blocks import Adaptive
 from .caches.contract import View
-from .canvas import Bools, Canvas, Floats, Ints
+from .canvas import Bools, Canvas, Floats, Growing, Ints
 from .errors import RecipeError, RowError
 from .exactness import Exactness
 from .history import History
@@ -79,6 +79,10 @@ class Row:
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.history = History(len(canvas), *self.recipe.memory)
+        self.growing = self.recipe.canvas if isinstance(self.recipe.canvas, Growing) else None
+        self.horizon = len(canvas)  # positions from here on do not exist yet
+        if self.growing is not None:
+            self.horizon = int(np.flatnonzero(canvas.undecided)[: self.growing.first][-1]) + 1
         self.entries: list[int] = []
         self.block = self.clock = self.forwards = self.extra = 0
         self.previous = -1  # reveals of the last step in this window
@@ -113,12 +117,15 @@ class Row:
         open_positions = self.window[self.canvas.undecided[self.window]]
         extra = self.recipe.revise.reads(self.canvas, self.window)
         reads = np.union1d(open_positions, extra) if len(extra) else open_positions
+        if self.growing is not None:
+            reads = np.union1d(reads, self.tail)
         plan = self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
         return replace(plan, rotation=self.rotation)
 
     def view(self, reads: Ints) -> View:
         """What a cache policy may know, to plan a forward that yields `reads`."""
         shown = self.recipe.canvas.positions(self.canvas, self.window)
+        shown = shown[shown < max(self.horizon, int(self.window[-1]) + 1)]
         if len(shown) < len(self.canvas):
             shown = np.union1d(shown, self.contract.source(reads))
         return View(
@@ -147,11 +154,12 @@ class Row:
             self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
             return None
         self.history.record(reads, decision.leaders, decision.shares, decision.drift)
-        if isinstance(self.blocks, Adaptive) and self.clock == 0:
+        grew = self._grow(reads, decision)
+        if isinstance(self.blocks, Adaptive) and self.clock == 0 and not grew:
             self._narrow(reads[decision.inside & among(reads, self.window)])
         inside = among(reads, self.window)
         began_open = bool(canvas.undecided[self.window].any())
-        reveal = decision.reveal & canvas.undecided[reads] & inside
+        reveal = decision.reveal & canvas.undecided[reads] & inside & (not grew)
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
@@ -161,7 +169,8 @@ class Row:
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
         self.extra += not began_open
-        self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
+        if not grew:
+            self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
         return Step(
             index=index,
             block=block,
@@ -223,6 +232,25 @@ class Row:
         canvas.confidence[back] = canvas.logprob[back] = np.nan
         canvas.age[back] = -1
         canvas.committed[back] = False
+
+    @property
+    def tail(self) -> Ints:
+        """The last undecided positions that exist, by which a growing canvas knows whether it is long enough."""
+        assert self.growing is not None
+        undecided = np.flatnonzero(self.canvas.undecided)
+        return undecided[undecided < self.horizon][-self.growing.tail :]
+
+    def _grow(self, reads: Ints, decision: Decision) -> bool:
+        """Let more positions exist if the end is not foreseen, or stop asking. A forward that grows commits nothing."""
+        if self.growing is None:
+            return False
+        ends = among(reads, self.tail)
+        said = np.isin(decision.guess[ends], self.contract.eos_ids)
+        if self.growing.foresees(said, np.exp(decision.logprob[ends])) or self.horizon == len(self.canvas):
+            self.growing = None
+            return False
+        self.horizon = min(len(self.canvas), self.horizon + self.growing.step)
+        return True
 
     def _advance(self, changed: Counts) -> None:
         self.clock, self.previous = self.clock + 1, changed.reveals

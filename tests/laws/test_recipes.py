@@ -87,13 +87,13 @@ def test_the_same_seed_gives_the_same_text_and_unlike_recipes_share_a_batch(name
 @pytest.mark.parametrize("name", sorted(GRIDDED))
 def test_recipes_for_a_grid_refuse_full_attention_and_say_what_would_fit(name: str) -> None:
     with pytest.raises(RecipeError, match="use cache = none, prefix, dual or delayed"):
-        RECIPES[name].fit(TOY)
+        RECIPES[name].fit(TOY, 16)
 
 
 def test_caches_for_full_attention_refuse_a_grid() -> None:
     contract = replace(TOY, block_size=4)
     with pytest.raises(RecipeError, match="block_causal, which is exact"):
-        replace(RECIPES["fast-dllm"], blocks="auto").fit(contract)
+        replace(RECIPES["fast-dllm"], blocks="auto").fit(contract, 16)
     with pytest.raises(RecipeError, match="its own grid of 4"):
-        RECIPES["threshold"].fit(contract)
-    assert replace(RECIPES["threshold"], blocks="auto").fit(contract).blocks == Grid(4)
+        RECIPES["threshold"].fit(contract, 16)
+    assert replace(RECIPES["threshold"], blocks="auto").fit(contract, 16).blocks == Grid(4)
