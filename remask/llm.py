@@ -79,8 +79,11 @@ class LLM:
 
     def request(self, prompt: Prompt, **options: Any) -> Request:
         """The request that continues `prompt`. Raises RequestError or RecipeError for what cannot run."""
+        return self.continuation(self.encode(prompt, raw=self._options(options).raw), **options)
+
+    def continuation(self, ids: Sequence[int], **options: Any) -> Request:
+        """The request that continues the token `ids` as they stand."""
         asked = self._options(options)
-        ids = self.encode(prompt, raw=asked.raw)
         if not ids:
             raise RequestError("the prompt is empty; give some text")
         rope = self._rope(asked)

@@ -30,6 +30,11 @@ class Contract:
     exactness: Exactness = Exactness.EXACT  # of its numbers: bf16 and 8 bits are others
     rotary: Rotary | None = None  # None: no rotary positions, or none that may be scaled
 
+    @property
+    def causal(self) -> bool:
+        """Whether every token is predicted from those before it alone, so that the chain rule gives its probability."""
+        return self.block_size == 1 and self.shift == 1
+
     def source(self, positions: Ints) -> Ints:
         """The positions whose hidden rows predict `positions`."""
         return np.maximum(positions - self.shift, 0)

@@ -33,7 +33,8 @@ def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
     for name, rest in calls:
         command = commands[name]
         if hasattr(command, "commands"):
-            command = command.commands[shlex.split(rest)[0]]
+            first = shlex.split(rest)[0]
+            command = command.commands["tasks" if name == "eval" and first not in command.commands else first]
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word.split("=")[0] for word in shlex.split(rest) if re.fullmatch(r"--?[a-z][\w-]*", word)}
         assert used <= known, f"remask {name} has no {used - known}"

@@ -19,6 +19,7 @@ FLOORS = {
     "allocator": 0,
     "errors": 0,
     "exactness": 0,
+    "intervals": 0,
     # 1: the vocabulary: pure, no model, no files
     "blocks": 1,
     "canvas": 1,

@@ -28,13 +28,12 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     chat.chat,
     infill.infill,
     explain.explain,
-    eval.eval,
     bench.bench,
     drift.drift,
     train.train,
     doctor.doctor,
 )
-GROUPS = (trace.group, models.group)
+GROUPS = (eval.group, trace.group, models.group)
 
 
 def build() -> typer.Typer:

@@ -1,11 +1,16 @@
-"""`remask eval`: held-out accuracy by task, with counts and intervals."""
+"""`remask eval`: held-out accuracy by task, with counts and intervals; beside it, the long-context commands."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer import Argument, Option
+from typer.core import TyperGroup
 
-from .options import Decoding, Items, Machine, at_least, task_names
+from ..errors import UsageError
+from . import compare, longcontext, perplexity
+from .options import Decoding, Items, Machine, at_least, spread, task_names
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -14,10 +19,20 @@ if TYPE_CHECKING:
     from ..llm import LLM
 
 
-def eval(  # noqa: A001 - the command's name
+class Evaluations(TyperGroup):
+    """A group of commands, of which `tasks` need not be named: `remask eval sorting` is `remask eval tasks sorting`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """What stands first and is no command begins the arguments of `tasks`."""
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["tasks", *args]
+        return super().parse_args(ctx, args)
+
+
+def tasks(
     decoding: Decoding,
     machine: Machine,
-    tasks: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
+    names: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
     items: Items = 1000,
     gen_length: Annotated[
         int | None, Option("--gen-length", help="Default: the longest answer, rounded up to 32.", show_default=False)
@@ -32,7 +47,9 @@ def eval(  # noqa: A001 - the command's name
     at_least("gen_length", gen_length, 1)
     from ..evals.record import Record, fingerprint
 
-    wanted = task_names(tasks)
+    if commands := [name for name in names if name in COMMANDS]:
+        raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")
+    wanted = task_names(names)
     options = {k: v for k, v in decoding.options().items() if k not in ("seed", "stop")}
     llm = machine.load()
     about = {
@@ -72,3 +89,22 @@ def show(accuracy: "Accuracy", as_json: bool) -> None:
     else:
         per = f"{accuracy.forwards:.1f} forwards and {accuracy.tokens:.1f} tokens an item"
         print(f"{accuracy.task:<12} {accuracy}   {per}", flush=True)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "tasks": tasks,
+    "niah": longcontext.niah,
+    "kv": longcontext.kv,
+    "ruler": longcontext.ruler,
+    "longqa": longcontext.longqa,
+    "ppl": perplexity.ppl,
+    "compare": compare.compare,
+}
+group = typer.Typer(
+    name="eval",
+    cls=Evaluations,
+    help="Measure answers: generated tasks by name (remask eval sorting), and long context.",
+    no_args_is_help=True,
+)
+for _name, _command in COMMANDS.items():
+    group.command(_name)(spread(_command))

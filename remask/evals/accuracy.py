@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..intervals import Z, tango, wilson
 from ..llm import LLM
 from ..tasks import Task
-from .intervals import Z, tango, wilson
 from .items import Outcome, decode, gen_length, of_task
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from ..intervals import clustered, wilson
 from .accuracy import paired_difference
-from .intervals import clustered, wilson
 from .items import Outcome
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..intervals import ONE_SIDED, wilson
 from ..recipe import Recipe
 from .accuracy import paired_difference
-from .intervals import ONE_SIDED, wilson
 from .items import Outcome
 
 Outcomes = Mapping[tuple[str, int], Outcome]  # by workload and index

@@ -112,6 +112,11 @@ class ModelConfig:
         return None if self.moe is None or layer in self.moe.dense_layers else self.moe
 
     @property
+    def causal(self) -> bool:
+        """Whether every token is predicted from those before it alone: an autoregressive model."""
+        return self.block_size == 1 and self.shift == 1
+
+    @property
     def rotary(self) -> Rotary:
         """Its rotary positions; where the checkpoint states no training length, that is its context."""
         return Rotary(

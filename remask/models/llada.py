@@ -71,6 +71,7 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
         tie_embeddings=read.flag("weight_tying"),
         attention=attention,
         block_size=read.size("block_size") if attention == "block_causal" else None,
+        shift=int(read.flag("shift")),
         editable=read.flag("editable"),
         mask_id=read.id("mask_token_id"),
         eos_ids=read.ids("eos_token_id"),
@@ -86,6 +87,8 @@ def export(config: ModelConfig) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     if config.attention != "full":
         extra = {"attention": config.attention, "block_size": config.block_size}
+    if config.shift:
+        extra["shift"] = True
     if config.editable:
         extra["editable"] = True
     if (scaling := published(config.rope_scaling)) is not None:

@@ -7,6 +7,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 from remask.tasks.arithmetic import Arithmetic
 from remask.tasks.example import Example, Task
 from remask.tasks.extraction import Extraction
+from remask.tasks.haystack import Haystack
 from remask.tasks.recall import Recall
 from remask.tasks.sorting import Sorting
 from remask.tasks.split import Split, examples, split_of
@@ -14,10 +15,12 @@ from remask.tasks.stories import Stories
 from remask.tasks.sudoku import Sudoku
 
 __all__ = [
+    "HAYSTACKS",
     "TASKS",
     "Arithmetic",
     "Example",
     "Extraction",
+    "Haystack",
     "Recall",
     "Sorting",
     "Split",
@@ -37,4 +40,15 @@ TASKS: dict[str, Task] = {
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+}
+
+# What the long-context study trains on, with a tokenizer of its own words: `_behind` asks only after the pair, which is
+# all that a causal model can learn.
+HAYSTACKS: dict[str, Task] = {
+    "haystack64": Haystack(longest=63, shortest=32),
+    "haystack128": Haystack(),
+    "haystack256": Haystack(longest=255),
+    "haystack64_behind": Haystack(longest=63, shortest=32, ahead=0.0),
+    "haystack128_behind": Haystack(ahead=0.0),
+    "haystack256_behind": Haystack(longest=255, ahead=0.0),
 }

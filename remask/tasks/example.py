@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Example:
     solution: str
     """Canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
     holes: tuple[tuple[int, int], ...] = ()
+    learned: Literal["all", "holes"] = "all"
+    """Of a document: whether training masks all of it, or its holes alone."""
 
 
 class Task(Protocol):

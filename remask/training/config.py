@@ -3,16 +3,23 @@
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ..errors import UsageError
-from ..models.config import Attention, ModelConfig
-from ..tasks import TASKS
+from ..models.config import ModelConfig
+from ..tasks import HAYSTACKS, TASKS
+
+Attention = Literal["full", "block_causal", "causal"]
+KNOWN = {**TASKS, **HAYSTACKS}
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The transformer to train; `attention = "block_causal"` needs a `block_size`."""
+    """The transformer to train; `attention = "block_causal"` needs a `block_size`.
+
+    `causal` is the autoregressive control: blocks of one token, each predicted from those before it, and learned from
+    the next token instead of masks.
+    """
 
     vocab_size: int = 1024  # byte-level BPE, special tokens included
     d_model: int = 192
@@ -26,6 +33,7 @@ class Geometry:
 
     def model(self, *, mask_id: int, eos_id: int, pad_id: int, editable: bool) -> ModelConfig:
         """The model configuration, once the tokenizer has said which ids are special."""
+        causal = self.attention == "causal"
         return ModelConfig(
             family="llada",
             vocab_size=self.vocab_size,
@@ -37,8 +45,9 @@ class Geometry:
             d_ff=self.d_ff,
             max_positions=self.max_positions,
             rope_theta=self.rope_theta,
-            attention=self.attention,
-            block_size=self.block_size,
+            attention="full" if self.attention == "full" else "block_causal",
+            block_size=1 if causal else self.block_size,
+            shift=int(causal),
             editable=editable,
             mask_id=mask_id,
             eos_ids=(eos_id,),
@@ -118,7 +127,7 @@ def validate(config: TrainConfig) -> TrainConfig:
         ),
         (
             model.attention in get_args(Attention),
-            f"model.attention must be full or block_causal, got {model.attention!r}",
+            f"model.attention must be {', '.join(get_args(Attention))}, got {model.attention!r}",
         ),
         (
             (model.attention == "block_causal") == (model.block_size is not None),
@@ -135,6 +144,10 @@ def validate(config: TrainConfig) -> TrainConfig:
             f"optimisation.autocast must be auto, bf16 or off, got {rate.autocast!r}",
         ),
         (0 <= rate.ema < 1, f"optimisation.ema must be in [0, 1), got {rate.ema}"),
+        (
+            model.attention != "causal" or not rate.edit_share,
+            "optimisation.edit_share is for masked models; leave it out, or model.attention = 'causal'",
+        ),
         (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),
@@ -142,8 +155,13 @@ def validate(config: TrainConfig) -> TrainConfig:
     for holds, message in checks:
         if not holds:
             raise UsageError(message)
-    if unknown := sorted(set(data.tasks) - set(TASKS)):
-        raise UsageError(f"data.tasks: unknown task {unknown[0]!r}; known: {', '.join(sorted(TASKS))}")
+    if unknown := sorted(set(data.tasks) - set(KNOWN)):
+        raise UsageError(f"data.tasks: unknown task {unknown[0]!r}; known: {', '.join(sorted(KNOWN))}")
+    if mixed := set(data.tasks) & set(HAYSTACKS) and set(data.tasks) - set(HAYSTACKS):
+        raise UsageError(
+            f"data.tasks: {min(mixed)!r} has other words than {', '.join(HAYSTACKS)}, which have a tokenizer of "
+            "their own; train them apart"
+        )
     return config
 
 

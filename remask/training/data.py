@@ -7,7 +7,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ..tasks import TASKS, Example, Split, examples
+from ..tasks import HAYSTACKS, TASKS, Example, Split, examples
 from ..text import Text
 from .config import Mixture
 
@@ -29,6 +29,12 @@ def encode(text: Text, example: Example) -> tuple[list[int], list[int]]:
     return prompt, [*text.encode(example.answer), *text.eot_ids]
 
 
+def in_holes(text: Text, example: Example) -> list[bool]:
+    """Which tokens of a document lie in its holes."""
+    spans = text.tokenizer.encode(example.answer, add_special_tokens=False).offsets
+    return [any(first < stop and last > start for start, stop in example.holes) for first, last in spans]
+
+
 def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int) -> list[Rows]:
     """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights."""
     rng = Random(f"{seed}:{split}:{index}")
@@ -38,10 +44,12 @@ def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, toke
 
 def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tokens: int) -> Rows:
     """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, learned too (LLaDA §2.3)."""
-    source = examples(TASKS[name], split, rng.getrandbits(48))
-    pairs = [encode(text, example) for example in islice(source, 4)]
+    source = examples((TASKS | HAYSTACKS)[name], split, rng.getrandbits(48))
+    drawn = list(islice(source, 4))
+    pairs = [encode(text, example) for example in drawn]
     longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
-    pairs += [encode(text, example) for example in islice(source, max(0, tokens // (longest + 2) - len(pairs)))]
+    drawn += islice(source, max(0, tokens // (longest + 2) - len(pairs)))
+    pairs += [encode(text, example) for example in drawn[4:]]
     length = max(len(prompt) + len(answer) for prompt, answer in pairs) + 1
     if rng.random() < mixture.long_tail:
         reach = max(len(prompt) for prompt, _ in pairs) + mixture.longest_canvas
@@ -52,6 +60,9 @@ def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tok
     for row, (prompt, answer) in enumerate(pairs):
         ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
         maskable[row, : len(prompt)] = False
+        if drawn[row].learned == "holes":  # and the end behind them, if nothing else comes before it
+            inside = in_holes(text, drawn[row])
+            maskable[row] = torch.tensor([*inside, inside[-1], *[False] * (length - len(inside) - 1)])
     if rng.random() < mixture.random_length and not maskable[:, 0].all():
         first = int(maskable.float().argmax(1).max()) + 1  # every row keeps at least one token to learn
         length = rng.randint(min(first, length), length)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -44,24 +44,24 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
     fingerprint = asdict(replace(config, log_every=0, save_every=0, evaluate_every=0))
     state.load(run, fingerprint)
     began, done, total, seen = time.perf_counter(), state.step, config.optimisation.steps, 0
-    losses: list[Tensor] = []
+    recent: list[Tensor] = []
     while state.step < total:
         loss, tokens = one_step(state, config, text)
         state.step += 1
-        losses.append(loss)
+        recent.append(loss)
         seen += tokens
         evaluate = state.step % config.evaluate_every == 0 or state.step == total
         if state.step % config.log_every == 0 or evaluate:
             elapsed = time.perf_counter() - began
             yield Progress(
                 step=state.step,
-                loss=float(torch.stack(losses).mean()),
+                loss=float(torch.stack(recent).mean()),
                 rate=rate_at(config.optimisation, state.step),
                 tokens_per_second=seen / elapsed,
                 seconds_left=elapsed / (state.step - done) * (total - state.step),
                 heldout=heldout_losses(state, config, text) if evaluate else None,
             )
-            losses = []
+            recent = []
         if state.step % config.save_every == 0 or state.step == total:
             state.save(run, fingerprint)
     model.load_state_dict(state.average)
@@ -79,7 +79,7 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
     batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
     noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
     with autocast(how, device):
-        loss = cross_entropy(model, noised, model.config.shift, model.config.block_size).mean()
+        loss = losses(model, noised).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
     for optimizer in state.optimizers:
@@ -94,7 +94,13 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
 
 
 def noise(rows: Rows, model: ModelConfig, edits: float, generator: torch.Generator, device: torch.device) -> Noised:
-    """Mask the answer as LLaDA does; with `edits`, also replace that share of its visible tokens, to be rewritten."""
+    """Mask the answer as LLaDA does; with `edits`, also replace that share of its visible tokens, to be rewritten.
+
+    A causal model sees every token before the one that it predicts, so nothing is masked for it.
+    """
+    if model.causal:
+        nothing_before = torch.arange(rows.tokens.shape[1]) == 0
+        return Noised(rows.tokens, rows.tokens, rows.maskable & ~nothing_before).to(device)
     counts = stratified_counts(rows.maskable.sum(1), generator)
     noised = add_noise(rows.tokens, rows.maskable, counts, model.mask_id, generator)
     if edits:
@@ -103,6 +109,12 @@ def noise(rows: Rows, model: ModelConfig, edits: float, generator: torch.Generat
         other = rows.tokens.flatten()[torch.randint(rows.tokens.numel(), rows.tokens.shape, generator=generator)]
         noised = Noised(noised.clean, torch.where(wrong, other, noised.tokens), noised.masked | visible)
     return noised.to(device)
+
+
+def losses(model: Transformer, noised: Sequence[Noised]) -> Tensor:
+    """Cross-entropy (M,) of every token to learn. Nothing is masked for a causal model: one copy of them is enough."""
+    config = model.config
+    return cross_entropy(model, noised, config.shift, None if config.causal else config.block_size)
 
 
 @torch.no_grad()
@@ -118,7 +130,7 @@ def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, f
         batch = rows(text, config.data, name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
         noised = noise(batch, model.config, 0.0, torch.Generator().manual_seed(config.seed), device)
         with autocast(config.optimisation, device):
-            found[name] = float(cross_entropy(model, [noised], model.config.shift, model.config.block_size).mean())
+            found[name] = float(losses(model, [noised]).mean())
     model.load_state_dict(mine)
     return found
 

@@ -19,6 +19,7 @@ from .. import checkpoint
 from ..allocator import keep_freed_memory
 from ..errors import UsageError
 from ..models.transformer import Transformer
+from ..tasks import HAYSTACKS, haystack
 from ..text import Text
 from . import tokenizer as bpe
 from .config import TrainConfig
@@ -54,7 +55,9 @@ def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
     path = out / "tokenizer.json"
     if not path.exists():
         scratch = path.with_suffix(".tmp")
-        bpe.build(config.model.vocab_size).save(str(scratch))
+        own_words = any(name in HAYSTACKS for name in config.data.tasks)
+        made = bpe.build_words(haystack.WORDS) if own_words else bpe.build(config.model.vocab_size)
+        made.save(str(scratch))
         os.replace(scratch, path)
     text = bpe.wrap(Tokenizer.from_file(str(path)))
     return described(config, text).initialise(torch.Generator().manual_seed(config.seed)), text

@@ -1,5 +1,6 @@
-"""The bundled model's tokenizer: byte-level BPE, every digit a token of its own, LLaDA's special tokens."""
+"""Tokenizers with LLaDA's special tokens: byte-level BPE, every digit a token of its own; or whole words."""
 
+from collections.abc import Sequence
 from itertools import chain, islice
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -13,6 +14,7 @@ SPECIAL = {
     "pad_token": "<|endoftext|>",
     "mask_token": "<|mdm_mask|>",
 }
+UNKNOWN = "<|unknown|>"
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 EXTRA = "user assistant system \n\n The quick brown fox jumps over the lazy dog. Hello! What is your name? Thank you."
 
@@ -41,14 +43,22 @@ def build(vocab_size: int, examples_per_task: int = 4000) -> Tokenizer:
     return tokenizer
 
 
+def build_words(words: Sequence[str]) -> Tokenizer:
+    """A tokenizer of whole words with spaces between; special tokens take the last ids."""
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*words, UNKNOWN))}, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens([*dict.fromkeys(SPECIAL.values()), *HEADERS])
+    return tokenizer
+
+
 def wrap(tokenizer: Tokenizer) -> Text:
-    """The tokenizer with LLaDA's chat template."""
+    """The tokenizer with LLaDA's chat template; one of whole words has none, for nobody chats in them."""
     ids = tokenizer.get_vocab()
     return Text(
         tokenizer,
         eos_id=ids[SPECIAL["eos_token"]],
         mask_id=ids[SPECIAL["mask_token"]],
-        template=LLADA_TEMPLATE,
+        template=None if isinstance(tokenizer.model, models.WordLevel) else LLADA_TEMPLATE,
         special=SPECIAL,
         eot="<|eot_id|>",
     )

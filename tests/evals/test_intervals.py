@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from remask.evals.intervals import Z, clustered, tango, wilson
+from remask.intervals import Z, clustered, tango, wilson
 
 
 def test_wilson_intervals_hold_known_values_and_stay_in_the_unit_interval() -> None:

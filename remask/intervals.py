@@ -1,7 +1,8 @@
-"""How sure we are of a share: 95 % intervals for counts, for pairs, and for tokens that come in prompts."""
+"""How sure we are: 95 % intervals for counts, for pairs, for tokens that come in prompts, and for means."""
 
 import math
 from collections.abc import Callable, Sequence
+from random import Random
 
 Z = 1.959964  # two-sided 95 %
 ONE_SIDED = 1.644854  # one-sided 95 %
@@ -50,6 +51,14 @@ def clustered(parts: Sequence[int], wholes: Sequence[int], z: float = Z) -> tupl
     variance = count / (count - 1) * residues / total**2 if count > 1 else 0.0
     effective = min(total, share * (1 - share) / variance) if variance else count
     return wilson(share * effective, effective, z)
+
+
+def bootstrap(values: Sequence[float], level: float = 0.95, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values`; they are drawn anew as a whole, `draws` times."""
+    rng, n = Random(seed), len(values)
+    means = sorted(sum(rng.choices(values, k=n)) / n for _ in range(draws))
+    tail = round((1 - level) / 2 * (draws - 1))
+    return means[tail], means[-1 - tail]
 
 
 def _root(score: Callable[[float], float], at: float) -> float:

@@ -1,0 +1,344 @@
+"""The long-context study: train every arm, put it to the pre-registered grid, draw the figures and check predictions.
+
+    python benchmarks/longcontext_study.py --out runs/study                    everything; killed, it goes on
+    python benchmarks/longcontext_study.py --out runs/study --arms a b --seeds 0 1 2
+    python benchmarks/longcontext_study.py --out /tmp/check --quick            the pipeline alone, in a minute
+
+Arms and predictions are in docs/longcontext.md; they were written before anything was trained. OUT/results.md holds the
+tables, OUT/results.json every number in them, OUT/ARM-SEED/ the training run, its records and its figures.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import remask
+from remask.checkpoint import write_json
+from remask.checkpoint.placement import choose_device
+from remask.intervals import wilson
+from remask.llm import LLM
+from remask.longcontext import figures
+from remask.longcontext.cliff import cliff, points
+from remask.longcontext.grid import Cell, Record, Result, Settings, run
+from remask.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, summarise
+from remask.longcontext.suite import KV, prose
+from remask.rotary import Rope
+from remask.training.config import load
+from remask.training.run import execute
+
+ARMS = {"a": "A: θ like LLaDA", "b": "B: θ = 100", "c": "C: θ = 500,000", "ar": "autoregressive, θ as A"}
+MULTIPLES = (1, 2, 4, 6, 8)
+DEPTHS = tuple(range(0, 101, 10))
+GATE = 0.98
+CONFIGS = Path(remask.__file__).parent / "training"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything: prompts a cell, prompts side by side, training steps (None: the arm's own)."""
+
+    out: Path
+    repeats: int
+    batch: int
+    documents: int
+    steps: int | None
+    depths: tuple[int, ...] = DEPTHS
+    multiples: tuple[int, ...] = MULTIPLES
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to read: a name for the figures, the rope at m × T, the steps, and at which m it is measured."""
+
+    name: str
+    rope: str
+    multiples: tuple[int, ...]
+    steps: int | None = None
+
+
+def variants(llm: LLM, plan: Plan) -> list[Variant]:
+    """The pre-registered ones: λ for each length, auto, UltraLLaDA's λ, YaRN, interpolation, log-n, and fewer steps."""
+    rotary, wanted = llm.model.contract.rotary, plan.multiples
+    assert rotary is not None
+    scales = [1, *(math.ceil(rotary.scale(m * rotary.trained)) for m in wanted if m > 1)]
+    found = [Variant(f"λ = {scale}", f"ntk:{max(1, scale)}", wanted) for scale in dict.fromkeys(scales)]
+    found.append(Variant("auto", "ntk:auto", tuple(m for m in wanted if m <= 6)))
+    longer = [m for m in wanted if m > 1]
+    for m in longer:
+        diffusion = max(1, math.ceil(rotary.scale(m * rotary.trained, 2)))
+        found += [
+            Variant("diffusion-aware λ", f"ntk-diffusion:{diffusion}", (m,)),
+            Variant("YaRN", f"yarn:{m}", (m,)),
+            Variant("linear", f"linear:{m}", (m,)),
+            Variant("λ for the length, log-n", f"ntk:{max(1, scales[wanted.index(m)])},log_n", (m,)),
+        ]
+    if 4 in wanted:
+        four = max(1, scales[wanted.index(4)])
+        found += [Variant(f"λ = {four}, {steps} steps", f"ntk:{four}", (4,), steps) for steps in (1, 2)]
+    return found
+
+
+def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
+    """The arm's checkpoint, trained now or going on."""
+    out = plan.out / f"{arm}-{seed}"
+    config = replace(load(CONFIGS / f"study-{arm}.toml"), seed=seed)
+    if plan.steps is not None:
+        config = replace(config, optimisation=replace(config.optimisation, steps=plan.steps))
+    if not (out / "checkpoint").exists():
+        for progress in execute(config, out, device):
+            left = f"{progress.seconds_left / 60:.0f} min left"
+            print(
+                f"{out.name}: step {progress.step:,} of {config.optimisation.steps:,}, loss {progress.loss:.3f}, {left}"
+            )
+    return out / "checkpoint"
+
+
+def retrieval(llm: LLM, folder: Path, plan: Plan) -> dict[str, dict[int, list[Result]]]:
+    """Results by variant and multiple of T, on record in `folder`."""
+    trained = llm.model.contract.max_positions
+    found: dict[str, dict[int, list[Result]]] = {}
+    for variant in variants(llm, plan):
+        options: dict[str, Any] = {"rope": Rope.of(variant.rope)}
+        if variant.steps is not None:
+            options["steps"] = variant.steps
+        settings = Settings(repeats=plan.repeats, batch=plan.batch, options=options)
+        cells = [Cell("kv", m * trained, depth) for m in variant.multiples for depth in plan.depths]
+        name = f"kv-{variant.rope}" + (f"-{variant.steps}" if variant.steps else "")
+        about = {
+            "kind": "kv", "model": str(llm.loaded.source), "trained": trained, "repeats": plan.repeats,
+            "rope": variant.rope, "steps": variant.steps,
+        }  # fmt: skip
+        record = Record.open(folder / f"{name.replace(':', '-')}.json", about)
+        for result in run(llm, cells, {"kv": KV["symbols"]}, settings, record.results):
+            record.add(result)
+            print(f"{folder.name}: {variant.name}, {result.cell.key}: {result.found}/{len(result.outcomes)}")
+        for m in variant.multiples:
+            mine = [record.results[cell.key] for cell in cells if cell.length == m * trained]
+            found.setdefault(variant.name, {})[m] = mine
+    return found
+
+
+def perplexities(llm: LLM, folder: Path, plan: Plan) -> list[dict[str, float]]:
+    """Windowed perplexity of the filler at λ = 1, to the longest multiple."""
+    trained = llm.model.contract.max_positions
+    grid = Grid(
+        length=max(plan.multiples) * trained, block=trained // 4, samples=8, documents=plan.documents, recent=trained,
+        rope=Rope.of("ntk:1"),
+    )  # fmt: skip
+    rows = generated(llm.text.encode, prose(llm.text), grid)
+    about = {"kind": "ppl", "model": llm.loaded.source, "trained": trained, "block": grid.block, "length": grid.length}
+    record = PerplexityRecord.open(folder / "ppl.json", about)
+    for document in range(record.done, grid.documents):
+        record.add(list(blocks(llm.model, document, rows[document], grid)))
+        print(f"{folder.name}: perplexity, {document + 1}/{grid.documents} documents")
+    return [{"start": p.start, "windowed": p.windowed, "low": p.low, "high": p.high} for p in summarise(record.blocks)]
+
+
+def share(results: list[Result], low: float = 0, high: float = math.inf) -> tuple[int, int]:
+    """How many needles at distances in (low, high] were found, of how many."""
+    hits = [hit for result in results for distance, hit in points(result.outcomes) if low < distance <= high]
+    return sum(hits), len(hits)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A prediction and what came out; `held` None: it could not be judged."""
+
+    arm: str
+    test: str
+    predicted: str
+    measured: str
+    held: bool | None
+
+
+def judge(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]]) -> Iterator[Verdict]:
+    """The predictions of docs/longcontext.md that one masked arm decides."""
+    rotary = llm.model.contract.rotary
+    assert rotary is not None
+    plain = found["λ = 1"]
+    reach = rotary.reach(1)
+
+    def verdict(test: str, predicted: str, counts: tuple[int, int], low: float, high: float) -> Verdict:
+        hits, items = counts
+        if not items:
+            return Verdict(arm, test, predicted, "not measured", None)
+        bounds = wilson(hits, items)
+        measured = f"{hits / items:.0%} ({hits}/{items}; {bounds[0]:.0%} to {bounds[1]:.0%})"
+        return Verdict(arm, test, predicted, measured, low <= hits / items <= high)
+
+    if 2 in plain:
+        yield verdict("λ = 1 at 2×, inside reach", "at least 90 %", share(plain[2], 0, reach), 0.9, 1)
+        yield verdict("λ = 1 at 2×, outside reach", "at most 30 %", share(plain[2], reach), 0, 0.3)
+    for m, low, high in ((2, 0.95, 1.0), (4, 0.85, 1.0), (6, 0.5, 0.85), (8, 0.0, 0.5)):
+        scale = max(1, math.ceil(rotary.scale(m * rotary.trained)))
+        if m in found.get(f"λ = {scale}", {}):
+            counts = share(found[f"λ = {scale}"][m])
+            yield verdict(f"λ = {scale} at {m}×", f"{low:.0%} to {high:.0%}", counts, low, high)
+    largest = max(plain)
+    name = f"λ = {max(1, math.ceil(rotary.scale(largest * rotary.trained)))}"
+    if name in found and name != "λ = 1" and 1 in found[name]:
+        lost = (share(plain[1])[0] - share(found[name][1])[0]) / max(1, share(plain[1])[1])
+        yield Verdict(arm, f"{name} at 1×", "loses 0 to 5 points", f"loses {100 * lost:.0f} points", lost <= 0.05)
+    yield from _auto(arm, found)
+    scaled, logn = found.get(name, {}).get(largest), found.get("λ for the length, log-n", {}).get(largest)
+    if scaled and logn:
+        gain = share(logn)[0] / share(logn)[1] - share(scaled)[0] / share(scaled)[1]
+        yield Verdict(arm, f"log-n at {largest}×", "gains 5 points or more", f"{100 * gain:+.0f} points", gain >= 0.05)
+
+
+def _auto(arm: str, found: dict[str, dict[int, list[Result]]]) -> Iterator[Verdict]:
+    """Auto against the best fixed λ, at every length that it was measured at."""
+    fixed = {name: by for name, by in found.items() if name.startswith("λ = ") and "steps" not in name}
+    for m, results in found.get("auto", {}).items():
+        best = max(fixed, key=lambda name: share(fixed[name][m])[0])
+        hits, items = share(results)
+        bound = wilson(*share(fixed[best][m]))[0]
+        measured = f"{hits / items:.0%}, {best} {share(fixed[best][m])[0] / items:.0%}"
+        yield Verdict(arm, f"auto at {m}×", "as good as the best fixed λ", measured, hits / items >= bound)
+
+
+def damage(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
+    """Whether the arms lose at 2 × T in the order B, A, C, seed by seed."""
+    for seed in sorted({row["seed"] for row in rows}):
+        plain = {row["arm"]: row["found"]["λ = 1"] for row in rows if row["seed"] == seed}
+        gates = [row["gate"] for row in rows if row["seed"] == seed and row["arm"] in "bac"]
+        if not {"a", "b", "c"} <= plain.keys() or 2 not in plain["a"]:
+            continue
+        lost = [plain[arm][1][0] / plain[arm][1][1] - plain[arm][2][0] / plain[arm][2][1] for arm in "bac"]
+        measured = ", ".join(f"{arm.upper()} {100 * loss:.0f}" for arm, loss in zip("bac", lost, strict=True))
+        held = lost[0] > lost[1] > lost[2] if all(gates) else None
+        yield Verdict(f"seed {seed}", "points lost from 1× to 2× at λ = 1", "B > A > C", measured, held)
+
+
+def draw(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]], folder: Path) -> None:
+    """Heat maps, found by distance with reach and cliff, and found by length, for one arm."""
+    rotary = llm.model.contract.rotary
+    assert rotary is not None
+    fixed = {name: by for name, by in found.items() if name.startswith("λ = ") and "steps" not in name}
+    for i, (name, by) in enumerate(fixed.items()):
+        results = [result for results in by.values() for result in results]
+        figures.heat_map(results, folder / f"heatmap-{i}", f"arm {ARMS[arm]}, {name}")
+    longest = {
+        name: points([o for r in by[max(by)] for o in r.outcomes]) for name, by in fixed.items()
+    }  # all of one length
+    figures.by_distance(
+        longest, folder / "distance", f"arm {ARMS[arm]}: found by distance, at the longest canvas",
+        reach={name: rotary.reach(float(name.removeprefix("λ = "))) for name in longest},
+        cliffs={name: cliff(found) for name, found in longest.items()},
+    )  # fmt: skip
+    series = {
+        name: [r for results in by.values() for r in results] for name, by in found.items() if "steps" not in name
+    }
+    figures.by_length(series, folder / "lengths", f"arm {ARMS[arm]}: found by length", rotary.trained)
+
+
+def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -> dict[str, Any]:
+    """Everything, arm by arm; what is done already is read from the records."""
+    rows: list[dict[str, Any]] = []
+    verdicts: list[Verdict] = []
+    curves: dict[str, Any] = {}
+    for seed in seeds:
+        for arm in arms:
+            folder = plan.out / f"{arm}-{seed}"
+            llm = remask.load(str(train(arm, seed, plan, device)), device=str(device), dtype="float32")
+            found = retrieval(llm, folder, plan)
+            hits, items = share(found["λ = 1"][1])
+            gate = hits / items >= GATE
+            ppl = perplexities(llm, folder, plan)
+            draw(arm, llm, found, folder)
+            if arm != "ar":
+                verdicts += [v if gate else replace(v, held=None) for v in judge(f"{arm}-{seed}", llm, found)]
+            curves.setdefault(arm, ppl)
+            rows.append({
+                "arm": arm, "seed": seed, "gate": gate, "one": [hits, items], "ppl": ppl,
+                "found": {name: {m: share(r) for m, r in by.items()} for name, by in found.items()},
+            })  # fmt: skip
+    if len(curves) > 1:
+        size = curves[arms[0]][0]["start"]
+        lines = {
+            ARMS[arm]: ([p["start"] + size / 2 for p in c], [p["windowed"] for p in c]) for arm, c in curves.items()
+        }
+        figures.curves(
+            lines, plan.out / "perplexity", "windowed perplexity, λ = 1", ylabel="perplexity", trained=4 * size
+        )
+    verdicts += [*damage(rows), *perplexity_verdicts(rows)]
+    return {"rows": rows, "verdicts": [vars(v) for v in verdicts]}
+
+
+def perplexity_verdicts(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
+    """Whether perplexity past T stays (masked) or explodes (autoregressive)."""
+    for row in rows:
+        trained = 4 * row["ppl"][0]["start"]
+        inside = [p["windowed"] for p in row["ppl"] if p["start"] < trained]
+        behind = [p["windowed"] for p in row["ppl"] if p["start"] >= trained]
+        if not behind:
+            continue
+        times = (sum(behind) / len(behind)) / (sum(inside) / len(inside))
+        name = f"{row['arm']}-{row['seed']}"
+        held = times >= 3 if row["arm"] == "ar" else 0.9 <= times <= 1.1
+        predicted = "at least 3 times" if row["arm"] == "ar" else "within 10 %"
+        judged = held if row["gate"] or row["arm"] == "ar" else None
+        yield Verdict(name, "perplexity past T, of that within", predicted, f"{times:.2f} times", judged)
+
+
+def table(result: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = ["# The long-context study: results", ""]
+    for row in result["rows"]:
+        hits, items = row["one"]
+        gate = "passed" if row["gate"] else "NOT passed: no claims"
+        lines += [
+            f"## Arm {ARMS[row['arm']]}, seed {row['seed']}",
+            "",
+            f"Gate, found at 1×: {hits}/{items}, {gate}.",
+            "",
+        ]
+        multiples = sorted({m for by in row["found"].values() for m in by})
+        lines += ["| variant | " + " | ".join(f"{m}×" for m in multiples) + " |", "|---" * (len(multiples) + 1) + "|"]
+        for name, by in row["found"].items():
+            cells = [f"{100 * by[m][0] / by[m][1]:.0f}" if m in by else "" for m in multiples]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += ["## Predictions", "", "| arm | test | predicted | measured | held |", "|---|---|---|---|---|"]
+    said = {True: "yes", False: "no", None: "not judged"}
+    for v in result["verdicts"]:
+        lines.append(f"| {v['arm']} | {v['test']} | {v['predicted']} | {v['measured']} | {said[v['held']]} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Read the arguments and run the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--repeats", type=int, default=20, help="prompts a cell; 100 where there is a GPU")
+    parser.add_argument("--batch", type=int, default=16, help="prompts decoded side by side")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--quick", action="store_true", help="three steps and one prompt a cell: checks the pipeline")
+    asked = parser.parse_args()
+    if asked.repeats < 1 or asked.batch < 1:
+        parser.error(f"--repeats and --batch must be at least 1, got {asked.repeats} and {asked.batch}")
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    plan = Plan(asked.out, asked.repeats, asked.batch, 5, None)
+    if asked.quick:
+        plan = Plan(asked.out, 1, asked.batch, 1, 3, (0, 100), (1, 2))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    result = study(asked.arms, asked.seeds, plan, choose_device(asked.device))
+    write_json(asked.out / "results.json", json.loads(json.dumps(result)))
+    scratch = asked.out / ".results.md"
+    scratch.write_text(table(result), encoding="utf-8")
+    scratch.replace(asked.out / "results.md")
+    print(asked.out / "results.md")
+
+
+if __name__ == "__main__":
+    main()
