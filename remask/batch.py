@@ -37,21 +37,24 @@ class Batch:
         self.rows.append(row)
 
     def evict(self, row: Row) -> None:
-        """Let a row go and free its entries; its neighbours are not touched."""
+        """Let a row go and free its entries; its neighbours are not touched. With the last of them goes the store."""
         self.rows.remove(row)
         self.free += row.entries
         row.entries = []
+        if len(self.free) == self.shape[0]:
+            self.store, self.shape, self.free = None, (0, 0), []
 
     def _reserve(self, entries: int, slots: int) -> None:
         have, length = self.shape
         if len(self.free) >= entries and slots <= length:
             return
         grown = have + max(0, entries - len(self.free)), max(slots, length)
-        store = self.model.store(*grown)
-        if self.store is not None:
-            store.take(self.store)
+        if self.store is None:
+            self.store = self.model.store(*grown)
+        else:
+            self.store.grow(*grown)
         self.free += range(have, grown[0])
-        self.store, self.shape = store, grown
+        self.shape = grown
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from .canvas import Canvas
 from .context import limit, too_long
 from .errors import BusyError, RequestError
 from .exactness import Exactness
+from .memory import footprint
 from .predictor import Predictor
 from .recipe import Recipe
 from .rotary import Extent
@@ -78,8 +79,8 @@ class Completion:
 class Handle:
     """One request on its way. Iterating yields its steps as they happen; `result()` waits for the end."""
 
-    def __init__(self, engine: "Engine", request: Request, row: Row, cost: int) -> None:
-        self.engine, self.request, self.row, self.cost = engine, request, row, cost
+    def __init__(self, engine: "Engine", request: Request, row: Row) -> None:
+        self.engine, self.request, self.row = engine, request, row
         self.submitted = time.perf_counter()
         self.settled = Settled(engine.text, request.stop)
         self.steps: deque[Step] = deque()
@@ -190,28 +191,30 @@ class Engine:
 
     def submit(self, request: Request) -> Handle:
         """Queue a request. Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full."""
+        row = self.row(request)
+        if self.memory is not None and (needed := footprint([row], self.model).peak) > self.memory:
+            raise RequestError(
+                f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
+                "shorten the prompt or gen_length, or raise the limit"
+            )
+        with self.lock:
+            if len(self.waiting) >= self.max_waiting:
+                raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
+            handle = Handle(self, request, row)
+            self.waiting.append(handle)
+        return handle
+
+    def row(self, request: Request) -> Row:
+        """The row that `request` will be. Raises RequestError or RecipeError if it cannot run on this model."""
         check(request, self.model)
-        canvas = Canvas.template(request.tokens, self.model.contract.mask_id)
-        row = Row(
-            canvas,
+        return Row(
+            Canvas.template(request.tokens, self.model.contract.mask_id),
             request.recipe.spelled(lambda mark: self.text.encode(mark)),
             self.model.contract,
             seed=request.seed,
             stop_ids=request.stop_ids,
             candidates=request.candidates,
         )
-        cost = planned_bytes(row, self.model)
-        if self.memory is not None and cost > self.memory:
-            raise RequestError(
-                f"this request needs {cost:,} bytes of keys and activations, the engine has {self.memory:,}; "
-                "shorten the prompt or gen_length, or raise the limit"
-            )
-        with self.lock:
-            if len(self.waiting) >= self.max_waiting:
-                raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
-            handle = Handle(self, request, row, cost)
-            self.waiting.append(handle)
-        return handle
 
     def advance(self) -> None:
         """Let go of ended rows, admit waiting ones, and take one step with all that are live."""
@@ -240,10 +243,10 @@ class Engine:
         self._release()
 
     def _admit(self) -> None:
-        used = sum(handle.cost for handle in self.live.values())
         while self.waiting and len(self.live) < self.max_rows:
             handle = self.waiting[0]
-            if self.memory is not None and used + handle.cost > self.memory:
+            together = [*(other.row for other in self.live.values()), handle.row]
+            if self.memory is not None and footprint(together, self.model, self.batch.shape).peak > self.memory:
                 return  # first come, first served: a large request is not overtaken for ever
             try:
                 self.batch.admit(handle.row)
@@ -253,7 +256,6 @@ class Engine:
                 self._release()
                 continue
             self.waiting.popleft()
-            used += handle.cost
             handle.row.began = time.perf_counter()
             self.live[id(handle.row)] = handle
 
@@ -294,14 +296,6 @@ def check(request: Request, model: Predictor) -> None:
         raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
     if any(not stop for stop in request.stop):
         raise RequestError("a stop string is empty; leave it out")
-
-
-def planned_bytes(row: Row, model: Predictor) -> int:
-    """Bytes that a live row may need: its keys and values, one layer's activations, and its logits."""
-    slots = len(row.written) * row.streams * model.bytes_per_slot()
-    window = max(len(window) for window in row.windows)
-    logits = 4 * window * row.streams * model.contract.vocab_size * 2
-    return slots + logits + model.activation_bytes(row.streams * len(row.canvas))
 
 
 def samples(request: Request, n: int) -> list[Request]:

@@ -97,6 +97,15 @@ class LLM:
         built = self._build([*fitted.ids, *[None] * length], asked, tuple(stop_ids), fitted.rope)
         return replace(built, dropped=fitted.dropped)
 
+    def blank(self, positions: int, **options: Any) -> Request:
+        """A request for a canvas of so many positions whose prompt says nothing: what memory is planned with."""
+        asked = self._options(options)
+        length = min(int(self.defaults["gen_length"]), positions) if asked.gen_length is None else asked.gen_length
+        if not 1 <= length <= positions:
+            raise RequestError(f"gen_length must lie in 1..{positions}, which is the context, got {length}")
+        rope = context.scaled(positions, self.model.contract, self._rope(asked), asked.context_policy)
+        return self._build([self.text.eos_id] * (positions - length) + [None] * length, asked, self.stop_ids, rope)
+
     def infilling(self, template: str, **options: Any) -> Request:
         """The request that fills the holes of `template` (see `remask.text.template_parts`)."""
         asked = self._options(options)

@@ -89,6 +89,9 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
+        first = self.plan()  # nothing is stored yet: no later forward computes more
+        self.widest = len(first.positions)
+        self.masked = first.visible is not None or contract.block_size is not None
 
     @property
     def exactness(self) -> Exactness:

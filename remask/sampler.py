@@ -147,7 +147,7 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
     def ids(*groups: Sequence[int]) -> Tensor:
         return columns(tuple(sorted(set().union(*groups))), logits.device)
 
-    nothing = logits[:, :0]
+    nothing = logits.new_empty(len(logits), 0)  # a view would keep these logits to the end
     leaders = likeliest(logits, recipe.memory[1])
     drift = divergence(logits, known.memory)[:, None] if known.memory is not None else nothing
     logits = recipe.history.enhance(logits, known.memory)
@@ -191,7 +191,8 @@ def keep(logits: Tensor, process: Process) -> Tensor:
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` most likely tokens (R, count) and their probabilities."""
     if not count:
-        return logits[:, :0].long(), logits[:, :0]
+        nothing = logits.new_empty(len(logits), 0)
+        return nothing.long(), nothing
     best = logits.topk(min(count, logits.shape[1]), 1).indices
     return best, logits.softmax(1).gather(1, best)
 

@@ -54,6 +54,7 @@ FLOORS = {
     # 4: requests in, steps and completions out
     "engine": 4,
     "llm": 4,
+    "memory": 4,
     # 5: consumers, none of which knows another, and the front door
     FRONT_DOOR: 5,
     "evals": 5,
@@ -88,6 +89,7 @@ PAIRS = {
     ("sampler", "batch"),
     ("sampler", "row"),
     ("sampler", "recipe"),
+    ("engine", "memory"),
     ("llm", "engine"),
     ("__main__", "cli"),
 }

@@ -1,38 +1,32 @@
-"""Checkpoints in the published layout: config.json, safetensors, tokenizer.json. No pickle, no remote code.
+"""Checkpoints in the published layout, or as GGUF: configuration, tensors, tokenizer. No pickle, no remote code.
 
 `load` reads what the authors published and `save` writes what their code can load: one table of names a family. A
 checkpoint's folder is never written to, and nothing in it is executed.
 """
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..errors import CheckpointError
 from ..models.config import ModelConfig
-from ..models.families import FAMILIES
-from ..models.family import Family, Part
+from ..models.family import Family
 from ..models.layers import Router
-from ..models.linear import Weights, convert, kind
+from ..models.linear import Weights, convert, held_bytes, kind
 from ..models.masked import MaskPredictor
 from ..models.transformer import Transformer
 from ..text import Text
 from . import folder as on_disk
 from .description import Description, inspect, recognise
 from .hub import BUNDLED, cached, locate
-from .placement import choose_device, choose_dtype, choose_weights
-from .shards import cover, fill
+from .outline import outlined
+from .placement import choose_device, choose_dtype, choose_weights, free_memory
+from .saving import published, replacing, save, split, write_json
+from .shards import fill
 
 __all__ = [
     "Description", "Entry", "Loaded", "choose_weights", "inspect", "list_models", "load", "locate", "published",
@@ -59,6 +53,8 @@ class Entry(NamedTuple):
     name: str
     size: int
     path: Path
+    family: str
+    licence: str | None
 
 
 def load(
@@ -70,6 +66,7 @@ def load(
     offline: bool = False,
     family: str | Family | None = None,
     config: Mapping[str, Any] | None = None,
+    outline: bool = False,
 ) -> Loaded:
     """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.
 
@@ -78,14 +75,17 @@ def load(
     `dtype` auto keeps what is on disk, but a small model on a CPU gets float32. `weights` says how the matrices of
     linear layers are held (`models.linear.convert`); only plain ones can be trained. Files are mapped and matrices
     copied and converted one by one: the peak is the model as it is held, and one matrix. Raises CheckpointError for
-    anything missing, unknown, broken or left over.
+    anything missing, unknown, broken or left over, and for weights that the device has no room for.
+
+    With `outline` the weights are shapes without memory: the model can be asked for everything but an answer.
     """
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
     kind(weights, where, torch.float32)  # so is what this machine cannot hold
     described = inspect(locate(name, offline=offline), family=family, config=config)
     numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
-    model = _model(described, where, numbers, kind(weights, where, numbers))
+    place = torch.device("meta") if outline else where
+    model = _model(described, place, numbers, kind(weights, where, numbers))
     predictor = MaskPredictor(model, known_tokens=described.known_tokens, eot_ids=described.text.eot_ids)
     return Loaded(
         predictor=predictor,
@@ -103,85 +103,44 @@ def list_models() -> list[Entry]:
     entries = []
     for name, folder, size in [("bundled", BUNDLED, 0), *cached()]:
         try:
-            recognise(folder, on_disk.read_json(folder, "config.json") or {})
+            family = recognise(folder, on_disk.read_json(folder, "config.json") or {}).name
+            entries.append(Entry(name, size or on_disk.size(folder), folder, family, on_disk.licence(folder)))
         except CheckpointError:
             continue
-        entries.append(Entry(name, size or on_disk.size(folder), folder))
     return entries
 
 
 def _model(described: Description, device: torch.device, dtype: torch.dtype, weights: Weights) -> Transformer:
     """The network with its weights on `device`, after everything that can be checked without reading them."""
-    model = _outline(described)
+    model = outlined(described)
     names = described.family.names(described.config)
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
-    expected = {part.name: (part.rows, *shapes[mine][1:][-1:]) for mine, parts in names.items() for part in parts}
-    try:
-        cover(expected, described.stored, spare=_spare(described))
-    except CheckpointError as error:
-        raise CheckpointError(f"{described.folder}: {error}") from None
     largest = max(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
-    with _room(described, dtype, device):
-        scratch = torch.empty(0 if weights == "plain" else largest, dtype=dtype, device=device)
+    wanted, free = held_bytes(model, dtype, weights), free_memory(device)
+    if free is not None and wanted > free:
+        raise _no_room(wanted, device, free)
+    room = 0 if weights == "plain" or device.type == "meta" else largest
+    try:
+        scratch = torch.empty(room, dtype=dtype, device=device)
+    except (RuntimeError, MemoryError):
+        raise _no_room(wanted, device, free) from None
     for path, module in list(model.named_modules()):
         if path == "unembed" and described.config.tie_embeddings:
             model.unembed.weight = model.embed.weight
             continue
         converted = isinstance(module, nn.Linear) and weights != "plain"
-        with _room(described, dtype, device):
+        try:
             _allocate(module, scratch if converted else scratch[:0])
+        except (RuntimeError, MemoryError):
+            raise _no_room(wanted, device, free) from None
+        if device.type == "meta":
+            continue
         targets: dict[str, Tensor] = {}
         for mine, weight in module.named_parameters(path, recurse=False):
-            targets |= {part.name: piece for part, piece in zip(names[mine], _split(weight, names[mine]), strict=True)}
+            targets |= {part.name: piece for part, piece in zip(names[mine], split(weight, names[mine]), strict=True)}
         fill(targets, described.stored)
         if converted:
             model.set_submodule(path, convert(module, weights))
     return model
-
-
-def _outline(described: Description) -> Transformer:
-    """The network as shapes without memory."""
-    config, tensors = described.config, len(described.stored)
-    try:
-        if config.n_layers <= tensors:
-            with torch.device("meta"), _Outline():
-                return Transformer(config)
-    except (RuntimeError, OverflowError):
-        pass  # sizes beyond what torch can count
-    raise CheckpointError(
-        f"{described.folder}: config.json describes {config.n_layers} layers and {config.parameters} weights, "
-        f"but the files hold {tensors} tensors"
-    )
-
-
-class _Outline(TorchFunctionMode):
-    """Under it a module is built without random numbers, which it would lose, and without what torch imports for them.
-
-    On the meta device, torch.nn.init imports torch._dynamo, and empty_like imports sympy: seconds at every start.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return named["tensor"] if "tensor" in named else args[0]
-        if func is torch.empty_like:
-            return torch.empty(args[0].shape, dtype=args[0].dtype)
-        return func(*args, **named)
-
-
-def _spare(described: Description) -> list[str]:
-    """The head that some tied checkpoints store a second time."""
-    if not described.config.tie_embeddings:
-        return []
-    untied = described.family.names(replace(described.config, tie_embeddings=False))
-    tied = described.family.names(described.config)
-    return [part.name for mine in untied.keys() - tied.keys() for part in untied[mine]]
-
-
-def _split(weight: Tensor, parts: Sequence[Part]) -> Sequence[Tensor]:
-    """Views of a weight's rows as its parts divide them; those of experts follow one another."""
-    rows = weight.detach() if weight.ndim < 3 else weight.detach().flatten(0, 1)
-    return rows.split([part.rows for part in parts])
 
 
 def _allocate(module: nn.Module, scratch: Tensor) -> None:
@@ -196,75 +155,9 @@ def _allocate(module: nn.Module, scratch: Tensor) -> None:
         setattr(module, name, nn.Parameter(memory))
 
 
-@contextmanager
-def _room(described: Description, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
-    """Say what memory is wanted if it cannot be had."""
-    try:
-        yield
-    except (RuntimeError, MemoryError):
-        wanted = described.parameters * dtype.itemsize / 1e9
-        raise CheckpointError(
-            f"{wanted:.1f} GB for the weights cannot be had on {device}; use a smaller dtype or another device"
-        ) from None
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` to write into; it takes that name only if the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            os.rename(folder, old / "was")
-            os.rename(fresh, folder)
-            shutil.rmtree(old)
-        else:
-            os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename: a reader sees the old file or the new one, never half."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
-
-
-def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The model's weights under their published names, split as published."""
-    tensors: dict[str, Tensor] = {}
-    weights = model.state_dict()
-    for mine, parts in FAMILIES[model.config.family].names(model.config).items():
-        numbers = torch.float32 if mine.endswith("router.bias") else dtype
-        pieces = _split(weights[mine].to("cpu", numbers), parts)
-        tensors |= {part.name: piece.contiguous() for part, piece in zip(parts, pieces, strict=True)}
-    return tensors
-
-
-def save(
-    folder: Path, model: Transformer, text: Text, *, dtype: torch.dtype = torch.bfloat16, sampler: Mapping[str, Any]
-) -> None:
-    """Write a whole checkpoint folder in its family's format; an earlier folder of that name is replaced at the end."""
-    with replacing(folder) as fresh:
-        config = FAMILIES[model.config.family].export(model.config) | {"torch_dtype": str(dtype).removeprefix("torch.")}
-        write_json(fresh / "config.json", config)
-        write_json(fresh / "generation_config.json", {"eos_token_id": list(model.config.eos_ids), **sampler})
-        write_json(
-            fresh / "tokenizer_config.json",
-            {
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                "add_bos_token": False,
-                "add_eos_token": False,
-                "clean_up_tokenization_spaces": False,
-                "model_max_length": model.config.max_positions,
-                **text.special,
-                "chat_template": text.template,
-            },
-        )
-        text.tokenizer.save(str(fresh / "tokenizer.json"))
-        save_file(published(model, dtype), fresh / "model.safetensors", metadata={"format": "pt"})
-        (fresh / "model.safetensors").chmod(0o644)  # safetensors leaves it readable by its owner only
+def _no_room(wanted: int, device: torch.device, free: int | None) -> CheckpointError:
+    told = "" if free is None else f", which has {free / 1e9:.1f} GB free"
+    return CheckpointError(
+        f"{wanted / 1e9:.1f} GB for the weights cannot be had on {device}{told}; use a smaller dtype, int8 or another "
+        "device"
+    )

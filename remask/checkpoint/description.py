@@ -14,8 +14,9 @@ from ..models.families import REPOSITORIES, family_of
 from ..models.family import Family
 from ..text import Text
 from . import folder as on_disk
+from . import gguf
 from .folder import Vocabulary, clip
-from .shards import Stored, headers, stored_dtype
+from .shards import Stored, stored_dtype
 
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
 COUNTS = ("gen_length", "steps", "block_length")  # what generation_config.json may state
@@ -47,16 +48,14 @@ class Description:
 def inspect(
     folder: Path | str, *, family: str | Family | None = None, config: Mapping[str, Any] | None = None
 ) -> Description:
-    """Everything that a folder says, its weights unread. Raises CheckpointError if `load` would not take it.
+    """Everything that a folder or GGUF file says, its weights unread. Raises CheckpointError for what `load` refuses.
 
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
     `family` is the family or its name, where architectures does not tell.
     """
     folder = Path(folder)
-    if (fields := on_disk.read_json(folder, "config.json")) is None:
-        raise CheckpointError(f"no config.json in {folder}")
-    generation = on_disk.read_json(folder, "generation_config.json") or {}
-    words = on_disk.vocabulary(folder)
+    files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder)
+    fields, generation, words = files.fields, files.generation, files.words
     user = dict(config or {})
     try:
         known = recognise(folder, fields | user, family)
@@ -66,8 +65,7 @@ def inspect(
         _check(parsed, words)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
-    files = on_disk.weights(folder)
-    stored = headers(files.files, files.places)
+    stored = files.stored(known, parsed)
     return Description(
         folder=folder,
         family=known,
@@ -75,11 +73,11 @@ def inspect(
         text=Text(words.tokenizer, parsed.eos_ids[0], parsed.mask_id, words.template, words.special, known.eot),
         defaults={**known.defaults, **_stated(folder, generation)},
         known_tokens=words.size,
-        bytes=on_disk.size(folder),
+        bytes=files.bytes,
         dtype=stored_dtype(stored),
-        licence=on_disk.licence(folder),
+        licence=files.licence,
         stored=stored,
-        mask_source=source,
+        mask_source=files.origin if source == "config.json" else source,
     )
 
 

@@ -1,13 +1,19 @@
 """What may be read of a checkpoint folder: regular files inside it, of bounded size, as data. Nothing is executed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
+from .bpe import from_files
+from .shards import Stored, headers
+
+if TYPE_CHECKING:
+    from ..models.config import ModelConfig
+    from ..models.family import Family
 
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
@@ -35,6 +41,36 @@ class Vocabulary(NamedTuple):
     def size(self) -> int:
         """One more than the highest id."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
+
+class Files(NamedTuple):
+    """What a checkpoint says of itself, whatever its format. `origin` is who states `fields`."""
+
+    fields: dict[str, Any]  # of config.json
+    generation: dict[str, Any]  # of generation_config.json
+    words: Vocabulary
+    stored: Callable[["Family", "ModelConfig"], Mapping[str, Stored]]  # the tensors by their published names
+    bytes: int
+    licence: str | None
+    origin: str = "config.json"
+
+
+def read(folder: Path) -> Files:
+    """What a folder in the Hugging Face layout says."""
+    if (fields := read_json(folder, "config.json")) is None:
+        raise CheckpointError(f"no config.json in {folder}")
+
+    def stored(family: "Family", config: "ModelConfig") -> Mapping[str, Stored]:
+        return headers(*weights(folder))
+
+    return Files(
+        fields=fields,
+        generation=read_json(folder, "generation_config.json") or {},
+        words=vocabulary(folder),
+        stored=stored,
+        bytes=size(folder),
+        licence=licence(folder),
+    )
 
 
 def clip(value: Any, limit: int = 120) -> str:
@@ -137,22 +173,35 @@ def _indexed(folder: Path, weight_map: Any) -> Weights:
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """tokenizer.json, with special tokens and chat template from the files beside it."""
+    """tokenizer.json, or what it would be made of, with special tokens and chat template from the files beside it."""
+    said = read_json(folder, "tokenizer_config.json", WORDS_LIMIT) or {}
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
-        raise CheckpointError(f"{folder} lacks tokenizer.json; other tokenizer formats are not read")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:
-        raise CheckpointError(f"{path} cannot be read as a tokenizer: {clip(error)}") from error
+        tokenizer = _assembled(folder, said)
+    else:
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise CheckpointError(f"{path} cannot be read as a tokenizer: {clip(error)}") from error
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
-    said = read_json(folder, "tokenizer_config.json", WORDS_LIMIT) or {}
     more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
     special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
     template = read_text(folder, "chat_template.jinja")
     return Vocabulary(
         tokenizer, special, _template(folder, said.get("chat_template")) if template is None else template
     )
+
+
+def _assembled(folder: Path, said: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of `vocab.json` and `merges.txt`."""
+    words = read_json(folder, "vocab.json", TOKENIZER_LIMIT)
+    merges = read_text(folder, "merges.txt", TOKENIZER_LIMIT)
+    if words is None or merges is None:
+        raise CheckpointError(f"{folder} lacks tokenizer.json, and vocab.json with merges.txt; others are not read")
+    try:
+        return from_files(words, merges, said, read_json(folder, "added_tokens.json", WORDS_LIMIT) or {})
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
 
 
 def _token(folder: Path, role: str, value: Any) -> str | None:

@@ -3,19 +3,23 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-FORMS = "give 'bundled', a folder that holds config.json, or org/name[@revision] on the Hugging Face hub"
+FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/name[@revision] on the Hugging Face hub"
 WANTED = (
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
     "special_tokens_map.json",
     "chat_template.jinja",
     "*.safetensors",
@@ -48,6 +52,8 @@ def locate(name: str, *, offline: bool = False) -> Path:
     path = os.path.expanduser(name)
     if name and os.path.isdir(path):
         return _checked(Path(path), "a checkpoint folder holds config.json, tokenizer.json and *.safetensors")
+    if path.endswith(".gguf") and os.path.isfile(path):
+        return Path(path)
     if name and os.path.exists(path):
         raise CheckpointError(f"{name!r} is a file; give the folder that holds it")
     if (found := REPOSITORY.fullmatch(name)) and not _odd(name):
@@ -73,6 +79,47 @@ def cached() -> Iterator[Cached]:
             for name in sorted(revision.refs) or [revision.commit_hash]:
                 suffix = "" if name == "main" else f"@{name}"
                 yield Cached(repository.repo_id + suffix, revision.snapshot_path, revision.size_on_disk)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A deletion from the hub's cache that has not happened yet; `size` is what it frees in bytes."""
+
+    cache: str
+    size: int
+    execute: Callable[[], None]
+
+
+def removal(name: str) -> Removal:
+    """What deleting the cached model `name` would free: one revision of it, or all if none is named.
+
+    Raises CheckpointError if there is none; folders and the bundled model are not the hub's, and stay.
+    """
+    found = REPOSITORY.fullmatch(name)
+    if not found or os.path.isdir(os.path.expanduser(name)):
+        raise CheckpointError(
+            f"{_short(name)} is no model of the hub's cache; only those are deleted: org/name[@revision]"
+        )
+    try:
+        from huggingface_hub import constants, scan_cache_dir
+
+        cache = scan_cache_dir(constants.HF_HUB_CACHE)
+        repositories = [r for r in cache.repos if r.repo_type == "model" and r.repo_id == found["repo"]]
+    except Exception as error:
+        raise CheckpointError(f"the hub's cache cannot be read ({type(error).__name__}: {error})") from error
+    wanted = found["revision"]
+    commits = [
+        revision.commit_hash
+        for repository in repositories
+        for revision in repository.revisions
+        if wanted is None or wanted == revision.commit_hash or wanted in revision.refs
+    ]
+    if not commits:
+        raise CheckpointError(
+            f"{name!r} is not in the cache {constants.HF_HUB_CACHE}; `remask models list` shows what is"
+        )
+    strategy = cache.delete_revisions(*commits)
+    return Removal(str(constants.HF_HUB_CACHE), strategy.expected_freed_size, strategy.execute)
 
 
 def _checked(folder: Path, remedy: str) -> Path:

@@ -1,5 +1,7 @@
 """Where a model computes, and in which numbers."""
 
+from pathlib import Path
+
 import torch
 
 from ..errors import CheckpointError
@@ -64,3 +66,31 @@ def choose_weights(quantize: str) -> Weights:
 def native_bfloat16() -> bool:
     """Whether this CPU multiplies in bf16 (AMX or AVX512-BF16) rather than emulating it."""
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that could be had on `device` now; None where nobody says. A container's limit counts."""
+    if device.type == "cuda":
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    if device.type != "cpu":
+        return None
+    free = [int(line.split()[1]) << 10 for line in _lines("/proc/meminfo") if line.startswith("MemAvailable:")]
+    group = Path("/sys/fs/cgroup")  # version 2; the older one is not read
+    limit, used = _lines(group / "memory.max"), _lines(group / "memory.current")
+    if limit and used and limit[0].isdigit():
+        cached = [int(line.split()[1]) for line in _lines(group / "memory.stat") if line.startswith("inactive_file ")]
+        free.append(int(limit[0]) - int(used[0]) + sum(cached))
+    return max(0, min(free)) if free else None
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

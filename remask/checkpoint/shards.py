@@ -1,10 +1,11 @@
 """Weights from safetensors files: looked at without being read, then copied tensor by tensor to where they belong."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,16 +15,24 @@ from ..errors import CheckpointError
 
 HEADER_LIMIT = 100 << 20  # bytes
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
+DTYPES |= dict.fromkeys(QUANTISED, torch.bfloat16)  # of GGUF files, and what they become
+PIECE = 1 << 18  # elements that are dequantised at once
 IGNORED = "inv_freq"  # a rotary table that old code saved; it is computed
 CHUNK = 1 << 22  # elements that one exact check for NaN looks at
 
 
-class Stored(NamedTuple):
+@dataclass(frozen=True)
+class Stored:
     """A tensor on disk."""
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
+
+    def read(self, shard: Any, name: str) -> Iterator[Tensor]:
+        """Its rows, as views of the mapped `shard`."""
+        yield shard.get_tensor(name)
 
 
 def headers(files: Iterable[Path], places: Mapping[str, Path]) -> dict[str, Stored]:
@@ -57,10 +66,10 @@ def stored_dtype(stored: Mapping[str, Stored]) -> torch.dtype:
 def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], spare: Iterable[str] = ()) -> None:
     """Raise CheckpointError unless `stored` is `expected`: names, shapes, float dtypes; `spare` may be there, too."""
     if missing := [name for name in expected if name not in stored]:
-        raise CheckpointError(f"the checkpoint lacks {_listed(missing)}, which its config.json implies")
+        raise CheckpointError(f"the checkpoint lacks {listed(missing)}, which its config.json implies")
     allowed = {*expected, *spare}
     if more := [name for name in stored if name not in allowed and not name.endswith(IGNORED)]:
-        raise CheckpointError(f"the checkpoint holds {_listed(more)}, for which this model has no place")
+        raise CheckpointError(f"the checkpoint holds {listed(more)}, for which this model has no place")
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise CheckpointError(
@@ -76,13 +85,22 @@ def fill(targets: Mapping[str, Tensor], stored: Mapping[str, Stored]) -> None:
 
     Raises CheckpointError for a weight that is NaN or infinite, on disk or in the target's dtype.
     """
+    done = dict.fromkeys(targets, 0)
+    for name, rows in pieces(targets, stored):
+        _copy(f"{stored[name].file}: {name!r}", rows, targets[name][done[name] : done[name] + len(rows)])
+        done[name] += len(rows)
+
+
+def pieces(names: Iterable[str], stored: Mapping[str, Stored]) -> Iterator[tuple[str, Tensor]]:
+    """The rows of all `names`, tensor by tensor and each from the top, in pieces that are as large as need be."""
     files: dict[Path, list[str]] = {}
-    for name in targets:
+    for name in names:
         files.setdefault(stored[name].file, []).append(name)
-    for file, names in files.items():
-        with _opened(file) as shard:
-            for name in names:
-                _copy(f"{file}: {name!r}", shard.get_tensor(name), targets[name])
+    for file, mine in files.items():
+        with _opened(file) if file.suffix == ".safetensors" else nullcontext() as shard:
+            for name in mine:
+                for rows in stored[name].read(shard, name):
+                    yield name, rows
 
 
 def _copy(what: str, source: Tensor, target: Tensor) -> None:
@@ -133,7 +151,7 @@ def _opened(file: Path) -> Iterator[Any]:
         raise CheckpointError(f"{file} is not a whole safetensors file ({reason}); download it again") from None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The first few of many names, and how many there are."""
     shown = ", ".join(repr(name[:100]) for name in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more ({len(names)} tensors)"

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
-from . import bench, chat, doctor, drift, eval, explain, infill, models, run, trace, train
+from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
 from .options import FLAG, spread
 from .screen import errors_to
 
@@ -31,6 +31,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     bench.bench,
     drift.drift,
     train.train,
+    plan.plan,
     doctor.doctor,
 )
 GROUPS = (eval.group, trace.group, models.group)

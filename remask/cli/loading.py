@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def load(machine: Machine, quiet: bool) -> "LLM":
     """The model that `machine` names, on its device; `quiet` says nothing while it loads."""
     at_least("threads", machine.threads, 1)
-    told: dict[str, Any] = {"family": machine.family} if machine.family else {}
-    if machine.field:
-        told["config"] = parse_fields(machine.field)
+    said = told(machine.family, machine.field)
     shown = not quiet and is_terminal(sys.stderr)
     with errors_to(sys.stderr).status(f"loading {machine.model} …") if shown else nullcontext():
         import torch
@@ -28,11 +26,17 @@ def load(machine: Machine, quiet: bool) -> "LLM":
 
         from ..checkpoint.placement import choose_threads
 
-        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=machine.quantize, **told)
+        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=machine.quantize, **said)
         threads = machine.threads or choose_threads(llm.model.device, llm.loaded.config.parameters)
         if threads is not None:
             torch.set_num_threads(threads)
         return llm
+
+
+def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:
+    """What the user says of a checkpoint, as `inspect` and `load` take it; nothing if there is nothing."""
+    said: dict[str, Any] = {"family": family} if family else {}
+    return said | ({"config": parse_fields(fields)} if fields else {})
 
 
 def parse_fields(stated: Sequence[str]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""`remask models list | show | pull`: what can be loaded."""
+"""`remask models list | show | pull | rm | convert`: what can be loaded, what it is, and in which format."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import MODEL
+from ..errors import UsageError
+from .loading import told
+from .options import FLAG, MODEL, Family, Fields
 from .screen import page as page_on
-from .screen import say
+from .screen import say, size
 
 if TYPE_CHECKING:
+    from ..checkpoint import Description
     from ..rotary import Rotary
 
-group = typer.Typer(name="models", help="What can be loaded, and what it is.", no_args_is_help=True)
+group = typer.Typer(name="models", help="What can be loaded, what it is, and in which format.", no_args_is_help=True)
 NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
 
 
@@ -23,29 +27,38 @@ def list_models() -> None:
     from ..checkpoint import list_models as known
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column("model")
-    table.add_column("size", justify="right")
-    table.add_column("folder", overflow="fold")
+    for column in ("model", "family", "size", "licence", "folder"):
+        table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for entry in known():
-        table.add_row(entry.name, size(entry.size), str(entry.path))
+        table.add_row(entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
     page_on().print(table)
 
 
 @group.command()
-def show(name: NAME) -> None:
+def show(name: NAME, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
-    from ..checkpoint.description import inspect
-    from ..checkpoint.hub import locate
+    from ..checkpoint import inspect, locate
 
-    found = inspect(locate(name))
+    found = inspect(locate(name), **told(family, field))
+    console = page_on()
+    for label, value in described(name, found).items():
+        console.print(f"[dim]{label:<14}[/dim]", end="")
+        console.print(value, markup=False, soft_wrap=True)
+
+
+def described(name: str, found: "Description") -> dict[str, str]:
+    """The lines of `show`."""
     config = found.config
+    heads = f"{config.n_heads} heads" + (
+        f", {config.n_kv_heads} of keys and values" if config.n_kv_heads != config.n_heads else ""
+    )
     lines = {
         "model": name,
         "folder": str(found.folder),
         "family": found.family.name,
         "parameters": f"{found.parameters:,}",
-        "weights": f"{str(found.dtype).removeprefix('torch.')}, {size(found.bytes)}",
-        "layers": f"{config.n_layers} of width {config.d_model}, {config.n_heads} heads",
+        "weights": f"{', '.join(kinds(found))}; {size(found.bytes)} on disk",
+        "layers": f"{config.n_layers} of width {config.d_model}, {heads}",
         "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
         "context": f"{config.context:,} positions",
         "rope": rope(config.rotary),
@@ -53,20 +66,36 @@ def show(name: NAME) -> None:
         "mask": f"id {config.mask_id}, from {found.mask_source}",
         "end": ", ".join(f"id {token}" for token in config.eos_ids),
         "chat template": "yes" if found.text.template else "no",
-        "defaults": ", ".join(f"{k} {v}" for k, v in found.defaults.items()),
+        "recipe": recipe(found),
         "licence": found.licence or "not stated",
     }
-    console = page_on()
-    for label, value in lines.items():
-        console.print(f"[dim]{label:<14}[/dim]", end="")
-        console.print(value, markup=False, soft_wrap=True)
+    if (moe := config.moe) is not None:
+        lines["layers"] += f", {moe.top_k} of {moe.n_experts} experts a token"
+    return lines
+
+
+def kinds(found: "Description") -> list[str]:
+    """In which numbers the weights are stored, those of most weights first."""
+    from math import prod
+
+    count: dict[str, int] = {}
+    for stored in found.stored.values():
+        count[stored.dtype] = count.get(stored.dtype, 0) + prod(stored.shape)
+    return sorted(count, key=lambda kind: -count[kind])
+
+
+def recipe(found: "Description") -> str:
+    """What `run` does if nothing else is asked: the checkpoint's own defaults, else those of its authors."""
+    block = found.config.block_size
+    values = {k: v for k, v in found.defaults.items() if block is None or k != "block_length"}
+    named = ", ".join(f"{name} {value}" for name, value in values.items())
+    return f"{named}, block_length {block} (the model's own)" if block else named
 
 
 @group.command()
 def pull(name: NAME) -> None:
     """Download a model of the hub into its cache; what has come already is kept."""
-    from ..checkpoint.description import inspect
-    from ..checkpoint.hub import locate
+    from ..checkpoint import inspect, locate
 
     folder = locate(name)
     found = inspect(folder)
@@ -88,10 +117,46 @@ def rope(rotary: "Rotary") -> str:
     )
 
 
-def size(number: int) -> str:
-    """Bytes as a person reads them."""
-    value, units = float(number), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"
+@group.command()
+def rm(
+    name: Annotated[str, typer.Argument(help="org/name\\[@revision], as `list` has it.", metavar="NAME")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", metavar=FLAG)] = False,
+) -> None:
+    """Delete a model, or one revision of it, from the hub's cache. Folders and files of your own are never deleted."""
+    from ..checkpoint.hub import removal
+
+    doomed = removal(name)
+    if not yes and not typer.confirm(f"Delete {name} ({size(doomed.size)}) from {doomed.cache}?", err=True):
+        raise typer.Abort
+    doomed.execute()
+    say(f"{name}: {size(doomed.size)} freed")
+
+
+@group.command()
+def convert(
+    name: NAME,
+    target: Annotated[Path, typer.Argument(help="A new folder, or a file that ends in .gguf.", metavar="TARGET")],
+    dtype: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16, float16, or q8_0 (GGUF alone).", metavar="NAME")
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.", metavar=FLAG)] = False,
+    family: Family = None,
+    field: Fields = None,
+) -> None:
+    """Write a checkpoint in another format or dtype: the Hugging Face layout, or GGUF for llama.cpp.
+
+    What was there stays until the new one is whole.
+    """
+    from ..checkpoint import inspect, locate
+    from ..checkpoint.conversion import convert as write
+
+    if target.exists() and not force:
+        raise UsageError(f"{str(target)!r} is there already; give another name, or --force to replace it")
+    write(inspect(locate(name), **told(family, field)), target, dtype)
+    print(target)
+    say(f"{size(_bytes(target))}; remask run -m {target} …")
+
+
+def _bytes(path: Path) -> int:
+    files: list[Any] = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -36,10 +36,20 @@ def output(help: str, *names: str, metavar: str = FLAG) -> Any:
 
 MODEL = "'bundled', a folder, or org/name\\[@revision] on the hub."
 DEVICE = "auto, cpu, cuda, cuda:1 or mps."
+DTYPE = "auto, float32, bfloat16 or float16."
 Device = Annotated[str, machine(DEVICE, "--device", metavar="NAME")]
 Threads = Annotated[
     int | None, machine("CPU threads to compute with.", "--threads", metavar="N", show_default=False)
 ]  # fmt: skip
+Family = Annotated[
+    str | None, machine("The family, where config.json does not tell.", "--family", metavar="NAME", show_default=False)
+]  # fmt: skip
+Fields = Annotated[
+    list[str] | None,
+    machine(
+        "Override a field of config.json, as in mask_token_id=5.", "--field", metavar="NAME=VALUE", show_default=False
+    ),
+]
 GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length", metavar="N")]
 System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
 
@@ -65,24 +75,13 @@ class Machine:
 
     model: Annotated[str, machine(MODEL, "--model", "-m", metavar="MODEL", envvar="REMASK_MODEL")] = "bundled"
     device: Device = "auto"
-    dtype: Annotated[str, machine("auto, float32, bfloat16 or float16.", "--dtype", metavar="NAME")] = "auto"
+    dtype: Annotated[str, machine(DTYPE, "--dtype", metavar="NAME")] = "auto"
     quantize: Annotated[
         str, machine("none, int8 (half the memory) or int8-dynamic (fast on a CPU).", "--quantize", metavar="NAME")
     ] = "none"
     threads: Threads = None
-    family: Annotated[
-        str | None,
-        machine("The family, where config.json does not tell.", "--family", metavar="NAME", show_default=False),
-    ] = None
-    field: Annotated[
-        list[str] | None,
-        machine(
-            "Override a field of config.json, as in mask_token_id=5.",
-            "--field",
-            metavar="NAME=VALUE",
-            show_default=False,
-        ),
-    ] = None
+    family: Family = None
+    field: Fields = None
 
     def load(self, *, quiet: bool = False) -> "LLM":
         """The model, ready to answer; says on a terminal that it is being loaded."""

@@ -47,3 +47,12 @@ def say(line: str, style: str = "dim") -> None:
     from rich.text import Text
 
     errors_to(sys.stderr).print(Text(line, style=style))
+
+
+def size(number: int) -> str:
+    """Bytes as a person reads them."""
+    value, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"

@@ -12,9 +12,10 @@ from ..canvas import Canvas
 from ..engine import Request
 from ..errors import RecipeError
 from ..llm import LLM
+from ..memory import peak_bytes
 from ..recipe import Recipe
 from ..row import Row
-from .cost import peak_bytes, timed
+from .cost import timed
 from .items import Item, Outcome, decode
 from .record import Record
 from .results import Result, Times, cost, pace, quality, summed, worst

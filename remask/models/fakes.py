@@ -25,9 +25,10 @@ class Tokens:
     def __init__(self, entries: int, length: int) -> None:
         self.data = torch.full((entries, length, 2), UNSEEN)
 
-    def take(self, other: "Tokens") -> None:
-        """Copy a smaller store's entries and slots into this one."""
-        self.data[: len(other.data), : other.data.shape[1]] = other.data
+    def grow(self, entries: int, length: int) -> None:
+        """Make room for more."""
+        old, self.data = self.data, torch.full((entries, length, 2), UNSEEN)
+        self.data[: len(old), : old.shape[1]] = old
 
 
 class Fake:

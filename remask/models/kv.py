@@ -18,8 +18,8 @@ class KVStore:
     def __init__(
         self, config: ModelConfig, entries: int, length: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        shape = (config.n_layers, 2, entries, config.n_kv_heads, length, config.head_dim)
-        self.data = torch.zeros(shape, dtype=dtype, device=device)
+        shape = (2, entries, config.n_kv_heads, length, config.head_dim)
+        self.data = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.n_layers)]
 
     @staticmethod
     def bytes_per_slot(config: ModelConfig, dtype: torch.dtype) -> int:
@@ -38,7 +38,9 @@ class KVStore:
         for half, new in zip(self.data[layer], fresh, strict=True):
             half[entries[row], :, keep[row, query]] = new.transpose(1, 2)[row, query].to(half.dtype)
 
-    def take(self, other: "KVStore") -> None:
-        """Copy a smaller store's entries and slots into this one."""
-        entries, length = other.data.shape[2], other.data.shape[4]
-        self.data[:, :, :entries, :, :length] = other.data
+    def grow(self, entries: int, length: int) -> None:
+        """Make room for more, layer by layer: never are two whole stores there at once."""
+        for layer, old in enumerate(self.data):
+            two, had, heads, slots, width = old.shape
+            self.data[layer] = old.new_zeros((two, entries, heads, length, width))
+            self.data[layer][:, :had, :, :slots] = old

@@ -41,6 +41,21 @@ def convert(linear: nn.Linear, weights: Weights) -> nn.Module:
     return holders[weights](linear) if weights in holders else linear
 
 
+def held_bytes(network: nn.Module, dtype: torch.dtype, weights: Weights) -> int:
+    """Bytes of the weights of a network that is still plain, once they are of `dtype` and held as `weights` says."""
+    known: set[nn.Parameter] = set()
+    total = 0
+    for module in network.modules():
+        rounded = isinstance(module, nn.Linear) and weights.startswith("int8")
+        size = getattr(module, "dtype", dtype).itemsize  # routers have their own
+        for name, weight in module.named_parameters(recurse=False):
+            whole = rounded and name == "weight"
+            scale = len(weight) * (12 if weights == "int8-dynamic" else size)
+            total += 0 if weight in known and not whole else weight.numel() + scale if whole else weight.numel() * size
+            known.add(weight)
+    return total
+
+
 class Held(nn.Module):
     """A linear layer whose weight is no parameter. `state_dict` holds the plain weight, as before the conversion."""
 

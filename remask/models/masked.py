@@ -47,20 +47,38 @@ class MaskPredictor:
         return KVStore.bytes_per_slot(self.model.config, self.dtype)
 
     def activation_bytes(self, queries: int) -> int:
-        """Bytes of activations of a forward of `queries` rows at most at any one time.
+        """Bytes of activations of a forward of `queries` rows at most at any one time, as `layers` and `tiles` make
+        them.
 
         Every row holds its residual, its rotary table, and what stands between two parts of a layer; what a part makes
-        on its way is held for one tile of rows.
+        on its way is held for one tile of rows. The parts are:
+
+        before     the norm; queries, keys and values; in float32 queries and keys times the cosine, their halves
+                   swapped, the sum, and a wide copy if the model is of another dtype.
+        mixing     queries, keys and values, what was turned, and what attention makes of them.
+        behind     the mixed values, the new residual, its norm; gate and up, silu(gate), their product; or those of
+                   each expert that a row visits, or its outputs, put in order and weighed in float32, which wait while
+                   the shared expert computes.
         """
         config, size, tile = self.model.config, self.dtype.itemsize, min(queries, tiles.ROWS_AT_ONCE)
-        d, q, kv = config.d_model, config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-        moe, d_ff = config.moe, 0 if config.moe and not config.moe.dense_layers else config.d_ff
-        if moe is not None:  # gathered inputs, gate and up, their product, outputs, of every expert that a row visits
-            d_ff = max(d_ff, moe.top_k * (moe.d_ff + d) + moe.shared_d_ff)
-        before = queries * (q + 2 * kv) * size + tile * ((d + q + 2 * kv) * size + 12 * (q + kv))  # turned in float32
-        mixing = queries * 2 * (q + kv) * size
-        behind = queries * (q + d) * size + tile * (2 * d + 4 * d_ff) * size
-        return queries * (d * size + 16 * config.rotary_dim) + max(before, mixing, behind)
+        d, q, kv, moe = (
+            config.d_model,
+            config.n_heads * config.head_dim,
+            config.n_kv_heads * config.head_dim,
+            config.moe,
+        )
+        turned, wide = (q + kv) * config.rotary_dim // config.head_dim, 12 if self.dtype == torch.float32 else 16
+        mlp = 4 * config.d_ff * size if moe is None or moe.dense_layers else 0
+        if moe is not None:
+            visits = moe.top_k * max(4 * moe.d_ff * size, d * (2 * size + 4)) + 4 * d
+            shared = (2 * moe.top_k * d + d + 4 * moe.shared_d_ff) * size
+            mlp = max(mlp, visits, shared)
+        joined, out = ((q + 2 * kv) * size, d * size) if queries > tile else (0, 0)  # what the tiles are put into
+        turning = turned * wide + (q + kv) * config.qk_norm * size
+        before = queries * joined + tile * ((d + q + 2 * kv) * size + turning)
+        mixing = queries * ((joined or (2 * q + 3 * kv) * size) + q * size)
+        behind = queries * (q * size + out) + tile * (2 * d * size + mlp)
+        return queries * (d * size + 8 * config.rotary_dim + 24) + max(before, mixing, behind)
 
 
 def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = ()) -> Contract:

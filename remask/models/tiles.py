@@ -28,6 +28,7 @@ def in_tiles(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor) -> tu
         whole = whole or tuple(part.new_empty(rows, *part.shape[1:]) for part in parts)
         for out, part in zip(whole, parts, strict=True):
             out[tile] = part
+        del parts, part  # not to be held while the next tile is computed
     return whole
 
 

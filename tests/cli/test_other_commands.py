@@ -9,18 +9,19 @@ import pytest
 
 import remask
 from remask.cli import doctor as doctors
-from remask.cli.models import size
 from remask.cli.progress import clock
+from remask.cli.screen import size
 from remask.llm import LLM
 from remask.training import run as training
 from remask.training.loop import Progress
+from tests.checkpoints import COMMIT, OTHER, into_cache
 
 Invoke = Callable[..., Any]
 
 
 def test_models_list_knows_the_bundled_one(invoke: Invoke) -> None:
     result = invoke("models", "list")
-    assert result.code == 0 and re.search(r"^bundled +\d", result.out, re.MULTILINE)
+    assert result.code == 0 and re.search(r"^bundled +llada +\d", result.out, re.MULTILINE)
 
 
 def test_models_show_and_pull(invoke: Invoke, llm: LLM) -> None:
@@ -30,6 +31,46 @@ def test_models_show_and_pull(invoke: Invoke, llm: LLM) -> None:
     assert f"{config.parameters:,}" in result.out and f"id {config.mask_id}" in result.out
     pulled = invoke("models", "pull", "bundled")
     assert pulled.code == 0 and Path(pulled.out.strip()) == llm.loaded.folder
+
+
+def test_show_says_what_holds_and_who_says_so(invoke: Invoke, llm: LLM) -> None:
+    shown = invoke("models", "show", "bundled").out
+    assert "from config.json" in shown and "apache-2.0" in shown and "BF16" in shown
+    assert all(f"{name} {value}" in shown for name, value in llm.defaults.items())
+    assert "id 5, from the user" not in shown
+    other = invoke("models", "show", "bundled", "--field", "eos_token_id=7")
+    assert other.code == 0 and "id 7" in other.out
+    assert invoke("models", "show", "bundled", "--family", "nobody").code == 2
+
+
+COMMITS = {"main": COMMIT, "v1": OTHER}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, llm: LLM, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub cache that holds the bundled model as org/name, twice."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return into_cache(tmp_path, "org/name", llm.loaded.folder, COMMITS)
+
+
+def test_rm_deletes_what_it_was_told_and_nothing_else(invoke: Invoke, cache: Path) -> None:
+    listed = invoke("models", "list").out
+    assert "org/name " in listed and "org/name@v1" in listed and "apache-2.0" in listed
+    refused = invoke("models", "rm", "org/name@v1", stdin=b"n\n")
+    assert refused.code == 130 and (cache / "snapshots" / OTHER).exists()
+    assert "Delete org/name@v1" in refused.err
+    assert invoke("models", "rm", "org/name@v1", stdin=b"y\n").code == 0
+    assert not (cache / "snapshots" / OTHER).exists()
+    assert "org/name " in invoke("models", "list").out
+    done = invoke("models", "rm", "org/name", "--yes")
+    assert done.code == 0 and "4.5 MB freed" in done.err and not cache.exists()
+
+
+@pytest.mark.parametrize("name", ["bundled", "org/other", "org/name@v9", ".", "/etc", "org/name@../x"])
+def test_rm_refuses_what_is_not_the_hubs(invoke: Invoke, cache: Path, name: str) -> None:
+    result = invoke("models", "rm", name, "--yes")
+    assert result.code == 2 and ("is no model of the hub's cache" in result.err or "is not in the cache" in result.err)
+    assert (cache / "snapshots" / COMMIT).exists()
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (16e9, "16 GB")])
@@ -64,7 +105,20 @@ def test_doctor_tells_what_is_broken_and_goes_on(invoke: Invoke, monkeypatch: py
 def test_version_and_help(invoke: Invoke) -> None:
     assert invoke("--version").out == f"remask {remask.__version__}\n"
     assert invoke().code == 0 and "explain" in invoke().out
-    for command in ("run", "chat", "infill", "explain", "eval", "bench", "drift", "trace", "models", "doctor", "train"):
+    for command in (
+        "run",
+        "chat",
+        "infill",
+        "explain",
+        "eval",
+        "bench",
+        "drift",
+        "trace",
+        "models",
+        "plan",
+        "doctor",
+        "train",
+    ):
         result = invoke(command, "--help")
         assert result.code == 0 and f"remask {command}" in result.out
 

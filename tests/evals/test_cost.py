@@ -8,8 +8,9 @@ import torch
 
 import remask
 from remask.engine import Handle, Request
-from remask.evals.cost import LiveTensors, first_settled, peak_bytes, timed
+from remask.evals.cost import first_settled, timed
 from remask.llm import LLM
+from remask.memory import LiveTensors, peak_bytes
 from remask.recipe import Recipe
 from remask.trace import Step
 

@@ -19,9 +19,10 @@ from torch import Tensor
 from remask.blocks import Blocks, Whole
 from remask.caches import Dual
 from remask.caches.none import NoCache
-from remask.engine import Completion, Engine, Handle, Request, planned_bytes, samples
+from remask.engine import Completion, Engine, Handle, Request, samples
 from remask.errors import BusyError, RecipeError, RequestError, RowError
 from remask.exactness import Exactness
+from remask.memory import footprint
 from remask.models.fakes import TOY, Hashed, Oracle, Poisoned
 from remask.predictor import Contract, Packed
 from remask.recipe import Guidance, Process, Recipe
@@ -288,7 +289,7 @@ def test_a_request_that_ended_cannot_be_cancelled(text: Text) -> None:
 
 def test_a_waiting_request_can_be_cancelled_behind_one_that_does_not_fit_yet(text: Text) -> None:
     model = Hashed(contract=contract(text))
-    cost = planned_bytes(row_of(ask(6), model), model)
+    cost = footprint([row_of(ask(6), model)], model).peak
     engine = Engine(model, text, memory=cost)
     first, blocked, last = engine.submit(ask(6)), engine.submit(ask(6)), engine.submit(ask(6))
     engine.advance()
@@ -341,8 +342,8 @@ def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, leng
     recipes = (WHOLE, replace(WHOLE, cache=Dual(every=2)), replace(WHOLE, guidance=Guidance(1.0)))
     requests = [ask(length, recipes[i % 3]) for i, length in enumerate(lengths)]
     used: list[int] = []
-    model = Slow(text, lambda: used.append(sum(handle.cost for handle in engine.live.values())))
-    costs = [planned_bytes(row_of(request, model), model) for request in requests]
+    model = Slow(text, lambda: used.append(footprint(engine.batch.rows, model, engine.batch.shape).peak))
+    costs = [footprint([row_of(request, model)], model).peak for request in requests]
     engine = Engine(model, text, memory=max(costs) * scale)
     order: list[int] = []
     handles = [engine.submit(request) for request in requests]
@@ -355,26 +356,13 @@ def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, leng
 
 def test_a_request_that_can_never_fit_is_refused_with_the_numbers(text: Text) -> None:
     model = Hashed(contract=contract(text))
-    cost = planned_bytes(row_of(ask(30), model), model)
+    cost = footprint([row_of(ask(30), model)], model).peak
     engine = Engine(model, text, memory=cost - 1)
     with pytest.raises(
         RequestError, match=f"needs {cost:,} bytes of keys and activations, the engine has {cost - 1:,}"
     ):
         engine.submit(ask(30))
     assert Engine(model, text, memory=cost).submit(ask(30)).result().finish_reason == "length"
-
-
-def test_planned_bytes_count_streams_slots_and_the_widest_window(text: Text) -> None:
-    model = Hashed(contract=contract(text))
-
-    def plan(recipe: Recipe, length: int = 16) -> int:
-        return planned_bytes(row_of(ask(length, recipe), model), model)
-
-    plain = Recipe(blocks=Blocks(4))
-    assert plan(replace(plain, guidance=Guidance(1.0))) == 2 * plan(plain)
-    assert plan(replace(plain, cache=Dual(every=1))) == plan(plain) + 18 * model.bytes_per_slot()
-    assert plan(replace(plain, blocks=Blocks(8))) == plan(plain) + 4 * 4 * 2 * text.size
-    assert plan(plain, 17) == plan(plain) + model.activation_bytes(1)
 
 
 def refused(wrong: dict[str, Any], reason: str, kind: type[Exception] = RequestError) -> Any:
