@@ -22,7 +22,7 @@ from ..models.transformer import Transformer
 from ..text import Text
 from . import folder as on_disk
 from .description import Description, inspect, recognise
-from .hub import BUNDLED, cached, locate
+from .hub import SHIPPED, cached, locate
 from .outline import outlined
 from .placement import choose_device, choose_dtype, choose_weights, free_memory
 from .saving import published, replacing, save, split, write_json
@@ -99,9 +99,9 @@ def load(
 
 
 def list_models() -> list[Entry]:
-    """The bundled model and those in the hub's cache that `load` knows; what cannot be read is left out."""
+    """The bundled models and those in the hub's cache that `load` knows; what cannot be read is left out."""
     entries = []
-    for name, folder, size in [("bundled", BUNDLED, 0), *cached()]:
+    for name, folder, size in [*((name, folder, 0) for name, folder in SHIPPED.items()), *cached()]:
         try:
             family = recognise(folder, on_disk.read_json(folder, "config.json") or {}).name
             entries.append(Entry(name, size or on_disk.size(folder), folder, family, on_disk.licence(folder)))

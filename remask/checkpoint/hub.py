@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..errors import CheckpointError
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
+SHIPPED = {"bundled": BUNDLED, "bundled-blockwise": BUNDLED / "blockwise"}  # block-causal, and taught to edit
 FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/name[@revision] on the Hugging Face hub"
 WANTED = (
     "config.json",
@@ -43,12 +44,12 @@ class Cached(NamedTuple):
 def locate(name: str, *, offline: bool = False) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
-    A folder of that name comes before a repository; `bundled` is the package's own (`./bundled` a folder). Raises
-    CheckpointError if there is none, and says what was looked for.
+    A folder of that name comes before a repository; `bundled` and `bundled-blockwise` are the package's own (`./bundled`
+    a folder). Raises CheckpointError if there is none, and says what was looked for.
     """
-    if name == "bundled":
-        _checked(BUNDLED, "the bundled model is missing from this installation; reinstall remask, or " + FORMS)
-        return (BUNDLED / "config.json").resolve().parent  # installers may link each file of a package
+    if name in SHIPPED:
+        _checked(SHIPPED[name], f"the model {name!r} is missing from this installation; reinstall remask, or " + FORMS)
+        return (SHIPPED[name] / "config.json").resolve().parent  # installers may link each file of a package
     path = os.path.expanduser(name)
     if name and os.path.isdir(path):
         return _checked(Path(path), "a checkpoint folder holds config.json, tokenizer.json and *.safetensors")

@@ -1,0 +1,92 @@
+"""Write docs/decoders.md from the recipes that ship, and from what `remask bench` measured of them.
+
+    remask bench --out runs/decoders --task sorting --task sudoku4 --task extraction --items 200
+    remask bench --out runs/decoders-blockwise -m bundled-blockwise --task sorting --task sudoku4 --task extraction \\
+        llada+blocks=auto sdar llada2 llada2.1 --items 200
+    python scripts/decoders_page.py runs/decoders runs/decoders-blockwise
+"""
+
+import json
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from remask.recipe import Recipe
+
+PAGE = Path(__file__).parents[1] / "docs" / "decoders.md"
+HEAD = """# Decoders
+
+Each published method is a recipe: a [TOML file](../remask/recipes) that names one value on each axis. `--recipe
+NAME` takes one, `--set axis.key=value` changes it, and any value goes with any other that fits the model. This
+page is made by `python scripts/decoders_page.py` from those files and from what `remask bench` measured.
+
+The class says what a recipe claims: **exact** is the authors' own answer; **other order** runs the same network
+and commits in another order; **other canvas** shows it other masks; **approximate network** reuses stale keys
+and values; what is for models that are block-causal is exact for their own attention.
+"""
+TAIL = """
+Accuracy and kept tokens per forward are of the same held-out items for every recipe; × is the median ratio of
+seconds to the first line's, taken in turn on a busy two-core machine. A recipe that does not fit a model is
+refused by it, and not measured. [docs/bench.md](bench.md) says how to measure your own;
+[docs/add_a_decoder.md](add_a_decoder.md) adds one.
+"""
+
+
+def described() -> str:
+    """One line a recipe: its own first comment, the axes that it sets, its source and its class."""
+    lines = ["| recipe | rule | values | source | class |", "|---|---|---|---|---|"]
+    for name in Recipe.shipped():
+        text = files("remask.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        rule, recipe, tables = text.splitlines()[0].lstrip("# "), Recipe.load(name), tomllib.loads(text)
+        values = "; ".join(f"{k} {said(v)}" for k, v in tables.items() if k not in ("name", "citation"))
+        lines.append(f"| `{name}` | {rule} | {values} | {recipe.citation} | {recipe.exactness} |")
+    return "\n".join(lines)
+
+
+def said(value: Any) -> str:
+    """An axis value in a few words."""
+    if not isinstance(value, dict):
+        return str(value)
+    parts = [f"{k} {v!r}" if isinstance(v, list) else f"{k} {v}" for k, v in value.items() if k != "by"]
+    return " ".join([str(value.get("by", "")), f"({', '.join(parts)})" if parts else ""]).strip()
+
+
+def measured(folder: Path) -> str:
+    """The table of one `remask bench --out` folder."""
+    told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    tasks = [w for w in dict.fromkeys(r["workload"] for r in told["results"]) if w != "all"]
+    lines = [f"\n## Measured: {told['model']}, {', '.join(tasks)}\n",
+             "| recipe | accuracy | 95 % | against the first | worst task | forwards | tokens/forward | × |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    whole = [r for r in told["results"] if r["workload"] == ("all" if len(tasks) > 1 else tasks[0])]
+    fitting = [r for r in whole if r["refused"] is None]
+    lines += [line(r) for r in sorted(fitting, key=lambda r: -r["tokens_per_forward"])]
+    refused = sorted({r["label"] for r in whole if r["refused"] is not None})
+    if refused:
+        lines.append(f"\nRefused by this model: {', '.join(refused)}.")
+    return "\n".join(lines)
+
+
+def line(r: dict[str, Any]) -> str:
+    """One recipe's figures."""
+    low, high = r["interval"]
+    apart = (
+        "–" if r["difference"] is None else "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * d for d in r["difference"]))
+    )
+    worst = "–" if r["worst"] is None else f"{100 * r['worst'][0]:+.1f} ({r['worst'][1]})"
+    ratio = "–" if r["ratio"] is None else f"{r['ratio']:.1f}"
+    quality = f"{r['quality']:.1%} ({r['passed']}/{r['items']})"
+    cells = (f"`{r['label']}`", quality, f"{low:.1%} – {high:.1%}", apart, worst)
+    return f"| {' | '.join(cells)} | {r['forwards']:.1f} | {r['tokens_per_forward']:.2f} | {ratio} |"
+
+
+def main() -> None:
+    """Write the page."""
+    parts = [HEAD, described(), *(measured(Path(folder)) for folder in sys.argv[1:]), TAIL]
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
