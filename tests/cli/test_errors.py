@@ -82,7 +82,7 @@ REFUSED = [
     (["chat", "--steps", "0"], b"", "steps must be at least 1, got 0"),
     (["trace", "view", "nowhere.jsonl"], b"", "cannot read 'nowhere.jsonl'"),
     (["models", "show", "../nowhere"], b"", "there is no folder '../nowhere'"),
-    (["train", "--config", "huge", "--out", "x"], b"", "there is no configuration 'huge'; give bundled"),
+    (["train", "--config", "huge", "--out", "x"], b"", "there is no configuration 'huge'; give blockwise, bundled"),
     (["train", "--config", "nowhere.toml", "--out", "x"], b"", "cannot read the training configuration"),
 ]
 
