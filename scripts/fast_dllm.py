@@ -55,7 +55,7 @@ def cases() -> Iterator[Case]:
                 yield Case(cache, length, block, length, threshold=threshold)
             for factor in (1.0, 1.5):
                 yield Case(cache, length, block, length, factor=factor)
-            yield Case(cache, length, block, length // 2)
+            yield Case(cache, length, block, length // 4)
 
 
 class Taken(NamedTuple):

@@ -88,7 +88,7 @@ def decoded(model: MaskPredictor, rows: Sequence[Row]) -> list[Ran]:
 
 @cache
 def loaded(name: str) -> Loaded:
-    return load(str(FOLDERS[name]), device="cpu", dtype="float32")
+    return load(str(FOLDERS[name]), device="cpu", dtype="float32", weights="packed")  # as the front door does
 
 
 class Verdict(NamedTuple):
