@@ -33,13 +33,13 @@ class Batch:
         """Take a row in; it begins with the next step."""
         if slots := len(row.written):
             self._reserve(row.streams, slots)
-            row.entries = [self.free.pop() for _ in range(row.streams)]
+            row.entries, self.free = self.free[: row.streams], self.free[row.streams :]
         self.rows.append(row)
 
     def evict(self, row: Row) -> None:
         """Let a row go and free its entries; its neighbours are not touched. With the last of them goes the store."""
         self.rows.remove(row)
-        self.free += row.entries
+        self.free = sorted([*self.free, *row.entries])  # the lowest go first, so that rows lie side by side
         row.entries = []
         if len(self.free) == self.shape[0]:
             self.store, self.shape, self.free = None, (0, 0), []
@@ -127,10 +127,23 @@ def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]],
         return shape
     if batch.store is None:
         raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
+    numbers = [batch.rows[i].entries[s] for i, s in sequences]
+    entries = torch.tensor(numbers, device=device)
+    adjacent = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    run = slice(numbers[0], numbers[-1] + 1) if adjacent else entries
     return replace(
         shape,
         store=batch.store,
-        entries=torch.tensor([batch.rows[i].entries[s] for i, s in sequences], device=device),
+        entries=entries,
         slots=stack([plan.stored for plan in members]),
         keep=stack([plan.keep for plan in members]),
+        whole=run if all(map(is_whole, members)) else None,
     )
+
+
+def is_whole(plan: Plan) -> bool:
+    """Whether the slots that are seen and those that are written are 0, 1, … together, and nothing hides any."""
+    if plan.stored is None or plan.keep is None or plan.visible is not None or (plan.keep < 0).any():
+        return False
+    used = np.concatenate((plan.stored, plan.keep))
+    return bool(np.array_equal(np.bincount(used), np.ones(len(used), np.int64)))

@@ -70,7 +70,9 @@ class Group:
 
     `visible` (rows | 1, queries, keys) says which keys each query may see; None means all. `store` holds the keys and
     values of earlier forwards: `slots` (rows, K) are visible before the queries' own, `keep` (rows, queries) says
-    where those are written, -1 for nowhere, and `entries` (rows,) which entry of the store is whose.
+    where those are written, -1 for nowhere, and `entries` (rows,) which entry of the store is whose. `whole` names the
+    entries again (a slice where they follow one another) if slots and keep together are their first slots, each once,
+    and every query sees them all: then keys and values can be read where they lie, once the queries' own are written.
     """
 
     start: int
@@ -81,6 +83,7 @@ class Group:
     entries: Tensor | None = None
     slots: Tensor | None = None
     keep: Tensor | None = None
+    whole: slice | Tensor | None = None
 
     @property
     def stop(self) -> int:

@@ -1,9 +1,10 @@
 """Write the golden traces: what the authors' generate.py decides, step by step, on three checkpoints.
 
     python scripts/make_golden.py --reference DIR     DIR: a checkout of github.com/ML-GSAI/LLaDA
-    python scripts/make_golden.py --report            the table of docs/golden.md, from what is stored
+    python scripts/make_golden.py --fast-dllm DIR     DIR: a clone of github.com/NVlabs/Fast-dLLM
+    python scripts/make_golden.py --report            the tables of docs/golden.md, from what is stored
 
-Run both again whenever the bundled weights change; tests/test_golden.py says so when they have. The two random
+Run all three again whenever the bundled weights change; tests/test_golden.py says so when they have. The two random
 checkpoints are made once and then kept: delete their folders to draw them anew.
 """
 
@@ -21,7 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fast_dllm
 import torch
+from fast_dllm import FastDLLM
 from oracle import THEIR_EOS, THEIR_EOT, Oracle, Reference, Run, Scores, Taken
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
@@ -90,21 +93,21 @@ def cases() -> Iterator[Case]:
     yield base._replace(name="random, padded", prompts=3, remasking="random")
 
 
-def chat_prompts(described: Description, case: Case, index: int) -> list[list[int]]:
+def chat_prompts(described: Description, prompts: int, index: int) -> list[list[int]]:
     """Prompts of the bundled tasks, through the chat template, each from another task."""
     found = []
-    for row in range(case.prompts):
+    for row in range(prompts):
         task = TASKS[CHAT_TASKS[(index + row) % len(CHAT_TASKS)]]
         drawn = next(x for x in examples(task, "heldout", index) if x.prompt)
         found.append(described.text.encode(described.text.chat([{"role": "user", "content": drawn.prompt}])))
     return found
 
 
-def random_prompts(described: Description, case: Case, index: int) -> list[list[int]]:
+def random_prompts(described: Description, prompts: int, index: int) -> list[list[int]]:
     """Random words, of three lengths."""
     draw = random.Random(index)
     words = described.config.eos_ids[0] - 1
-    lengths = draw.sample(range(4, 25), case.prompts)
+    lengths = draw.sample(range(4, 25), prompts)
     return [[draw.randrange(words) for _ in range(length)] for length in lengths]
 
 
@@ -172,7 +175,7 @@ def golden(name: str, folder: Path, reference: Path) -> dict[str, Any]:
     stored = []
     for index, case in enumerate(cases()):
         print(f"\r{name} {case.name:40}", end="", file=sys.stderr, flush=True)
-        stored.append(record(oracle, described, case, asked(described, case, index)))
+        stored.append(record(oracle, described, case, asked(described, case.prompts, index)))
     print(file=sys.stderr)
     return {
         "format": "remask-golden",
@@ -193,6 +196,66 @@ def golden(name: str, folder: Path, reference: Path) -> dict[str, Any]:
         },
         "cfg_without_attention_mask": crash(oracle),
         "cases": stored,
+    }
+
+
+def fast_golden(name: str, folder: Path, clone: Path) -> dict[str, Any]:
+    """The golden of one checkpoint under Fast-dLLM's loops."""
+    described = inspect(folder)
+    network, mask_id = Reference(folder), described.config.mask_id
+    latest, first = (FastDLLM(clone, commit, network, mask_id) for commit in (fast_dllm.LATEST, fast_dllm.FIRST))
+    asked = chat_prompts if folder == BUNDLED else random_prompts
+    stored = []
+    for index, case in enumerate(fast_dllm.cases()):
+        print(f"\r{name} {case.name:40}", end="", file=sys.stderr, flush=True)
+        (prompt,) = asked(described, 1, index)
+        stored.append(fast_record(latest, first, described, case, prompt))
+    print(file=sys.stderr)
+    return {
+        "format": "remask-golden",
+        "version": 1,
+        "checkpoint": name,
+        "sha256": digest(folder / "model.safetensors"),
+        "reference": {
+            "repository": fast_dllm.REPOSITORY,
+            "commit": fast_dllm.LATEST,
+            "first_release": fast_dllm.FIRST,
+            "generate.py": hashlib.sha256(latest.source.encode()).hexdigest(),
+        },
+        "torch": torch.__version__,
+        "dtype": "float32",
+        "cases": stored,
+    }
+
+
+def fast_record(
+    latest: FastDLLM, first: FastDLLM, described: Description, case: fast_dllm.Case, prompt: list[int]
+) -> dict[str, Any]:
+    """One case: their run, and whether the first release's commits the same (it takes more forwards)."""
+    taken = latest.run(prompt, case)
+    earlier = [] if case.factor is not None and not first.has_factor else first.run(prompt, case)
+    steps = [one.made for one in taken]
+    forbidden = {latest.mask_id, *range(described.known_tokens, described.config.vocab_size)}
+    barred = next((i for i, made in enumerate(steps) if any(token in forbidden for _, token in made)), None)
+    end = None if barred is None else barred + 1
+    return {
+        "name": case.name,
+        "params": case._asdict(),
+        "first_release": None
+        if not earlier
+        else {
+            "agrees": [one.made for one in earlier if one.made][:end] == [made for made in steps if made][:end],
+            "forwards": len(earlier),
+        },
+        "rows": [
+            {
+                "prompt": prompt,
+                "steps": steps[:end],
+                "gaps": [one.gap for one in taken[:end]],
+                "surplus": [one.surplus for one in taken[:end]],  # the token too many of the released factor rule
+                "forbidden": barred,  # the first step that commits a forbidden id: the last one stored
+            }
+        ],
     }
 
 
@@ -310,15 +373,20 @@ def write(path: Path, golden: dict[str, Any]) -> None:
 # --- the report ---
 
 
-def report() -> str:
-    """The table of docs/golden.md: what is stored, and what this repository's sampler makes of it on this machine."""
-    spec = importlib.util.spec_from_file_location("test_golden", ROOT / "tests" / "test_golden.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["test_golden"] = module
-    spec.loader.exec_module(module)
-    counts: dict[str, list[Any]] = module.count_all()
+def report() -> Iterator[str]:
+    """The tables of docs/golden.md: what is stored, and what this repository's sampler makes of it on this machine."""
+    for name in ("test_golden", "test_fast_dllm"):
+        spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        yield tabulate(module.count_all())
+
+
+def tabulate(counts: dict[str, dict[str, Any]]) -> str:
+    """A column for each checkpoint, a line for each count."""
     names = list(counts)
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     labels = dict.fromkeys(label for column in counts.values() for label in column)
@@ -329,28 +397,35 @@ def report() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, metavar="DIR", help="a checkout of github.com/ML-GSAI/LLaDA")
+    parser.add_argument("--fast-dllm", type=Path, metavar="DIR", help="a clone of github.com/NVlabs/Fast-dLLM")
     parser.add_argument("--checkpoint", metavar="NAME", help="one of bundled, random-a, random-b; without it, all")
     parser.add_argument("--out", type=Path, default=GOLDEN, metavar="DIR", help="where to write (tests/golden)")
     parser.add_argument("--report", action="store_true", help="compare with what is stored; mend docs/golden.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.report:
-        told = report()
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(re.sub(r"(?s)\| \| .*?\n(?!\|)", lambda _: told + "\n", page, count=1), encoding="utf-8")
-        print(told)
+        tables = list(report())
+        told, page = iter(tables), PAGE.read_text(encoding="utf-8")
+        mended = re.sub(r"(?s)\| \| .*?\n(?!\|)", lambda _: next(told) + "\n", page)
+        PAGE.write_text(mended, encoding="utf-8")
+        print("\n\n".join(tables))
         return
-    if arguments.reference is None:
+    if not (arguments.reference or arguments.fast_dllm):
         parser.error("--reference is missing; clone https://github.com/ML-GSAI/LLaDA and name the folder")
     for name, config in RANDOM.items():
         if not (arguments.out / name / "model.safetensors").exists():
             draw_checkpoint(arguments.out / name, config, SEEDS[name])
     folders = {"bundled": BUNDLED} | {name: arguments.out / name for name in RANDOM}
     for name in [arguments.checkpoint] if arguments.checkpoint else folders:
-        began = time.perf_counter()
-        path = arguments.out / f"{name}.json"
-        write(path, golden(name, folders[name], arguments.reference))
-        print(f"{path}: {path.stat().st_size / 1000:.0f} kB in {time.perf_counter() - began:.0f} s")
+        for prefix, source, make in (
+            ("", arguments.reference, golden),
+            ("fast-dllm-", arguments.fast_dllm, fast_golden),
+        ):
+            if source is not None:
+                began = time.perf_counter()
+                path = arguments.out / f"{prefix}{name}.json"
+                write(path, make(name, folders[name], source))
+                print(f"{path}: {path.stat().st_size / 1000:.0f} kB in {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,16 @@ THEIR_EOS, THEIR_EOT = "126081", "126348"  # hard-coded in their generate.py
 Scores = Callable[[int, Tensor], Tensor]
 
 
+KeysValues = tuple[Tensor, Tensor]  # of one layer, (B, kv_heads, L, head) each, before rotation
+
+
 class Reference:
-    """A LLaDA checkpoint as plain float32 arithmetic: tokens (B, L) to `.logits` (B, L, V)."""
+    """A LLaDA checkpoint as plain float32 arithmetic: tokens (B, Q) to `.logits` (B, Q, V).
+
+    With `past_key_values` (a pair a layer) the tokens are the last Q positions behind those, or, with
+    `replace_position` (B, L), the ones that it marks: what Fast-dLLM asks of a network. Keys are then written into the
+    past, which lives on; `use_cache` returns keys and values as `.past_key_values`.
+    """
 
     device = torch.device("cpu")
 
@@ -35,41 +43,71 @@ class Reference:
         self.eps, self.theta = config["rms_norm_eps"], config["rope_theta"]
 
     @torch.no_grad()
-    def __call__(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SimpleNamespace:
-        w = self.weights
+    def __call__(
+        self,
+        tokens: Tensor,
+        attention_mask: Tensor | None = None,
+        past_key_values: Sequence[KeysValues] | None = None,
+        use_cache: bool = False,
+        replace_position: Tensor | None = None,
+    ) -> SimpleNamespace:
+        w, kept = self.weights, []
         x = w["model.transformer.wte.weight"][tokens]
         for layer in range(self.layers):
             at = f"model.transformer.blocks.{layer}."
-            x = x + self.attention(self.norm(x, w[at + "attn_norm.weight"]), at, attention_mask)
+            past = None if past_key_values is None else past_key_values[layer]
+            seen = self.norm(x, w[at + "attn_norm.weight"])
+            present, places = self.joined(seen, at, past, replace_position)
+            x = x + self.attention(seen, at, present, places, attention_mask)
+            kept.append(present)
             h = self.norm(x, w[at + "ff_norm.weight"])
             gate, up = h @ w[at + "ff_proj.weight"].T, h @ w[at + "up_proj.weight"].T
             x = x + (gate * torch.sigmoid(gate) * up) @ w[at + "ff_out.weight"].T
         x = self.norm(x, w["model.transformer.ln_f.weight"])
-        return SimpleNamespace(logits=x @ w["model.transformer.ff_out.weight"].T)
+        logits = x @ w["model.transformer.ff_out.weight"].T
+        return SimpleNamespace(logits=logits, past_key_values=kept if use_cache else None)
 
     def norm(self, x: Tensor, weight: Tensor) -> Tensor:
         """Root-mean-square norm."""
         return weight * (x / torch.sqrt((x * x).mean(-1, keepdim=True) + self.eps))
 
-    def attention(self, x: Tensor, at: str, attention_mask: Tensor | None) -> Tensor:
-        """Every position sees every key, less those that the mask (B, L) marks 0."""
+    def joined(self, x: Tensor, at: str, past: KeysValues | None, replace: Tensor | None) -> tuple[KeysValues, Tensor]:
+        """Keys and values that the rows x (B, Q, d) may see, their own included, and where the rows stand (B, Q)."""
+        batch, length, _ = x.shape
+        fresh = tuple(
+            (x @ self.weights[at + f"{kind}_proj.weight"].T).view(batch, length, self.kv_heads, -1).transpose(1, 2)
+            for kind in "kv"
+        )
+        if past is None:
+            return (fresh[0], fresh[1]), torch.arange(length).expand(batch, -1)
+        if replace is None:
+            keys, values = (torch.cat(pair, 2) for pair in zip(past, fresh, strict=True))
+            return (keys, values), torch.arange(keys.shape[2])[-length:].expand(batch, -1)
+        places = torch.stack([row.nonzero().flatten() for row in replace])
+        where = places[:, None, :, None].expand_as(fresh[0])
+        for old, new in zip(past, fresh, strict=True):
+            old.scatter_(2, where, new)
+        return past, places
+
+    def attention(
+        self, x: Tensor, at: str, present: KeysValues, places: Tensor, attention_mask: Tensor | None
+    ) -> Tensor:
+        """Every row, standing at `places` (B, Q), sees every key, less those that the mask (B, L) marks 0."""
         batch, length, width = x.shape
-        head = width // self.heads
-        q = self.rotated((x @ self.weights[at + "q_proj.weight"].T).view(batch, length, self.heads, head))
-        k = self.rotated((x @ self.weights[at + "k_proj.weight"].T).view(batch, length, self.kv_heads, head))
-        v = (x @ self.weights[at + "v_proj.weight"].T).view(batch, length, self.kv_heads, head)
-        k, v = (t.repeat_interleave(self.heads // self.kv_heads, 2) for t in (k, v))
-        scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / head**0.5
+        q = (x @ self.weights[at + "q_proj.weight"].T).view(batch, length, self.heads, -1).transpose(1, 2)
+        keys = self.rotated(present[0], torch.arange(present[0].shape[2]).expand(batch, -1))
+        k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (keys, present[1]))
+        scores = self.rotated(q, places) @ k.transpose(2, 3) / (width // self.heads) ** 0.5
         if attention_mask is not None:
             scores = scores.masked_fill(attention_mask[:, None, None, :] == 0, -torch.inf)
-        mixed = torch.einsum("bhqk,bkhd->bqhd", torch.softmax(scores, -1), v)
+        mixed = (torch.softmax(scores, -1) @ v).transpose(1, 2)
         return mixed.reshape(batch, length, width) @ self.weights[at + "attn_out.weight"].T
 
-    def rotated(self, x: Tensor) -> Tensor:
-        """Rotary positions 0, 1, … of (B, L, heads, head): feature i turns with feature i + head / 2."""
-        length, head = x.shape[1], x.shape[3]
-        turns = torch.arange(length).float()[:, None] / self.theta ** (torch.arange(0, head, 2).float() / head)
-        cos, sin = turns.cos()[:, None], turns.sin()[:, None]
+    def rotated(self, x: Tensor, places: Tensor) -> Tensor:
+        """Rotary positions `places` (B, L) of (B, heads, L, head): feature i turns with feature i + head / 2."""
+        head = x.shape[3]
+        turns = places.float()[:, None, :, None] / self.theta ** (torch.arange(0, head, 2).float() / head)
+        cos, sin = turns.cos(), turns.sin()
         left, right = x[..., : head // 2], x[..., head // 2 :]
         return torch.cat((left * cos - right * sin, right * cos + left * sin), -1)
 

@@ -1,41 +1,25 @@
 """Same answer: at temperature 0 the default recipe commits, step by step, what the authors' own generate.py commits.
 
 The goldens are their runs, written by scripts/make_golden.py on a forward of its own; docs/golden.md says what "same"
-means. A step is decided by rounding, not by the algorithm, if its deciding gap is below TIE, and rounding differs from
-processor to processor: where ours parts at such a step, the step is counted as exempt and the row is put back on the
-authors' path, so that every other step is compared.
+means, and `tests/goldens.py` how a row is held beside its golden.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
-from itertools import zip_longest
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
 from remask.canvas import Canvas, Floats, Ints
-from remask.checkpoint import Loaded, load
-from remask.checkpoint.hub import BUNDLED
-from remask.predictor import Plan
 from remask.recipe import Recipe, Stop
-from remask.row import Decision, Row
-from remask.sampler import denoise
-from remask.trace import Step
+from remask.row import Row
+from tests.goldens import EXEMPT, FOLDERS, GOLDEN, TIE, Followed, Ran, Verdict, check, decoded, judge, loaded, read
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
-FOLDERS = {"bundled": BUNDLED, "random-a": GOLDEN / "random-a", "random-b": GOLDEN / "random-b"}
-TIE = 1e-5  # a smaller deciding gap is rounding
-EXEMPT = 0.05  # share of steps that may part from their golden at a tie
 AGAIN = "python scripts/make_golden.py --reference DIR, with DIR a checkout of github.com/ML-GSAI/LLaDA"
 
 Compat = Literal["intended", "llada"]
-Committed = set[tuple[int, int]]  # positions from the row's own start, with tokens
 every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
 
 
@@ -53,10 +37,7 @@ def _one_thread() -> Iterator[None]:
 
 @every_checkpoint
 def test_the_golden_is_of_these_weights(name: str) -> None:
-    golden = stored(name)
-    now = hashlib.sha256((FOLDERS[name] / "model.safetensors").read_bytes()).hexdigest()
-    assert golden["sha256"] == now, f"the weights of {name} have changed since their golden was written; run {AGAIN}"
-    assert golden["dtype"] == "float32"
+    check(stored(name), name, AGAIN)
 
 
 @every_checkpoint
@@ -139,13 +120,6 @@ def test_there_are_enough_goldens_of_every_kind() -> None:
 # --- ours ---
 
 
-class Ran(NamedTuple):
-    """A row after its run, and what each step committed."""
-
-    row: Row
-    steps: list[Committed]
-
-
 class Injected(Row):
     """A row whose random scores are those of the golden's table."""
 
@@ -156,35 +130,13 @@ class Injected(Row):
         return (((t["a"] * self.forwards + t["b"] * positions + t["c"]) % t["m"]) / t["m"]).astype(np.float32)
 
 
-class Followed(Injected):
-    """A row beside its golden: where a tie parts them it takes the authors' decision, and notes the step."""
-
-    def follow(self, golden: dict[str, Any]) -> None:
-        self.theirs = [(made, gap) for made, gap in zip(golden["steps"], golden["gaps"], strict=True) if made]
-        self.ties: list[int] = []
-
-    def apply(self, plan: Plan, decision: Decision) -> Step | None:
-        made, gap = self.theirs[self.forwards] if self.forwards < len(self.theirs) else ((), None)
-        theirs = dict(made)
-        taken = decision.reveal & self.canvas.undecided[plan.reads]
-        ours = dict(zip(plan.reads[taken].tolist(), decision.guess[taken].tolist(), strict=True))
-        if ours != theirs and gap is not None and gap < TIE:
-            self.ties.append(self.forwards)
-            guess = [theirs.get(p, g) for p, g in zip(plan.reads.tolist(), decision.guess.tolist(), strict=True)]
-            decision = replace(decision, guess=np.array(guess), reveal=np.isin(plan.reads, list(theirs)))
-        return super().apply(plan, decision)
+class Beside(Followed, Injected):
+    """A row that follows its golden, with the golden's scores."""
 
 
 @cache
 def stored(name: str) -> dict[str, Any]:
-    path = GOLDEN / f"{name}.json"
-    assert path.exists(), f"{path} is missing; run {AGAIN}"
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-@cache
-def loaded(name: str) -> Loaded:
-    return load(str(FOLDERS[name]), device="cpu", dtype="float32", weights="packed")  # as the front door does
+    return read(name, AGAIN)
 
 
 @cache
@@ -202,7 +154,7 @@ def decode(
     options = {k: v for k, v in case["params"].items() if k not in ("gen_length", "attention_mask")}
     recipe = Recipe.of(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
     (Injected.table,) = stored(name)["patched"]["rand"].values()
-    kind = Followed if follow else Injected if options["remasking"] == "random" else Row
+    kind = Beside if follow else Injected if options["remasking"] == "random" else Row
     contract = model.contract
     asked = case["rows"] if only is None else [case["rows"][only]]
     rows = [
@@ -217,45 +169,10 @@ def decode(
     for row, golden in zip(rows, asked, strict=True):
         if isinstance(row, Followed):
             row.follow(golden)
-    steps: dict[int, list[Step]] = {id(row): [] for row in rows}
-    for row, step in denoise(model, rows):
-        steps[id(row)].append(step)
-    return [Ran(row, [{(c.position, c.token) for c in step.changes} for step in steps[id(row)]]) for row in rows]
+    return decoded(model, rows)
 
 
 # --- the comparison ---
-
-
-class Verdict(NamedTuple):
-    """How a row compares with its golden.
-
-    same       it agrees to the very end
-    tie        it agrees at every step but `ties`, whose deciding gaps are below TIE: those are exempt
-    forbidden  it agrees up to `step`, where the authors' run commits a forbidden id
-    other      it parts at `step` though the gap is not a tie
-    """
-
-    case: str
-    row: int
-    outcome: Literal["same", "tie", "forbidden", "other"]
-    steps: int
-    ties: tuple[int, ...]
-    step: int | None = None
-    gap: float | None = None
-
-
-def judge(case: str, number: int, run: Ran, golden: dict[str, Any]) -> Verdict:
-    """Compare step by step. Steps of theirs that commit nothing are left out: ours has none."""
-    assert isinstance(run.row, Followed)
-    ties = tuple(run.row.ties)
-    kept = [i for i, made in enumerate(golden["steps"]) if made]
-    for step, (i, mine) in enumerate(zip_longest(kept, run.steps)):
-        if i is not None and i == golden["forbidden"]:
-            return Verdict(case, number, "forbidden", len(kept), ties, step)
-        theirs = None if i is None else {(position, token) for position, token in golden["steps"][i]}
-        if mine != theirs:
-            return Verdict(case, number, "other", len(kept), ties, step, None if i is None else golden["gaps"][i])
-    return Verdict(case, number, "tie" if ties else "same", len(kept), ties)
 
 
 @cache

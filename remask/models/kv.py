@@ -32,6 +32,11 @@ class KVStore:
         keys, values = stored.permute(2, 0, 3, 1, 4)
         return torch.cat((keys, fresh[0]), 2), torch.cat((values, fresh[1]), 2)
 
+    def first(self, layer: int, entries: Tensor | slice, count: int) -> KeysValues:
+        """The first `count` slots: a view for a run of entries, one copy for others."""
+        keys, values = self.data[layer]
+        return keys[entries, :, :count], values[entries, :, :count]
+
     def write(self, layer: int, entries: Tensor, keep: Tensor, fresh: KeysValues) -> None:
         """Store the fresh keys and values whose `keep` (rows, Q) names a slot; -1 is not kept."""
         row, query = (keep >= 0).nonzero(as_tuple=True)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ..predictor import Group
 from ..rotary import Rotation, Rotations
 from .config import ModelConfig, MoE
+from .kv import KeysValues
 from .tiles import SCORES_AT_ONCE, in_tiles, tiles
 
 
@@ -95,12 +96,7 @@ class Attention(nn.Module):
         mine = slice(group.start, group.stop)
         queries, keys, values = (x[mine].view(shape).transpose(1, 2) for x in (q, k, v))
         if group.store is not None:
-            assert group.entries is not None
-            fresh = keys, values
-            if group.slots is not None:
-                keys, values = group.store.join(self.layer, group.entries, group.slots, fresh)
-            if group.keep is not None:
-                group.store.write(self.layer, group.entries, group.keep, fresh)
+            keys, values = self.beside_stored(group, (keys, values))
         visible = None if group.visible is None else group.visible[:, None]
         gqa, at_once = self.heads != self.kv_heads, max(1, SCORES_AT_ONCE // (group.rows * keys.shape[2]))
         if group.queries <= at_once:
@@ -112,6 +108,19 @@ class Attention(nn.Module):
                 part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, seen, enable_gqa=gqa)
                 mixed[:, tile] = part.transpose(1, 2)
         return mixed.reshape(group.rows * group.queries, -1)
+
+    def beside_stored(self, group: Group, fresh: KeysValues) -> KeysValues:
+        """Keys and values that the group's queries see, their own `fresh` ones among them; some of these are kept."""
+        store, entries = group.store, group.entries
+        assert store is not None and entries is not None
+        seen = fresh
+        if group.slots is not None and group.whole is None:
+            seen = store.join(self.layer, entries, group.slots, fresh)
+        if group.keep is not None:
+            store.write(self.layer, entries, group.keep, fresh)
+        if group.slots is not None and group.whole is not None:
+            seen = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
+        return seen
 
 
 class GatedMLP(nn.Module):

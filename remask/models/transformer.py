@@ -61,4 +61,4 @@ def block_causal(group: Group, positions: Tensor, size: int) -> Group:
     mine = positions[group.start : group.stop].view(group.rows, group.queries)
     keys = mine if group.slots is None else torch.cat((group.slots, mine), 1)
     causal = (keys // size)[:, None, :] <= (mine // size)[:, :, None]
-    return replace(group, visible=causal if group.visible is None else causal & group.visible)
+    return replace(group, whole=None, visible=causal if group.visible is None else causal & group.visible)
