@@ -146,6 +146,8 @@ def log_likelihood(
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(batch, samples - first) for first in range(0, samples, batch)]
     values = torch.cat([_estimate(model, prompt, answer, size, cfg_scale, generator, rotation) for size in sizes])
+    if values.isnan().any():
+        raise RequestError("the logits of the answer hold NaN; check the weights and the dtype")
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return Likelihood(float(values.mean()), error, len(values), len(answer))
 

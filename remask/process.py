@@ -10,10 +10,10 @@ from torch import Tensor
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """Classifier-free guidance: u + (scale + 1) · (c - u) (LLaDA §2.4; Schiff et al., arXiv 2412.10193).
 
-    Where both streams say -inf the result is -inf, not NaN.
+    Where the unconditional stream says -inf there is nothing to guide away from: the conditional one stands.
     """
     guided = unconditional + (scale + 1) * (conditional - unconditional)
-    return guided.masked_fill(torch.isneginf(conditional) & torch.isneginf(unconditional), -torch.inf)
+    return torch.where(torch.isneginf(unconditional), conditional, guided)
 
 
 def suppress(logits: Tensor, ids: Tensor) -> Tensor:

@@ -219,3 +219,18 @@ def test_a_block_causal_model_is_scored_as_it_decodes(
     torch.testing.assert_close(together, torch.stack(expected), atol=1e-5, rtol=0)
     plain = masked_logits(model, [noised], shift)
     assert (plain - together).abs().max() > 1e-2  # the control: blocks after noised ones say something else
+
+
+def test_nan_is_no_likelihood() -> None:
+    class Broken(Fake):
+        def at(self, position: int, tokens: Tensor) -> Tensor:
+            return torch.full((16,), math.nan)
+
+    with pytest.raises(RequestError, match="NaN"):
+        log_likelihood(Broken(), [1], [2, 3], samples=4)
+
+
+def test_guidance_where_one_stream_rules_a_token_out() -> None:
+    out = -math.inf
+    conditional, unconditional = torch.tensor([[1.0, 2.0, out, out]]), torch.tensor([[0.5, out, 1.0, out]])
+    assert guide(conditional, unconditional, 2.0).tolist() == [[2.0, 2.0, out, out]]
