@@ -44,8 +44,8 @@ class Cached(NamedTuple):
 def locate(name: str, *, offline: bool = False) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
-    A folder of that name comes before a repository; `bundled` and `bundled-blockwise` are the package's own (`./bundled`
-    a folder). Raises CheckpointError if there is none, and says what was looked for.
+    A folder of that name comes before a repository; `bundled` and `bundled-blockwise` are the package's own
+    (`./bundled` a folder). Raises CheckpointError if there is none, and says what was looked for.
     """
     if name in SHIPPED:
         _checked(SHIPPED[name], f"the model {name!r} is missing from this installation; reinstall remask, or " + FORMS)
