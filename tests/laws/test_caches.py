@@ -15,7 +15,7 @@ from torch import Tensor
 from remask.batch import Batch, lay
 from remask.blocks import Blocks, Whole
 from remask.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
-from remask.engine import planned_bytes
+from remask.memory import footprint
 from remask.models.kv import KVStore
 from remask.models.masked import MaskPredictor
 from remask.recipe import Guidance, Recipe, Stop
@@ -297,8 +297,8 @@ def test_the_bytes_that_are_planned_for_a_cache_are_those_that_it_takes(
     made = make_transformer(**grid)
     model = MaskPredictor(made.model.to(dtype) if dtype == torch.bfloat16 else made.model)
     recipe = Recipe(guidance=Guidance(scale))
-    row, plain = (Job(TEMPLATES[0], replace(recipe, cache=c)).row(model.contract) for c in (cache, NoCache()))
-    stated = planned_bytes(row, model) - planned_bytes(plain, model)
+    row = Job(TEMPLATES[0], replace(recipe, cache=cache)).row(model.contract)
+    stated = footprint([row], model).store
     batch = Batch(model)
     batch.admit(row)
     taken = 0 if batch.store is None else sum(layer.untyped_storage().nbytes() for layer in batch.store.data)
