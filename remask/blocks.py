@@ -88,7 +88,7 @@ class Adaptive:
         rest = positions[self.reach :]
         return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
 
-    def narrow(self, seen: Seen) -> Tensor:
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
         """Which reads stay in the window (B, W), decided in a window's first step."""
         ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=seen.guess.device)
         pauses = seen.candidate & torch.isin(seen.guess, ids)
@@ -98,3 +98,27 @@ class Adaptive:
             sure.values >= self.threshold, column <= sure.indices, seen.candidate.cumsum(1) <= self.length
         )
         return torch.where(seen.time[:, :1] == 1, cut, True)
+
+
+@dataclass(frozen=True)
+class SubBlocks:
+    """Windows of `length` inside the blocks of a block-causal model. The first token of a block comes alone, from the
+    forward that stores the block before (Fast-dLLM v2, arXiv 2509.26328, §3.3; its `small_block_size`)."""
+
+    length: int = 8
+    exactness = Exactness.EXACT
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise RecipeError(f"blocks.length must be at least 1, got {self.length}; Fast-dLLM v2 uses 8")
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """As a grid of `length` has them."""
+        return Grid(self.length).windows(undecided)
+
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+        """All reads of the window (B, W), but in a block's first step its first position alone."""
+        assert block_size is not None
+        first = seen.candidate & (seen.candidate.cumsum(1) == 1)
+        leads = (seen.time[:, :1] == 1) & (first & (seen.position % block_size == 0)).any(1, keepdim=True)
+        return torch.where(leads, first, True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from .blocks import Adaptive, Blocks, Grid, Whole
+from .blocks import Adaptive, Blocks, Grid, SubBlocks, Whole
 from .caches import CACHES, Cache, NoCache
 from .canvas import Full, Growing, Lookahead, Shown, Suffix
 from .confidence import CONFIDENCES, Confidence
@@ -117,7 +117,7 @@ class Recipe:
     steps: int | None = None
     canvas: Shown = Full()
     rope: Rope = NONE
-    blocks: Blocks | Whole | Grid | Adaptive | Literal["auto"] = "auto"
+    blocks: Blocks | Whole | Grid | SubBlocks | Adaptive | Literal["auto"] = "auto"
     schedule: str = "even"
     guidance: Guidance = Guidance()
     process: Process = Process()
@@ -214,6 +214,12 @@ class Recipe:
         recipe, grid = replace(self, rope=self.rope.fit(contract.rotary, length)), contract.block_size
         if self.blocks == "auto":
             recipe = replace(recipe, blocks=Blocks() if grid is None else Grid(grid))
+        elif isinstance(self.blocks, SubBlocks):
+            if grid is None or grid % self.blocks.length:
+                raise RecipeError(
+                    f"sub_blocks of {self.blocks.length} need a model with a grid of a multiple of that, and this one "
+                    f"{'has none' if grid is None else f'has {grid}'}; use blocks = auto"
+                )
         elif grid is not None and recipe.blocks != Grid(grid):
             raise RecipeError(
                 f"this model decodes on its own grid of {grid} positions and takes no block_length; leave it out"
@@ -312,7 +318,14 @@ class Recipe:
 
 AXES: dict[str, dict[str, Any]] = {
     "canvas": {"full": Full, "lookahead": Lookahead, "suffix": Suffix, "growing": Growing},
-    "blocks": {"auto": "auto", "whole": Whole, "blocks": Blocks, "grid": Grid, "adaptive": Adaptive},
+    "blocks": {
+        "auto": "auto",
+        "whole": Whole,
+        "blocks": Blocks,
+        "grid": Grid,
+        "sub_blocks": SubBlocks,
+        "adaptive": Adaptive,
+    },
     "guidance": {"cfg": Guidance},
     "process": {"process": Process},
     "history": dict(HISTORIES),

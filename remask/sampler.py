@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .batch import Batch, lay
-from .blocks import Adaptive
+from .blocks import Adaptive, SubBlocks
 from .canvas import Ints
 from .confidence import entropy, score
 from .history import Memory, divergence
@@ -209,8 +209,8 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
     inside = torch.ones_like(seen.valid)
     if not seen.valid.shape[1]:
         return torch.zeros(4, 0, device=device)  # rows that read nothing in this step
-    if isinstance(recipe.blocks, Adaptive):
-        inside = recipe.blocks.narrow(seen)
+    if isinstance(recipe.blocks, Adaptive | SubBlocks):
+        inside = recipe.blocks.narrow(seen, rows[0].contract.block_size)
         seen = replace(seen, candidate=seen.candidate & inside)
     revision = recipe.revise.revise(seen, select(recipe.select, seen))
     changes = (revision.reveal & seen.candidate, revision.edit & seen.committed, revision.remask & seen.committed)

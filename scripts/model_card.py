@@ -1,7 +1,7 @@
-"""Measure the bundled model and write its card: `python scripts/model_card.py --items 1000`.
+"""Measure a model of the package and write its card: `python scripts/model_card.py [--model NAME] --items 1000`.
 
-Every figure in remask/bundled/README.md is one that this script prints: accuracy by task on held-out examples, one
-token a step, greedy; low-confidence order against random order on Sudoku, paired.
+Every figure in the card is one that this script prints: accuracy by task on held-out examples, one token a step,
+greedy; for the bundled model also low-confidence order against random order on Sudoku, paired.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import remask
 from remask.allocator import keep_freed_memory
+from remask.checkpoint.hub import SHIPPED
 from remask.evals.accuracy import Accuracy, paired_difference, run, summarise
 from remask.evals.items import Outcome
 from remask.llm import LLM
 from remask.tasks import TASKS, Stories, Sudoku, Task
 
-CARD = Path(__file__).parents[1] / "remask" / "bundled" / "README.md"
 GATES = {"sorting": 0.97, "recall": 0.97, "extraction": 0.97, "sudoku4": 0.95, "arithmetic": 0.90}
 HARD = Sudoku(2, 2, blanks=(10, 12))
 
@@ -33,13 +33,13 @@ def outcomes(llm: LLM, task: Task, items: int, cache: Path | None, key: str, **o
     return found
 
 
-def table(measured: dict[str, Accuracy]) -> str:
+def table(measured: dict[str, Accuracy], gates: dict[str, float]) -> str:
     """One line a task: what it asks, when it passes, how many did."""
     heads = ("task", "what it asks", "passes when", "held-out accuracy", "95 % interval", "gate")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, accuracy in measured.items():
         task, (low, high) = TASKS[name], accuracy.interval
-        gate = GATES.get(name)
+        gate = gates.get(name)
         verdict = "–" if gate is None else f"{gate:.0%}: {'met' if accuracy.share >= gate else 'not met'}"
         count = f"{accuracy.share:.1%} ({accuracy.passed}/{accuracy.items})"
         lines.append(f"| {name} | {task.description} | {task.rule} | {count} | {low:.1%} – {high:.1%} | {verdict} |")
@@ -49,6 +49,7 @@ def table(measured: dict[str, Accuracy]) -> str:
 def main() -> None:
     """Measure, print, and write the card between its markers."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=SHIPPED, default="bundled")
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--tasks", nargs="*", default=sorted([*GATES, "stories"]))
     parser.add_argument("--cache", type=Path)
@@ -57,26 +58,32 @@ def main() -> None:
     keep_freed_memory()
     if asked.cache:
         asked.cache.mkdir(parents=True, exist_ok=True)
-    llm = remask.load()
+    llm, card = remask.load(asked.model), SHIPPED[asked.model] / "README.md"
     measured = {}
     for name in asked.tasks:
         task = Stories(chat_share=0) if name == "stories" else TASKS[name]
         measured[name] = summarise(name, outcomes(llm, task, asked.items, asked.cache, name))
-    low = outcomes(llm, HARD, asked.items, asked.cache, "hard-low_confidence", remasking="low_confidence")
-    random = outcomes(llm, HARD, asked.items, asked.cache, "hard-random", remasking="random")
+    body = table(measured, GATES if asked.model == "bundled" else {})
+    if asked.model == "bundled":
+        body += f"\n\n{order(llm, asked.items, asked.cache)}"
+    print(body)
+    if not asked.no_write:
+        text = card.read_text(encoding="utf-8")
+        start, stop = "<!-- measured -->", "<!-- /measured -->"
+        before, rest = text.split(start)
+        card.write_text(f"{before}{start}\n{body}\n{rest[rest.index(stop) :]}", encoding="utf-8")
+
+
+def order(llm: LLM, items: int, cache: Path | None) -> str:
+    """Low-confidence against random order, on puzzles with many blanks."""
+    low = outcomes(llm, HARD, items, cache, "hard-low_confidence", remasking="low_confidence")
+    random = outcomes(llm, HARD, items, cache, "hard-random", remasking="random")
     gain, least, most = paired_difference(low, random)
-    order = (
+    return (
         f"On {len(low)} held-out 4×4 puzzles with 10 to 12 blanks, one token a step, low-confidence order solves "
         f"{summarise('', low).share:.1%} and random order {summarise('', random).share:.1%}: a paired difference of "
         f"{100 * gain:+.1f} points (95 % interval {100 * least:+.1f} to {100 * most:+.1f})."
     )
-    body = f"{table(measured)}\n\n{order}"
-    print(body)
-    if not asked.no_write:
-        card = CARD.read_text(encoding="utf-8")
-        start, stop = "<!-- measured -->", "<!-- /measured -->"
-        before, rest = card.split(start)
-        CARD.write_text(f"{before}{start}\n{body}\n{rest[rest.index(stop) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

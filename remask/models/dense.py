@@ -47,7 +47,7 @@ FAST_DLLM = family(
     ),
     mask_id=151665,
     eos_ids=(151645,),
-    defaults={"gen_length": 256, "temperature": 0.0, "remasking": "low_confidence"},
+    defaults={"recipe": "fast-dllm-v2", "gen_length": 256, "temperature": 0.0},
 )
 
 # Open-dCoder: its config.json is that of an autoregressive Qwen2, so its name must tell.

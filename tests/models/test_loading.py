@@ -117,7 +117,7 @@ def test_a_family_decodes_by_its_authors_recipe(tmp_path: Path, family: str) -> 
     write(tmp_path / "it", config_of(family), published(family))
     llm = remask.load(str(tmp_path / "it"), family=family, device="cpu")
     named = {"dream": "dream", "open_dcoder": "dream", "sdar": "sdar", "sdar_moe": "sdar", "llada2": "llada2",
-             "llada2.1": "llada2.1", "rnd1": "rnd1"}.get(family, "llada")  # fmt: skip
+             "llada2.1": "llada2.1", "rnd1": "rnd1", "fast_dllm": "fast-dllm-v2"}.get(family, "llada")  # fmt: skip
     request = llm.request("w1 w2", gen_length=8)
     own = Recipe.load(named) if named != "llada" else Recipe()
     assert request.recipe.name == named
