@@ -89,8 +89,8 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
-        first = self.plan()  # nothing is stored yet: no later forward computes more
-        self.widest = len(first.positions)
+        first = self.plan()  # nothing is stored yet: no later forward computes more, unless the canvas shows more
+        self.widest = len(first.positions) + len(canvas) - len(self.view(first.reads).everything)
         self.masked = first.visible is not None or contract.block_size is not None
 
     @property

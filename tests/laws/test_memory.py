@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from remask.batch import Batch
 from remask.blocks import Blocks
 from remask.caches import Dual
-from remask.canvas import Canvas
+from remask.canvas import Canvas, Full, Growing, Lookahead, Suffix
 from remask.cli import main
 from remask.cli.plan import largest, parse_size
 from remask.errors import UsageError
@@ -116,6 +116,29 @@ def one_step(model: MaskPredictor, rows: list[Row]) -> None:
 def test_tiles_are_planned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "ROWS_AT_ONCE", 64)
     test_a_step_takes_what_was_planned(name, torch.float32)
+
+
+RUNS = [
+    ("wino", Lookahead(8)), ("hierarchical", Suffix(8)), ("fast-dllm", Full()),
+    ("threshold", Growing(first=8, step=8, tail=4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "canvas"), RUNS, ids=repr)
+def test_no_step_of_a_run_takes_more_than_was_planned(recipe: str, canvas: Any) -> None:
+    model = model_of(BODY | {"vocab_size": 64}, torch.float32)
+    how = replace(Recipe.load(recipe), canvas=canvas, steps=None)
+    how = replace(how, blocks=Blocks(8))
+    row = Row(Canvas.template([*range(3, 35), *[None] * 16], 1), how, model.contract)
+    planned = footprint([row], model).peak
+
+    def run() -> None:
+        batch = Batch(model)
+        batch.admit(row)
+        while not row.finish_reason:
+            step(batch)
+
+    assert peak_bytes(CPU, run) < 1.1 * planned
 
 
 PLAIN = Recipe(blocks=Blocks(4))
