@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..errors import CheckpointError
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-SHIPPED = {"bundled": BUNDLED, "bundled-blockwise": BUNDLED.with_name("bundled_blockwise")}  # block-causal, and taught to edit
+SHIPPED = {"bundled": BUNDLED, "bundled-blockwise": BUNDLED.with_name("bundled_blockwise")}
 FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/name[@revision] on the Hugging Face hub"
 WANTED = (
     "config.json",
