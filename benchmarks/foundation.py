@@ -118,10 +118,10 @@ def held(predictor: MaskPredictor, weights: Weights) -> MaskPredictor:
     return other
 
 
-def ours(model: MaskPredictor, work: Work, stop: bool) -> list[list[int]]:
-    """Decode with the default recipe; the tokens of each answer."""
-    recipe = Recipe(stop=Stop(eos_prefix=stop))
-    recipe = Recipe.of(recipe, steps=work.steps, block_length=work.block_length)
+def ours(model: MaskPredictor, work: Work, stop: bool, name: str | None = None) -> list[list[int]]:
+    """Decode with the default recipe, or the one called `name`; the tokens of each answer."""
+    recipe = replace(Recipe.load(name or "llada"), stop=Stop(eos_prefix=stop))
+    recipe = recipe if name else Recipe.of(recipe, steps=work.steps, block_length=work.block_length)
     contract = model.contract
     rows = [
         Row(Canvas.after(p, work.gen_length, contract.mask_id), recipe, contract, stop_ids=work.stop_ids)
@@ -237,8 +237,9 @@ def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work)
 
 
 def compare(
-    name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None, quantize: Sequence[Weights]
-) -> dict[str, Any]:
+    name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None, quantize: Sequence[Weights],
+    recipes: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Time all variants in turn, `pairs` times; medians of the pairwise ratios to the published loop."""
     network, contract, device = Network(predictor.model), predictor.contract, predictor.device
     published = authors(reference) or generate
@@ -261,6 +262,8 @@ def compare(
     rounded = {weights: held(predictor, weights) for weights in quantize}
     for weights, other in rounded.items():
         variants[f"{weights} (other numbers)"] = lambda other=other: ours(other, work, True)
+    for recipe in recipes:
+        variants[f"recipe {recipe} ({Recipe.load(recipe).exactness})"] = lambda r=recipe: ours(packed, work, True, r)
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     answers: dict[str, list[list[int]]] = {}
     for turn in range(pairs + 1):
@@ -325,6 +328,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--tasks", nargs="*", default=["arithmetic", "sorting"])
     parser.add_argument("--quantize", nargs="*", default=[], choices=("int8", "int8-dynamic"))
+    parser.add_argument("--recipes", nargs="*", default=[], help="named recipes, measured after the exact ones")
     parser.add_argument("--steps", type=int, help="of the large geometry; its 64 tokens take 64 without it")
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: of this process, where others run"
@@ -344,7 +348,15 @@ def main() -> None:
             prompts = torch.randint(0, 126000, (rows, 64), generator=generator).tolist()
             work = Work("random", prompts, 64, 32, asked.steps or 64, LARGE.eos_ids)
             results.append(
-                compare(f"0.48 B, {asked.dtype}", predictor, work, asked.pairs, asked.reference, asked.quantize)
+                compare(
+                    f"0.48 B, {asked.dtype}",
+                    predictor,
+                    work,
+                    asked.pairs,
+                    asked.reference,
+                    asked.quantize,
+                    asked.recipes,
+                )
             )
     else:
         llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
@@ -352,7 +364,9 @@ def main() -> None:
             for rows in asked.rows:
                 work = bundled_work(llm, task, rows)
                 results.append(
-                    compare(f"bundled, {task}", llm.model, work, asked.pairs, asked.reference, asked.quantize)
+                    compare(
+                        f"bundled, {task}", llm.model, work, asked.pairs, asked.reference, asked.quantize, asked.recipes
+                    )
                 )
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     build = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
