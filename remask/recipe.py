@@ -30,7 +30,7 @@ from .schedule import SCHEDULES
 from .seen import Want
 from .selection import SELECTORS, Selector, TopK
 
-FAST = "threshold"  # the named recipe that `--fast` stands for: on the frontier, and simple
+FAST = "fast"  # the named recipe that `--fast` stands for
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
 REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
