@@ -206,9 +206,9 @@ def columns(ids: tuple[int, ...], device: torch.device) -> Tensor:
 def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Tensor:
     """Reveal, edit, remask and what stays in the window (4, ΣR), decided on a grid with one row a request."""
     seen = grid(looked, recipe, rows, plans, device)
-    inside = torch.ones_like(seen.valid)
     if not seen.valid.shape[1]:
         return torch.zeros(4, 0, device=device)  # rows that read nothing in this step
+    inside = torch.ones_like(seen.valid)
     if isinstance(recipe.blocks, Adaptive | SubBlocks):
         inside = recipe.blocks.narrow(seen, rows[0].contract.block_size)
         seen = replace(seen, candidate=seen.candidate & inside)

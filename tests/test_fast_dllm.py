@@ -5,13 +5,11 @@ scripts/make_golden.py. The one difference that is meant: the released factor ru
 also where it fails the bound of the paper's theorem, and ours does not.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
-import torch
 
 from remask.blocks import Blocks
 from remask.canvas import Canvas
@@ -25,15 +23,6 @@ AGAIN = "python scripts/make_golden.py --fast-dllm DIR, with DIR a clone of gith
 NAMED = {"none": "threshold", "prefix": "fast-dllm-prefix", "dual": "fast-dllm"}
 
 every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The matrices are too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- the laws ---

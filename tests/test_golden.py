@@ -4,13 +4,11 @@ The goldens are their runs, written by scripts/make_golden.py on a forward of it
 means, and `tests/goldens.py` how a row is held beside its golden.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-import torch
 
 from remask.canvas import Canvas, Floats, Ints
 from remask.recipe import Recipe, Stop
@@ -21,15 +19,6 @@ AGAIN = "python scripts/make_golden.py --reference DIR, with DIR a checkout of g
 
 Compat = Literal["intended", "llada"]
 every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The matrices are too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- the laws ---

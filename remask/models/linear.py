@@ -4,6 +4,8 @@ A network is built of `nn.Linear` and trained so. To answer, each may be swapped
 input, gives back rows that do not depend on each other, and tells its plain weight to whoever asks for `state_dict`.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -37,7 +39,7 @@ def convert(linear: nn.Linear, weights: Weights) -> nn.Module:
     int8          8 bits a weight, one scale a row: half the memory of bf16 on any device, widened at each use.
     int8-dynamic  so, and each input row is rounded to 8 bits too: twice as fast as bf16 on a CPU that has oneDNN.
     """
-    holders = {"packed": Packed, "int8": Int8, "int8-dynamic": DynamicInt8}
+    holders: dict[str, Callable[[nn.Linear], Held]] = {"packed": Packed, "int8": Int8, "int8-dynamic": DynamicInt8}
     return holders[weights](linear) if weights in holders else linear
 
 
@@ -56,7 +58,7 @@ def held_bytes(network: nn.Module, dtype: torch.dtype, weights: Weights) -> int:
     return total
 
 
-class Held(nn.Module):
+class Held(nn.Module, ABC):
     """A linear layer whose weight is no parameter. `state_dict` holds the plain weight, as before the conversion."""
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -65,9 +67,9 @@ class Held(nn.Module):
         self.dtype = linear.weight.dtype
 
     @property
+    @abstractmethod
     def weight(self) -> Tensor:
         """The plain weight (out, in) that it multiplies by."""
-        raise NotImplementedError
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
