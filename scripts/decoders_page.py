@@ -51,9 +51,9 @@ bench llada threshold+select.threshold=0.97 … --items 1000` with these four ta
 | klass | 4.16 | 4.23 (3.40 to 5.10) | 4.95 | 18.2, Sudoku |
 
 `--fast` is the threshold of 0.97: the fastest of these whose bound is below one point. It was chosen on these
-items; on the next 4,000, which had no say in it, it lost 0.63 points (0.35 to 0.96; bound 0.90; items 1,000 to 1,999
-of each task, `evals.accuracy.run` with `skip`). Caches gain nothing on a model this small, where a forward of the window costs nearly what the whole canvas does; [caches.md](caches.md)
-has them on a larger one.
+items; on the next 4,000, which had no say in it, it lost 0.63 points (0.35 to 0.96; bound 0.90; items 1,000 to
+1,999 of each task, `evals.accuracy.run` with `skip`). Caches gain nothing on a model this small, where a
+forward of the window costs nearly what the whole canvas does; [caches.md](caches.md) has them on a larger one.
 
 [docs/bench.md](bench.md) says how to measure your own; [docs/add_a_decoder.md](add_a_decoder.md) adds one.
 """
