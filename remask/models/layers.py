@@ -78,11 +78,11 @@ class Attention(nn.Module):
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
         heads = self.qkv(x).view(len(x), -1, self.head_dim)
-        looking = heads[:, : -self.kv_heads]
+        looking, values = heads.split((self.heads + self.kv_heads, self.kv_heads), 1)
         if self.q_norm is not None and self.k_norm is not None:
             looking = torch.cat((self.q_norm(looking[:, : self.heads]), self.k_norm(looking[:, self.heads :])), 1)
-        turned = rotate(looking, cos, sin)
-        return turned[:, : self.heads], turned[:, self.heads :], heads[:, -self.kv_heads :]
+        queries, keys = rotate(looking, cos, sin).split((self.heads, self.kv_heads), 1)
+        return queries, keys, values
 
     def mix(self, projected: tuple[Tensor, ...], groups: Sequence[Group]) -> Tensor:
         """Mixed values (N, heads · head_dim) of all groups' queries, keys and values. Only here a row sees others."""

@@ -28,13 +28,21 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> "Transformer":
-        """Random weights: normal, 0.02, residual outputs scaled by depth."""
+        """Random weights: normal, 0.02, residual outputs scaled by depth; tokens begin as codes far apart.
+
+        The update of an embedding is as large for what all tokens of a kind share as for what tells them apart, so
+        embeddings of 0.02 become alike before anything is looked up by them. The head begins as a copy of them: then
+        copying a token takes no learning. Together they halve the tokens until recall is learned (`docs/log.md`).
+        """
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
             else:
                 residual = name.endswith(("attention.out.weight", "mlp.down.weight", "mlp.down"))
                 weight.normal_(0.0, 0.02 / (2 * self.config.n_layers) ** (0.5 * residual), generator=generator)
+        self.embed.weight.normal_(0.0, 0.5, generator=generator)
+        if not self.config.tie_embeddings:
+            self.unembed.weight.copy_(0.1 * self.embed.weight)
         return self
 
     def hidden(self, batch: Packed) -> Tensor:

@@ -5,6 +5,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 """
 
 from remask.tasks.arithmetic import Arithmetic
+from remask.tasks.drills import Equations, Lookup
 from remask.tasks.example import Example, Task
 from remask.tasks.extraction import Extraction
 from remask.tasks.haystack import Haystack
@@ -15,12 +16,15 @@ from remask.tasks.stories import Stories
 from remask.tasks.sudoku import Sudoku
 
 __all__ = [
+    "DRILLS",
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
+    "Equations",
     "Example",
     "Extraction",
     "Haystack",
+    "Lookup",
     "Recall",
     "Sorting",
     "Split",
@@ -42,9 +46,16 @@ TASKS: dict[str, Task] = {
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
 }
 
+# For training alone: what several of the tasks have in common.
+DRILLS: dict[str, Task] = {
+    "equations": Equations(),
+    "lookup": Lookup(),
+}
+
 # What the long-context study trains on, with a tokenizer of its own words: `_behind` asks only after the pair, which is
 # all that a causal model can learn.
 HAYSTACKS: dict[str, Task] = {
+    "haystack_dense": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0),  # hardly any hay
     "haystack64": Haystack(longest=63, shortest=32),
     "haystack128": Haystack(),
     "haystack256": Haystack(longest=255),

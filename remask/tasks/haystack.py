@@ -78,6 +78,8 @@ class Haystack:
     shortest: int = 32
     max_pairs: int = 16
     max_questions: int = 8
+    min_questions: int = 1
+    room: int = 3  # words of a canvas for every word that a question could ask for
     ahead: float = 0.25
     whole: float = 0.3
 
@@ -90,8 +92,9 @@ class Haystack:
     def draw(self, rng: Random) -> Example:
         length = self.longest if rng.random() < 0.5 else rng.randint(self.shortest, self.longest)
         span = len(pairs(Random(0), 1)[0].text.split())  # words of a pair; a question with its answer has one more
-        asked = rng.randint(1, min(self.max_questions, max(1, (length - span) // (3 * span))))
-        most = (length - asked * (span + 1)) // span
+        most = max(1, min(self.max_questions, (length - span) // (self.room * span)))
+        asked = rng.randint(min(self.min_questions, most), most)
+        most = max(1, (length - asked * (span + 1)) // span)
         stated = pairs(rng, rng.randint(min(asked, most), max(asked, min(self.max_pairs, most))))
         questions = rng.sample(stated, asked)
         at_end = rng.random() >= self.ahead

@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 from ..errors import UsageError
 from ..models.config import ModelConfig
-from ..tasks import HAYSTACKS, TASKS
+from ..tasks import DRILLS, HAYSTACKS, TASKS
 
 Attention = Literal["full", "block_causal", "causal"]
-KNOWN = {**TASKS, **HAYSTACKS}
+KNOWN = {**TASKS, **DRILLS, **HAYSTACKS}
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Mixture:
     """Which tasks, in what proportion, and how far answers are padded with the end-of-sequence token."""
 
     tasks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
+    starts: dict[str, int] = field(default_factory=dict)  # the step from which a task is drawn, if not from the first
     groups: int = 2  # tasks in one step
     random_length: float = 0.01  # share of batches cut to a random length (LLaDA, §2.2)
     long_tail: float = 0.25  # share of batches padded up to a random canvas of at most `longest_canvas`
@@ -155,6 +156,10 @@ def validate(config: TrainConfig) -> TrainConfig:
     for holds, message in checks:
         if not holds:
             raise UsageError(message)
+    if unknown := sorted(set(data.starts) - set(data.tasks)):
+        raise UsageError(f"data.starts: {unknown[0]!r} is not in data.tasks; they are {', '.join(sorted(data.tasks))}")
+    if all(data.starts.get(name, 0) > 0 for name in data.tasks):
+        raise UsageError(f"data.starts leaves no task for the first step, got {data.starts}; let one start at 0")
     if unknown := sorted(set(data.tasks) - set(KNOWN)):
         raise UsageError(f"data.tasks: unknown task {unknown[0]!r}; known: {', '.join(sorted(KNOWN))}")
     if mixed := set(data.tasks) & set(HAYSTACKS) and set(data.tasks) - set(HAYSTACKS):

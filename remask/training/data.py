@@ -7,9 +7,9 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ..tasks import HAYSTACKS, TASKS, Example, Split, examples
+from ..tasks import Example, Split, examples
 from ..text import Text
-from .config import Mixture
+from .config import KNOWN, Mixture
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,19 @@ def in_holes(text: Text, example: Example) -> list[bool]:
 
 
 def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int) -> list[Rows]:
-    """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights."""
+    """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights.
+
+    A task that starts later is left out of the batches before.
+    """
     rng = Random(f"{seed}:{split}:{index}")
-    names = rng.choices(list(mixture.tasks), list(mixture.tasks.values()), k=mixture.groups)
+    begun = {name: weight for name, weight in mixture.tasks.items() if mixture.starts.get(name, 0) <= index}
+    names = rng.choices(list(begun), list(begun.values()), k=mixture.groups)
     return [rows(text, mixture, name, split, rng, tokens // mixture.groups) for name in names]
 
 
 def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tokens: int) -> Rows:
     """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, learned too (LLaDA §2.3)."""
-    source = examples((TASKS | HAYSTACKS)[name], split, rng.getrandbits(48))
+    source = examples(KNOWN[name], split, rng.getrandbits(48))
     drawn = list(islice(source, 4))
     pairs = [encode(text, example) for example in drawn]
     longest = max(len(prompt) + len(answer) for prompt, answer in pairs)

@@ -125,6 +125,17 @@ def test_prompts_are_never_masked_and_answers_always_are(tokenizer: Path) -> Non
         assert torch.equal(noised.tokens[~noised.masked], rows.tokens[~noised.masked])
 
 
+def test_a_task_is_drawn_from_its_step_on_and_the_batches_before_do_not_know_of_it(tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    alone = Mixture(tasks={"sorting": 1.0}, groups=1)
+    joined = Mixture(tasks={"sorting": 1.0, "equations": 9.0}, starts={"equations": 5}, groups=1)
+    for step in range(10):
+        one, other = (draw(text, mixture, "train", 0, step, 256)[0] for mixture in (alone, joined))
+        assert torch.equal(one.tokens, other.tokens) if step < 5 else other.task in ("sorting", "equations")
+    later = {draw(text, joined, "train", 0, step, 256)[0].task for step in range(5, 25)}
+    assert later == {"sorting", "equations"}
+
+
 def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true_ones(tokenizer: Path) -> None:
     text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
     shape = Geometry(vocab_size=320).model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=True)
@@ -181,6 +192,8 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
         ("[model]\nattention = 'block_causal'", "block_size"),
         ("[data]\ntasks = { chess = 1 }", "chess"),
         ("[data]\ntasks = { sorting = -1 }", "positive"),
+        ("[data]\ntasks = { sorting = 1 }\nstarts = { recall = 5 }", "'recall' is not in data.tasks"),
+        ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = 5 }", "no task for the first step"),
         ("not toml", "cannot read"),
     ],
 )
