@@ -11,7 +11,11 @@ from typing import NamedTuple
 from ..errors import CheckpointError
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-SHIPPED = {"bundled": BUNDLED, "bundled-blockwise": BUNDLED.with_name("bundled_blockwise")}
+SHIPPED = {
+    "bundled": BUNDLED,
+    "bundled-blockwise": BUNDLED.with_name("bundled_blockwise"),
+    "bundled-haystack": BUNDLED.with_name("bundled_haystack"),
+}
 FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/name[@revision] on the Hugging Face hub"
 WANTED = (
     "config.json",
@@ -44,7 +48,7 @@ class Cached(NamedTuple):
 def locate(name: str, *, offline: bool = False) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
-    A folder of that name comes before a repository; `bundled` and `bundled-blockwise` are the package's own
+    A folder of that name comes before a repository; `bundled` and its like (SHIPPED) are the package's own
     (`./bundled` a folder). Raises CheckpointError if there is none, and says what was looked for.
     """
     if name in SHIPPED:
