@@ -54,16 +54,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to read: a name for the figures, the rope at m × T, the steps, and at which m it is measured."""
+    """One way to read: a name for the figures, the rope at m × T, at which m it is measured, the steps, the cache."""
 
     name: str
     rope: str
     multiples: tuple[int, ...]
     steps: int | None = None
+    cache: dict[str, Any] | None = None
+
+    @property
+    def file(self) -> str:
+        """What its record is called."""
+        changed = [str(value) for value in (self.steps, *(self.cache or {}).values()) if value is not None]
+        return "-".join(["kv", self.rope.replace(":", "-"), *changed])
 
 
 def variants(llm: LLM, plan: Plan) -> list[Variant]:
-    """The pre-registered ones: λ for each length, auto, UltraLLaDA's λ, YaRN, interpolation, log-n, and fewer steps."""
+    """The pre-registered ones: λ for each length, auto, UltraLLaDA's λ, YaRN, interpolation, log-n; steps, caches."""
     rotary, wanted = llm.model.contract.rotary, plan.multiples
     assert rotary is not None
     scales = [1, *(math.ceil(rotary.scale(m * rotary.trained)) for m in wanted if m > 1)]
@@ -81,7 +88,16 @@ def variants(llm: LLM, plan: Plan) -> list[Variant]:
     if 4 in wanted:
         four = max(1, scales[wanted.index(4)])
         found += [Variant(f"λ = {four}, {steps} steps", f"ntk:{four}", (4,), steps) for steps in (1, 2)]
+        if llm.model.contract.block_size is None:  # a causal model's cache is exact
+            once, again = {"cache": "prefix"}, {"cache": "prefix", "cache.every": 2}
+            found.append(Variant(f"λ = {four}, prompt cached", f"ntk:{four}", (4,), cache=once))
+            found.append(Variant(f"λ = {four}, cached, new every 2 steps", f"ntk:{four}", (4,), cache=again))
     return found
+
+
+def fixed(found: dict[str, Any]) -> dict[str, Any]:
+    """Of results by variant, those of one λ at every length."""
+    return {name: by for name, by in found.items() if name.startswith("λ = ") and "," not in name}
 
 
 def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
@@ -107,14 +123,15 @@ def retrieval(llm: LLM, folder: Path, plan: Plan) -> dict[str, dict[int, list[Re
         options: dict[str, Any] = {"rope": Rope.of(variant.rope)}
         if variant.steps is not None:
             options["steps"] = variant.steps
+        if variant.cache is not None:
+            options["set"] = variant.cache
         settings = Settings(repeats=plan.repeats, batch=plan.batch, options=options)
         cells = [Cell("kv", m * trained, depth) for m in variant.multiples for depth in plan.depths]
-        name = f"kv-{variant.rope}" + (f"-{variant.steps}" if variant.steps else "")
         about = {
             "kind": "kv", "model": str(llm.loaded.source), "trained": trained, "repeats": plan.repeats,
-            "rope": variant.rope, "steps": variant.steps,
+            "rope": variant.rope, "steps": variant.steps, "cache": variant.cache,
         }  # fmt: skip
-        record = Record.open(folder / f"{name.replace(':', '-')}.json", about)
+        record = Record.open(folder / f"{variant.file}.json", about)
         for result in run(llm, cells, {"kv": KV["symbols"]}, settings, record.results):
             record.add(result)
             print(f"{folder.name}: {variant.name}, {result.cell.key}: {result.found}/{len(result.outcomes)}")
@@ -190,16 +207,21 @@ def judge(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]]) -> Iter
     if scaled and logn:
         gain = share(logn)[0] / share(logn)[1] - share(scaled)[0] / share(scaled)[1]
         yield Verdict(arm, f"log-n at {largest}×", "gains 5 points or more", f"{100 * gain:+.0f} points", gain >= 0.05)
+    for name, by in found.items():
+        if name.endswith("prompt cached"):
+            exact = found[name.partition(",")[0]][4]
+            gain = share(by[4])[0] / share(by[4])[1] - share(exact)[0] / share(exact)[1]
+            yield Verdict(arm, f"{name}, at 4×", "finds fewer than exact", f"{100 * gain:+.0f} points", gain < 0)
 
 
 def _auto(arm: str, found: dict[str, dict[int, list[Result]]]) -> Iterator[Verdict]:
     """Auto against the best fixed λ, at every length that it was measured at."""
-    fixed = {name: by for name, by in found.items() if name.startswith("λ = ") and "steps" not in name}
+    plain = fixed(found)
     for m, results in found.get("auto", {}).items():
-        best = max(fixed, key=lambda name: share(fixed[name][m])[0])
+        best = max(plain, key=lambda name: share(plain[name][m])[0])
         hits, items = share(results)
-        bound = wilson(*share(fixed[best][m]))[0]
-        measured = f"{hits / items:.0%}, {best} {share(fixed[best][m])[0] / items:.0%}"
+        bound = wilson(*share(plain[best][m]))[0]
+        measured = f"{hits / items:.0%}, {best} {share(plain[best][m])[0] / items:.0%}"
         yield Verdict(arm, f"auto at {m}×", "as good as the best fixed λ", measured, hits / items >= bound)
 
 
@@ -220,21 +242,19 @@ def draw(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]], folder: 
     """Heat maps, found by distance with reach and cliff, and found by length, for one arm."""
     rotary = llm.model.contract.rotary
     assert rotary is not None
-    fixed = {name: by for name, by in found.items() if name.startswith("λ = ") and "steps" not in name}
-    for i, (name, by) in enumerate(fixed.items()):
+    plain = fixed(found)
+    for i, (name, by) in enumerate(plain.items()):
         results = [result for results in by.values() for result in results]
         figures.heat_map(results, folder / f"heatmap-{i}", f"arm {ARMS[arm]}, {name}")
     longest = {
-        name: points([o for r in by[max(by)] for o in r.outcomes]) for name, by in fixed.items()
+        name: points([o for r in by[max(by)] for o in r.outcomes]) for name, by in plain.items()
     }  # all of one length
     figures.by_distance(
         longest, folder / "distance", f"arm {ARMS[arm]}: found by distance, at the longest canvas",
         reach={name: rotary.reach(float(name.removeprefix("λ = "))) for name in longest},
         cliffs={name: cliff(found) for name, found in longest.items()},
     )  # fmt: skip
-    series = {
-        name: [r for results in by.values() for r in results] for name, by in found.items() if "steps" not in name
-    }
+    series = {name: [r for results in by.values() for r in results] for name, by in found.items() if len(by) > 1}
     figures.by_length(series, folder / "lengths", f"arm {ARMS[arm]}: found by length", rotary.trained)
 
 
