@@ -52,12 +52,10 @@ DRILLS: dict[str, Task] = {
     "lookup": Lookup(),
 }
 
-# What the long-context study trains on, with a tokenizer of its own words: `_behind` asks only after the pair, which is
-# all that a causal model can learn.
+# What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come
+# before their questions; `_behind` asks only after the pair, which is all that a causal model can learn.
 HAYSTACKS: dict[str, Task] = {
-    "haystack_dense": Haystack(
-        longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0
-    ),  # hardly any hay
+    "haystack_dense": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0),
     "haystack64": Haystack(longest=63, shortest=32),
     "haystack128": Haystack(),
     "haystack256": Haystack(longest=255),
