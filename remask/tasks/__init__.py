@@ -5,7 +5,6 @@ draws a solution that `examples(task, "train", seed)` can draw.
 """
 
 from remask.tasks.arithmetic import Arithmetic
-from remask.tasks.drills import Equations, Lookup
 from remask.tasks.example import Example, Task
 from remask.tasks.extraction import Extraction
 from remask.tasks.haystack import Haystack
@@ -16,15 +15,12 @@ from remask.tasks.stories import Stories
 from remask.tasks.sudoku import Sudoku
 
 __all__ = [
-    "DRILLS",
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
-    "Equations",
     "Example",
     "Extraction",
     "Haystack",
-    "Lookup",
     "Recall",
     "Sorting",
     "Split",
@@ -44,12 +40,6 @@ TASKS: dict[str, Task] = {
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
-}
-
-# For training alone: what several of the tasks have in common.
-DRILLS: dict[str, Task] = {
-    "equations": Equations(),
-    "lookup": Lookup(),
 }
 
 # What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come

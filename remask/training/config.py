@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 from ..errors import UsageError
 from ..models.config import ModelConfig
-from ..tasks import DRILLS, HAYSTACKS, TASKS
+from ..tasks import HAYSTACKS, TASKS
 
 Attention = Literal["full", "block_causal", "causal"]
-KNOWN = {**TASKS, **DRILLS, **HAYSTACKS}
+KNOWN = {**TASKS, **HAYSTACKS}
 
 
 @dataclass(frozen=True)

@@ -128,12 +128,12 @@ def test_prompts_are_never_masked_and_answers_always_are(tokenizer: Path) -> Non
 def test_a_task_is_drawn_from_its_step_on_and_the_batches_before_do_not_know_of_it(tokenizer: Path) -> None:
     text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
     alone = Mixture(tasks={"sorting": 1.0}, groups=1)
-    joined = Mixture(tasks={"sorting": 1.0, "equations": 9.0}, starts={"equations": 5}, groups=1)
+    joined = Mixture(tasks={"sorting": 1.0, "extraction": 9.0}, starts={"extraction": 5}, groups=1)
     for step in range(10):
         one, other = (draw(text, mixture, "train", 0, step, 256)[0] for mixture in (alone, joined))
-        assert torch.equal(one.tokens, other.tokens) if step < 5 else other.task in ("sorting", "equations")
+        assert torch.equal(one.tokens, other.tokens) if step < 5 else other.task in ("sorting", "extraction")
     later = {draw(text, joined, "train", 0, step, 256)[0].task for step in range(5, 25)}
-    assert later == {"sorting", "equations"}
+    assert later == {"sorting", "extraction"}
 
 
 def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true_ones(tokenizer: Path) -> None:
