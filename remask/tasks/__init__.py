@@ -45,11 +45,11 @@ TASKS: dict[str, Task] = {
 # What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come
 # before their questions; `_behind` asks only after the pair, which is all that a causal model can learn.
 HAYSTACKS: dict[str, Task] = {
-    "haystack_dense": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0),
     "haystack64": Haystack(longest=63, shortest=32),
     "haystack128": Haystack(),
     "haystack256": Haystack(longest=255),
     "haystack64_behind": Haystack(longest=63, shortest=32, ahead=0.0),
     "haystack128_behind": Haystack(ahead=0.0),
     "haystack256_behind": Haystack(longest=255, ahead=0.0),
+    "haystack_dense": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0),
 }
