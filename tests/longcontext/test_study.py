@@ -43,6 +43,7 @@ def test_every_answer_is_the_value_of_a_pair_that_is_stated(name: str) -> None:
         for start, stop in drawn.holes:
             answer = drawn.answer[start:stop]
             question = drawn.answer[:start].split()[-4:]
+            assert len(answer.split()) == task.value + 1
             assert question[0] == ASK and question[3] == "=" and answer.endswith(f" {END}")
             stated = f"{' '.join(question[1:])} {answer}"
             assert drawn.answer.count(stated) == 2, "once as a pair, once as the answer"
@@ -100,8 +101,9 @@ def test_the_arms_differ_in_theta_in_attention_and_in_how_long_it_took_alone() -
         assert 0.9e6 < model.parameters < 1e6 and config.model.max_positions == 128
         how = config.optimisation
         assert how == replace(ARMS["a"].optimisation, steps=how.steps, decay=how.decay)
-        assert how.steps * how.decay == pytest.approx(2400), "the rate falls over the same steps"
-        assert [key.removesuffix("_behind") for key in config.data.tasks] == list(ARMS["a"].data.tasks)
+        assert how.steps * how.decay == pytest.approx(2400, abs=1), "the rate falls over the same steps"
+        tasks = {key.removesuffix("_behind") for key in config.data.tasks}
+        assert tasks - {"haystack_short"} == set(ARMS["a"].data.tasks)
         scales = [math.ceil(model.rotary.scale(m * 128)) for m in (2, 4, 6, 8)]
         assert scales == SCALES[name]
 
