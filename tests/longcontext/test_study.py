@@ -4,7 +4,6 @@ import math
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
@@ -94,16 +93,14 @@ def test_of_a_haystack_the_answers_are_learned_and_the_end_behind_them(words: Te
     assert 0.15 < whole / (whole + answers) < 0.45
 
 
-def test_the_arms_differ_in_theta_in_attention_and_in_how_long_it_took_alone() -> None:
+def test_the_arms_differ_in_theta_and_in_attention_alone() -> None:
     assert set(ARMS) == {"a", "b", "c", "ar"}
     for name, config in ARMS.items():
         model = config.model.model(mask_id=516, eos_id=515, pad_id=515, editable=False)
         assert 0.9e6 < model.parameters < 1e6 and config.model.max_positions == 128
-        how = config.optimisation
-        assert how == replace(ARMS["a"].optimisation, steps=how.steps, decay=how.decay)
-        assert how.steps * how.decay == pytest.approx(2400, abs=1), "the rate falls over the same steps"
-        tasks = {key.removesuffix("_behind") for key in config.data.tasks}
-        assert tasks - {"haystack_short"} == set(ARMS["a"].data.tasks)
+        assert config.optimisation == ARMS["a"].optimisation
+        assert [key.removesuffix("_behind") for key in config.data.tasks] == list(ARMS["a"].data.tasks)
+        assert {key.removesuffix("_behind"): step for key, step in config.data.starts.items()} == ARMS["a"].data.starts
         scales = [math.ceil(model.rotary.scale(m * 128)) for m in (2, 4, 6, 8)]
         assert scales == SCALES[name]
 
