@@ -52,5 +52,4 @@ HAYSTACKS: dict[str, Task] = {
     "haystack128_behind": Haystack(ahead=0.0),
     "haystack256_behind": Haystack(longest=255, ahead=0.0),
     "haystack_dense": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0),
-    "haystack_short": Haystack(longest=63, shortest=48, min_questions=3, room=2, ahead=0.0, whole=0.0, value=1),
 }

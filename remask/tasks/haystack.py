@@ -45,12 +45,12 @@ class Pair:
         return f"{' '.join(self.value)} {END}"
 
 
-def pairs(rng: Random, count: int, value: int = VALUE) -> list[Pair]:
-    """Pairs with different keys, and values of `value` symbols."""
+def pairs(rng: Random, count: int) -> list[Pair]:
+    """Pairs with different keys."""
     keys: dict[tuple[str, str], None] = {}
     while len(keys) < count:
         keys[rng.choice(SYMBOLS), rng.choice(SYMBOLS)] = None
-    return [Pair(key, tuple(rng.choices(SYMBOLS, k=value))) for key in keys]
+    return [Pair(key, tuple(rng.choices(SYMBOLS, k=VALUE))) for key in keys]
 
 
 def filler(rng: Random) -> Iterator[str]:
@@ -82,7 +82,6 @@ class Haystack:
     room: int = 3  # words of a canvas for every word that a question could ask for
     ahead: float = 0.25
     whole: float = 0.3
-    value: int = VALUE
 
     name: ClassVar[str] = "haystack"
     description: ClassVar[str] = "recall values of keys that are scattered in filler"
@@ -92,11 +91,11 @@ class Haystack:
 
     def draw(self, rng: Random) -> Example:
         length = self.longest if rng.random() < 0.5 else rng.randint(self.shortest, self.longest)
-        span = self.value + 4  # words of a pair; a question with its answer has one more
+        span = len(pairs(Random(0), 1)[0].text.split())  # words of a pair; a question with its answer has one more
         most = max(1, min(self.max_questions, (length - span) // (self.room * span)))
         asked = rng.randint(min(self.min_questions, most), most)
         most = max(1, (length - asked * (span + 1)) // span)
-        stated = pairs(rng, rng.randint(min(asked, most), max(asked, min(self.max_pairs, most))), self.value)
+        stated = pairs(rng, rng.randint(min(asked, most), max(asked, min(self.max_pairs, most))))
         questions = rng.sample(stated, asked)
         at_end = rng.random() >= self.ahead
         free = length - len(stated) * span - asked * (span + 1)

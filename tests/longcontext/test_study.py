@@ -42,7 +42,6 @@ def test_every_answer_is_the_value_of_a_pair_that_is_stated(name: str) -> None:
         for start, stop in drawn.holes:
             answer = drawn.answer[start:stop]
             question = drawn.answer[:start].split()[-4:]
-            assert len(answer.split()) == task.value + 1
             assert question[0] == ASK and question[3] == "=" and answer.endswith(f" {END}")
             stated = f"{' '.join(question[1:])} {answer}"
             assert drawn.answer.count(stated) == 2, "once as a pair, once as the answer"
