@@ -747,7 +747,14 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
     edit(another, "config.json", architectures=["LlamaForCausalLM"])
     into_cache(tmp_path / "home", "org/llama", another, {"main": COMMIT})
     entries = {entry.name: entry for entry in list_models()}
-    assert set(entries) == {"bundled", "bundled-blockwise", "org/name", "org/name@v1", "org/name@refs/pr/1"}
+    assert set(entries) == {
+        "bundled",
+        "bundled-blockwise",
+        "bundled-haystack",
+        "org/name",
+        "org/name@v1",
+        "org/name@refs/pr/1",
+    }
     assert entries["org/name"].path == cache / "snapshots" / COMMIT
     assert entries["org/name"].size == sum(path.stat().st_size for path in made.iterdir())
     assert all(load(name, offline=True) for name in entries)

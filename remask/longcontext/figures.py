@@ -90,19 +90,19 @@ def by_distance(
 def by_length(series: Mapping[str, Sequence[Result]], stem: Path, title: str, trained: int | None = None) -> None:
     """Mean match against the length of the canvas, one line a series; grey: the length of the training."""
     with drawn(stem, (7.2, 4.2)) as axis:
-        for colour, (name, results) in zip(_colours(len(series)), series.items(), strict=True):
+        for i, (colour, (name, results)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
             by: dict[int, list[Result]] = {}
             for result in results:
                 by.setdefault(result.cell.length, []).append(result)
             lengths = sorted(by)
             means = [100 * sum(r.mean("match") for r in by[length]) / len(by[length]) for length in lengths]
-            axis.plot(lengths, means, "o-", color=colour, ms=3.5, lw=1.5, label=name)
+            axis.plot(lengths, means, "o--" if i >= len(COLOURS) else "o-", color=colour, ms=3.5, lw=1.5, label=name)
         if trained is not None:
             axis.axvline(trained, color="0.6", lw=1, label=f"trained on {trained:,}")
         axis.set(xlabel="canvas (tokens)", ylabel="match (%)", ylim=(-3, 103))
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.25)
-        axis.legend(fontsize=8, framealpha=0.9)
+        axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside, not over lines
 
 
 def curves(
