@@ -34,16 +34,19 @@ def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Pr
     out.mkdir(parents=True, exist_ok=True)
     if device.type == "cpu":
         keep_freed_memory()
-        torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
     model, text = prepare(config, out)
     model.to(device)
     history = read_metrics(out)
-    for progress in train(config, model, text, out):
-        history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
-        write_metrics(out, history)
-        if progress.heldout is not None:
-            draw_curves(history, out / "curves.png")
-        yield progress
+    torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
+    try:
+        for progress in train(config, model, text, out):
+            history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
+            write_metrics(out, history)
+            if progress.heldout is not None:
+                draw_curves(history, out / "curves.png")
+            yield progress
+    finally:
+        torch.set_flush_denormal(False)  # it holds for the whole process
     save(model, text, out)
 
 
