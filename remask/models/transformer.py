@@ -32,7 +32,7 @@ class Transformer(nn.Module):
 
         The update of an embedding is as large for what all tokens of a kind share as for what tells them apart, so
         embeddings of 0.02 become alike before anything is looked up by them. The head begins as a copy of them: then
-        copying a token takes no learning. Together they halve the tokens until recall is learned (`docs/log.md`).
+        copying a token takes no learning. With both, looking up is learned far sooner (`docs/log.md`).
         """
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
