@@ -28,11 +28,10 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> "Transformer":
-        """Random weights: normal, 0.02, residual outputs scaled by depth; tokens begin as codes far apart.
+        """Random weights: normal, 0.02, residual outputs scaled by depth; larger embeddings, and the head as their copy.
 
-        The update of an embedding is as large for what all tokens of a kind share as for what tells them apart, so
-        embeddings of 0.02 become alike before anything is looked up by them. The head begins as a copy of them: then
-        copying a token takes no learning. With both, looking up is learned far sooner (`docs/log.md`).
+        With embeddings of 0.5, and a head that begins as a copy of them at 0.05, looking up was learned far sooner than
+        with 0.02 for both (`docs/log.md`).
         """
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
