@@ -28,7 +28,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> "Transformer":
-        """Random weights: normal, 0.02, residual outputs scaled by depth; larger embeddings, and the head as their copy.
+        """Random weights: normal, 0.02, residual outputs scaled by depth; embeddings larger, the head their copy.
 
         With embeddings of 0.5, and a head that begins as a copy of them at 0.05, looking up was learned far sooner than
         with 0.02 for both (`docs/log.md`).
