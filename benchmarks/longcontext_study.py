@@ -368,7 +368,7 @@ def main() -> None:
         torch.set_num_threads(asked.threads)
     plan = Plan(asked.out, asked.repeats, asked.batch, 5, None)
     if asked.quick:
-        plan = Plan(asked.out, 1, asked.batch, 1, 3, 1, (0, 100), (1, 2))
+        plan = Plan(asked.out, 1, asked.batch, 1, 3, gate=1, depths=(0, 100), multiples=(1, 2))
     asked.out.mkdir(parents=True, exist_ok=True)
     result = study(asked.arms, asked.seeds, plan, choose_device(asked.device))
     write_json(asked.out / "results.json", json.loads(json.dumps(result)))

@@ -94,7 +94,7 @@ class Haystack:
         span = len(pairs(Random(0), 1)[0].text.split())  # words of a pair; a question with its answer has one more
         most = max(1, min(self.max_questions, (length - span) // (self.room * span)))
         asked = rng.randint(min(self.min_questions, most), most)
-        most = max(1, (length - asked * (span + 1)) // span)
+        most = (length - asked * (span + 1)) // span
         stated = pairs(rng, rng.randint(min(asked, most), max(asked, min(self.max_pairs, most))))
         questions = rng.sample(stated, asked)
         at_end = rng.random() >= self.ahead

@@ -158,6 +158,8 @@ def validate(config: TrainConfig) -> TrainConfig:
             raise UsageError(message)
     if unknown := sorted(set(data.starts) - set(data.tasks)):
         raise UsageError(f"data.starts: {unknown[0]!r} is not in data.tasks; they are {', '.join(sorted(data.tasks))}")
+    if wrong := [f"{name} = {step!r}" for name, step in data.starts.items() if type(step) is not int or step < 0]:
+        raise UsageError(f"data.starts must hold steps, whole numbers from 0 on, got {wrong[0]}")
     if all(data.starts.get(name, 0) > 0 for name in data.tasks):
         raise UsageError(f"data.starts leaves no task for the first step, got {data.starts}; let one start at 0")
     if unknown := sorted(set(data.tasks) - set(KNOWN)):

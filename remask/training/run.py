@@ -34,11 +34,11 @@ def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Pr
     out.mkdir(parents=True, exist_ok=True)
     if device.type == "cpu":
         keep_freed_memory()
-    model, text = prepare(config, out)
-    model.to(device)
-    history = read_metrics(out)
     torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
-    try:
+    try:  # before anything computes, because threads take the setting over when they begin
+        model, text = prepare(config, out)
+        model.to(device)
+        history = read_metrics(out)
         for progress in train(config, model, text, out):
             history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
             write_metrics(out, history)
@@ -46,7 +46,7 @@ def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Pr
                 draw_curves(history, out / "curves.png")
             yield progress
     finally:
-        torch.set_flush_denormal(False)  # it holds for the whole process
+        torch.set_flush_denormal(False)
     save(model, text, out)
 
 

@@ -194,6 +194,8 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
         ("[data]\ntasks = { sorting = -1 }", "positive"),
         ("[data]\ntasks = { sorting = 1 }\nstarts = { recall = 5 }", "'recall' is not in data.tasks"),
         ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = 5 }", "no task for the first step"),
+        ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = 'late' }", "got sorting = 'late'"),
+        ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = -5 }", "got sorting = -5"),
         ("not toml", "cannot read"),
     ],
 )
