@@ -4,7 +4,7 @@ Each task states its pass rule, and each solution belongs to one split only: `ex
 draws a solution that `examples(task, "train", seed)` can draw.
 """
 
-from remask.tasks.arithmetic import Arithmetic
+from remask.tasks.arithmetic import Arithmetic, Calculation
 from remask.tasks.example import Example, Task
 from remask.tasks.extraction import Extraction
 from remask.tasks.haystack import Haystack
@@ -15,9 +15,11 @@ from remask.tasks.stories import Stories
 from remask.tasks.sudoku import Sudoku
 
 __all__ = [
+    "DRILLS",
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
+    "Calculation",
     "Example",
     "Extraction",
     "Haystack",
@@ -40,6 +42,13 @@ TASKS: dict[str, Task] = {
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+}
+
+# Where a curriculum begins: what the tasks above are made of, with more to learn per token.
+DRILLS: dict[str, Task] = {
+    "arithmetic_drill": Arithmetic(drill=1.0),
+    "calculation": Calculation(),
+    "recall_drill": Recall(1, 12, drill=1.0),
 }
 
 # What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come

@@ -10,7 +10,8 @@ class Example:
     """One exercise with its reference answer.
 
     A chat example has a `prompt` and an `answer`. A raw document has an empty `prompt`, and `answer` is its whole
-    text; `holes` are then the character spans [start, stop) of `answer` that are to be filled.
+    text. `holes` are character spans [start, stop) of `answer`: in a document those to be filled, in a chat those to be
+    learned.
     """
 
     prompt: str
@@ -19,7 +20,7 @@ class Example:
     """Canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
     holes: tuple[tuple[int, int], ...] = ()
     learned: Literal["all", "holes"] = "all"
-    """Of a document: whether training masks all of it, or its holes alone."""
+    """Whether training masks all of the answer, or its holes alone."""
 
 
 class Task(Protocol):

@@ -14,12 +14,15 @@ class Recall:
 
     Half of the questions ask for every key, the others for any number of them, always in a random order.
 
+    Of a share `drill` the digits alone are learned, with the letters in sight.
+
     Split key: the set of pairs that are asked for, sorted. The order of the question and the pairs that are not
     asked for are surface: they do not change what has to be recalled.
     """
 
     min_pairs: int = 4
     max_pairs: int = 12
+    drill: float = 0.0
 
     name: ClassVar[str] = "recall"
     description: ClassVar[str] = "recall the digits of 4 to 12 letters, in the order asked"
@@ -31,11 +34,11 @@ class Recall:
         pairs = [key + rng.choice("0123456789") for key in rng.sample(ascii_uppercase, count)]
         asked = rng.sample(pairs, count if rng.random() < 0.5 else rng.randint(1, count))
         keys = " ".join(pair[0] for pair in asked)
-        return Example(
-            prompt=f"Remember {' '.join(pairs)}. What are {keys}?",
-            answer=" ".join(asked),
-            solution=" ".join(sorted(asked)),
-        )
+        prompt, answer, solution = f"Remember {' '.join(pairs)}. What are {keys}?", " ".join(asked), sorted(asked)
+        if not self.drill or rng.random() >= self.drill:
+            return Example(prompt, answer, " ".join(solution))
+        digits = tuple((place, place + 1) for place in range(1, len(answer), 3))
+        return Example(prompt, answer, " ".join(solution), digits, learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
         return output.split() == example.answer.split()

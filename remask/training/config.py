@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 from ..errors import UsageError
 from ..models.config import ModelConfig
-from ..tasks import HAYSTACKS, TASKS
+from ..tasks import DRILLS, HAYSTACKS, TASKS
 
 Attention = Literal["full", "block_causal", "causal"]
-KNOWN = {**TASKS, **HAYSTACKS}
+KNOWN = {**TASKS, **DRILLS, **HAYSTACKS}
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Mixture:
     tasks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     starts: dict[str, int] = field(default_factory=dict)  # the step from which a task is drawn, if not from the first
     groups: int = 2  # tasks in one step
+    pool: int = 1  # as many batches are drawn at once, and one is taken whose rows are about equally long
     random_length: float = 0.01  # share of batches cut to a random length (LLaDA, §2.2)
     long_tail: float = 0.25  # share of batches padded up to a random canvas of at most `longest_canvas`
     longest_canvas: int = 96
@@ -151,6 +152,7 @@ def validate(config: TrainConfig) -> TrainConfig:
         ),
         (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
+        (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),
     ]
     for holds, message in checks:

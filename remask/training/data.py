@@ -30,7 +30,7 @@ def encode(text: Text, example: Example) -> tuple[list[int], list[int]]:
 
 
 def in_holes(text: Text, example: Example) -> list[bool]:
-    """Which tokens of a document lie in its holes."""
+    """Which tokens of an answer lie in its holes."""
     spans = text.tokenizer.encode(example.answer, add_special_tokens=False).offsets
     return [any(first < stop and last > start for start, stop in example.holes) for first, last in spans]
 
@@ -52,8 +52,14 @@ def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tok
     drawn = list(islice(source, 4))
     pairs = [encode(text, example) for example in drawn]
     longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
-    drawn += islice(source, max(0, tokens // (longest + 2) - len(pairs)))
-    pairs += [encode(text, example) for example in drawn[4:]]
+    count = max(len(pairs), tokens // (longest + 2))
+    drawn += islice(source, mixture.pool * count - len(drawn))
+    pairs += [encode(text, example) for example in drawn[len(pairs) :]]
+    if mixture.pool > 1:  # rows of about one length: little of a step is spent on the ends of short ones
+        by_length = sorted(range(len(pairs)), key=lambda row: sum(map(len, pairs[row])))
+        first = rng.randrange(mixture.pool) * count
+        drawn = [drawn[row] for row in by_length[first : first + count]]
+        pairs = [pairs[row] for row in by_length[first : first + count]]
     length = max(len(prompt) + len(answer) for prompt, answer in pairs) + 1
     if rng.random() < mixture.long_tail:
         reach = max(len(prompt) for prompt, _ in pairs) + mixture.longest_canvas
@@ -65,7 +71,7 @@ def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tok
         ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
         maskable[row, : len(prompt)] = False
         if drawn[row].learned == "holes":  # and the end behind them, if nothing else comes before it
-            inside = in_holes(text, drawn[row])
+            inside = [*[False] * len(prompt), *in_holes(text, drawn[row])]
             maskable[row] = torch.tensor([*inside, inside[-1], *[False] * (length - len(inside) - 1)])
     if rng.random() < mixture.random_length and not maskable[:, 0].all():
         first = int(maskable.float().argmax(1).max()) + 1  # every row keeps at least one token to learn

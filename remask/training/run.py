@@ -75,9 +75,12 @@ def described(config: TrainConfig, text: Text) -> Transformer:
 
 
 def warm_start(model: Transformer, config: TrainConfig, text: Text) -> Transformer:
-    """The weights of `model` under the attention that `config` asks for. Raises UsageError if the geometry differs."""
+    """The weights of `model` under the attention and the rotary base that `config` asks for.
+
+    Raises UsageError if the geometry differs.
+    """
     fresh = described(config, text)
-    sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "d_ff", "rope_theta")
+    sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "d_ff")
     for name in sizes:
         mine, theirs = getattr(fresh.config, name), getattr(model.config, name)
         if mine != theirs:

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ from remask.training.run import prepare, save
 ROOT = Path(__file__).parents[2]
 CONFIGS = Path(remask.__file__).parent / "training"
 ARMS = {path.stem.removeprefix("study-"): load(path) for path in CONFIGS.glob("study-*.toml")}
+BASES = {name: ARMS.pop(name) for name in ("base", "base-ar")}
 SCALES = {"a": [4, 14, 31, 55], "ar": [4, 14, 31, 55], "b": [3, 9, 16, 24], "c": [6, 89, 447, 1411]}
 
 
@@ -99,9 +101,32 @@ def test_the_arms_differ_in_theta_and_in_attention_alone() -> None:
         assert 0.9e6 < model.parameters < 1e6 and config.model.max_positions == 128
         assert config.optimisation == ARMS["a"].optimisation
         assert [key.removesuffix("_behind") for key in config.data.tasks] == list(ARMS["a"].data.tasks)
-        assert {key.removesuffix("_behind"): step for key, step in config.data.starts.items()} == ARMS["a"].data.starts
+        base = BASES["base-ar" if name == "ar" else "base"]
+        assert replace(base.model, rope_theta=config.model.rope_theta) == config.model, "it can begin from its base"
         scales = [math.ceil(model.rotary.scale(m * 128)) for m in (2, 4, 6, 8)]
         assert scales == SCALES[name]
+
+
+def test_the_bases_have_the_same_curriculum_and_the_arms_it_ends_in() -> None:
+    base, causal = BASES["base"], BASES["base-ar"]
+    assert replace(causal.model, attention="full") == base.model and causal.optimisation == base.optimisation
+    for theirs in (base.data.tasks, base.data.starts):
+        mine = causal.data.tasks if theirs is base.data.tasks else causal.data.starts
+        assert {key.removesuffix("_behind"): value for key, value in mine.items()} == theirs
+    assert base.data.tasks == ARMS["a"].data.tasks and causal.data.tasks == ARMS["ar"].data.tasks
+
+
+def test_a_checkpoint_goes_on_under_another_theta_and_not_under_another_width(tmp_path: Path) -> None:
+    geometry = Geometry(528, d_model=32, n_layers=1, n_heads=2, d_ff=32, max_positions=64, rope_theta=488.0)
+    tasks = Mixture(tasks={"haystack64": 1.0})
+    model, text = prepare(TrainConfig(model=geometry, data=tasks), tmp_path)
+    init = str(save(model, text, tmp_path))
+    changed, _ = prepare(TrainConfig(model=replace(geometry, rope_theta=100.0), data=tasks, init=init), tmp_path)
+    assert changed.config.rope_theta == 100
+    assert all(torch.equal(weight.bfloat16(), changed.state_dict()[name].bfloat16())
+               for name, weight in model.state_dict().items())  # fmt: skip
+    with pytest.raises(UsageError, match=r"model\.d_ff is 64, and the checkpoint"):
+        prepare(TrainConfig(model=replace(geometry, d_ff=64), data=tasks, init=init), tmp_path)
 
 
 def test_a_causal_model_learns_the_next_token_and_answers_left_to_right(tmp_path: Path) -> None:

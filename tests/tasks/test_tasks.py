@@ -11,22 +11,24 @@ from hypothesis import example as case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask.tasks import TASKS, Example, Recall, Split, Stories, Sudoku, Task, examples, split_of
+from remask.tasks import DRILLS, TASKS, Calculation, Example, Recall, Split, Stories, Sudoku, Task, examples, split_of
 from remask.tasks.arithmetic import FAMILIES
 from remask.tasks.stories import PLOTS, SLOT, WORDS, Beat
 
 HARD_SUDOKU = Sudoku(2, 2, blanks=(10, 12))
-every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+EVERY = {**TASKS, **DRILLS}
+every_task = pytest.mark.parametrize("task", EVERY.values(), ids=EVERY)
 
 
 def take(task: Task, split: Split, count: int, seed: int = 0) -> list[Example]:
     return list(islice(examples(task, split, seed), count))
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_table_names_each_task_by_its_name(name: str) -> None:
-    assert name == TASKS[name].name or name.startswith(TASKS[name].name + "_"), "a variant carries its task's name"
-    assert "\n" not in TASKS[name].description + TASKS[name].rule
+    task = EVERY[name]
+    assert name == task.name or name.startswith(task.name + "_"), "a variant carries its task's name"
+    assert "\n" not in task.description + task.rule
 
 
 @every_task
@@ -87,7 +89,7 @@ def test_a_corrupted_answer_fails(task: Task) -> None:
 def test_the_answer_to_another_example_fails(task: Task) -> None:
     drawn = take(task, "train", 200)
     for one, other in pairwise(drawn):
-        if task.name in ("arithmetic", "stories"):
+        if task.name in ("arithmetic", "calculation", "stories"):
             assert task.passes(one, other.answer) <= (related(one) == related(other))
         else:
             assert task.passes(one, other.answer) == (one.answer == other.answer)
@@ -115,14 +117,15 @@ def test_every_string_is_judged(task: Task, output: str) -> None:
         task.passes(drawn, drawn.answer[: len(output) % len(drawn.answer)] + output)
 
 
-PROBES = {name: take(task, "train", 5) for name, task in TASKS.items()}
+PROBES = {name: take(task, "train", 5) for name, task in EVERY.items()}
 
 
 # Arithmetic
 
 
-def test_every_step_is_a_true_equation_and_the_last_one_is_the_answer() -> None:
-    for drawn in take(TASKS["arithmetic"], "train", 3000):
+@pytest.mark.parametrize("task", [TASKS["arithmetic"], DRILLS["calculation"]], ids=["arithmetic", "calculation"])
+def test_every_step_is_a_true_equation_and_the_last_one_is_the_answer(task: Task) -> None:
+    for drawn in take(task, "train", 3000):
         *steps, final = drawn.answer.split("\n")
         for step in steps:
             left, operator, right, result = re.fullmatch(r"(\d+)([-+*/])(\d+)=(\d+)", step).groups()  # type: ignore[union-attr]
@@ -141,6 +144,21 @@ EXACT: dict[str, Callable[[int, int], int]] = {
     "*": int.__mul__,
     "/": exact_quotient,
 }
+
+
+def test_a_calculation_asks_for_its_steps_in_order() -> None:
+    for drawn in take(DRILLS["calculation"], "train", 500):
+        *steps, _ = drawn.answer.split("\n")
+        assert drawn.prompt == f"Calculate {', '.join(step.partition('=')[0] for step in steps)}."
+        assert drawn.solution == " ".join(sorted(steps))
+
+
+@pytest.mark.parametrize("task", [DRILLS["arithmetic_drill"], Calculation(drill=1.0), DRILLS["recall_drill"]], ids=repr)
+def test_a_drill_learns_what_has_to_be_worked_out_and_all_of_it(task: Task) -> None:
+    for drawn in take(task, "train", 500):
+        learned = [drawn.answer[start:stop] for start, stop in drawn.holes]
+        expected = r"(?<=[A-Z])\d" if task.name == "recall" else r"(?<==)\d+"
+        assert drawn.learned == "holes" and learned == re.findall(expected, drawn.answer)
 
 
 def test_every_family_states_its_operands() -> None:

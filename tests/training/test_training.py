@@ -136,6 +136,28 @@ def test_a_task_is_drawn_from_its_step_on_and_the_batches_before_do_not_know_of_
     assert later == {"sorting", "extraction"}
 
 
+def test_a_drill_in_a_chat_is_learned_where_its_holes_are(tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    for rows in draw(text, Mixture(tasks={"recall_drill": 1.0}, random_length=0.0), "train", 0, 0, 2048):
+        for tokens, maskable in zip(rows.tokens.tolist(), rows.maskable.tolist(), strict=True):
+            answer = text.decode(tokens, special=True).rpartition("<|end_header_id|>")[2].partition("<|eot_id|>")[0]
+            learned = text.decode([t for t, m in zip(tokens, maskable, strict=True) if m], special=True)
+            assert learned == "".join(pair[1] for pair in answer.split()) + "<|eot_id|>"
+
+
+def test_a_pool_makes_rows_alike_in_length_and_leaves_none_out(tokenizer: Path) -> None:
+    text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
+    spent = []
+    for pool in (1, 4):
+        mixture = Mixture(tasks={"calculation": 1.0}, groups=1, random_length=0.0, long_tail=0.0, pool=pool)
+        batches = [draw(text, mixture, "train", 0, step, 1024)[0].tokens for step in range(200)]
+        ends = torch.cat([(batch == text.eos_id).sum(1) for batch in batches]).float().mean()
+        steps = [text.decode(row).count("=") for batch in batches for row in batch.tolist()]
+        assert all(steps.count(count) > len(steps) / 16 for count in range(1, 9)), "an eighth of the rows each"
+        spent.append(ends)
+    assert spent[1] < spent[0] / 2
+
+
 def test_the_edit_objective_replaces_visible_answer_tokens_and_asks_for_the_true_ones(tokenizer: Path) -> None:
     text = bpe.wrap(Tokenizer.from_file(str(tokenizer)))
     shape = Geometry(vocab_size=320).model(mask_id=text.mask_id, eos_id=text.eos_id, pad_id=text.eos_id, editable=True)
