@@ -259,20 +259,19 @@ def damage(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
 
 
 def draw(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]], folder: Path) -> None:
-    """Heat maps, found by distance with reach and cliff, and found by length, for one arm."""
+    """Heat maps, found by distance at 2 × T with reach and cliff, and found by length, for one arm."""
     rotary = llm.model.contract.rotary
     assert rotary is not None
     plain = fixed(found)
     for i, (name, by) in enumerate(plain.items()):
         results = [result for results in by.values() for result in results]
         figures.heat_map(results, folder / f"heatmap-{i}", f"arm {ARMS[arm]}, {name}")
-    longest = {
-        name: points([o for r in by[max(by)] for o in r.outcomes]) for name, by in plain.items()
-    }  # all of one length
+    names = [name for name in list(plain)[:2] if 2 in plain[name]]  # the model as it is, and with λ for 2 ×
+    double = {name: points([o for r in plain[name][2] for o in r.outcomes]) for name in names}
     figures.by_distance(
-        longest, folder / "distance", f"arm {ARMS[arm]}: found by distance, at the longest canvas",
-        reach={name: rotary.reach(float(name.removeprefix("λ = "))) for name in longest},
-        cliffs={name: cliff(found) for name, found in longest.items()},
+        double, folder / "distance", f"arm {ARMS[arm]}: found by distance, at 2×",
+        reach={name: rotary.reach(float(name.removeprefix("λ = "))) for name in double},
+        cliffs={name: cliff(found) for name, found in double.items()},
     )  # fmt: skip
     series = {name: [r for results in by.values() for r in results] for name, by in found.items() if len(by) > 1}
     figures.by_length(series, folder / "lengths", f"arm {ARMS[arm]}: found by length", rotary.trained)

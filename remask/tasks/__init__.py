@@ -46,9 +46,9 @@ TASKS: dict[str, Task] = {
 
 # Where a curriculum begins: what the tasks above are made of, with more to learn per token.
 DRILLS: dict[str, Task] = {
-    "arithmetic_drill": Arithmetic(drill=1.0),
     "calculation": Calculation(),
     "recall_drill": Recall(1, 12, drill=1.0),
+    "recall_drill_short": Recall(2, 4, drill=1.0),
 }
 
 # What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar, Literal, NamedTuple, TypedDict
+from typing import ClassVar, NamedTuple
 
 from remask.tasks.example import Example
 
@@ -246,20 +246,16 @@ FAMILIES = (
     ),
 )
 FINAL = "The answer is "
-RESULT = re.compile(r"(?<==)\d+")
+RESULT = re.compile(rf"(?<==)\d+|(?<={FINAL})\d+")
 
 
 @dataclass(frozen=True)
 class Arithmetic:
     """Word problems of eight families; the answer is one equation per line, then `The answer is 72.`
 
-    Of a share `drill` the results of the equations alone are learned, with all that they follow from in sight.
-
     Split key: the family and its operands. Names and objects are surface: a held-out problem has numbers that
     training never solved in that family.
     """
-
-    drill: float = 0.0
 
     name: ClassVar[str] = "arithmetic"
     description: ClassVar[str] = "solve a word problem of one to four steps, showing the steps"
@@ -270,8 +266,7 @@ class Arithmetic:
         family = rng.choice(FAMILIES)
         operands = rng.choice(family.operands)
         prompt, answer = family.pose(rng, operands), _written(family.steps(operands))
-        solution = " ".join([family.name, *map(str, operands)])
-        return Example(prompt, answer, solution, **_drilled(rng, self.drill, answer))
+        return Example(prompt, answer, " ".join([family.name, *map(str, operands)]))
 
     def passes(self, example: Example, output: str) -> bool:
         return _same_result(example, output)
@@ -281,7 +276,8 @@ class Arithmetic:
 class Calculation:
     """Steps of word problems without the words: `Calculate 30+54, 12*7.`, answered as a word problem is.
 
-    Where the curriculum of word problems begins: more to calculate per token. `drill` is as there.
+    Where the curriculum of word problems begins: more to calculate per token, and no step follows from another. Of a
+    share `drill` the results alone are learned, with what they follow from in sight.
 
     Split key: the equations, sorted.
     """
@@ -298,8 +294,10 @@ class Calculation:
     def draw(self, rng: Random) -> Example:
         steps = [_step(rng) for _ in range(rng.randint(self.min_steps, self.max_steps))]
         asked = ", ".join(step.partition("=")[0] for step in steps)
-        answer = _written(steps)
-        return Example(f"Calculate {asked}.", answer, " ".join(sorted(steps)), **_drilled(rng, self.drill, answer))
+        prompt, answer, solution = f"Calculate {asked}.", _written(steps), " ".join(sorted(steps))
+        if rng.random() >= self.drill:
+            return Example(prompt, answer, solution)
+        return Example(prompt, answer, solution, tuple(r.span() for r in RESULT.finditer(answer)), learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
         return _same_result(example, output)
@@ -313,20 +311,6 @@ def _step(rng: Random) -> str:
 def _written(steps: list[str]) -> str:
     """The answer: one equation a line, and the result of the last."""
     return "\n".join([*steps, f"{FINAL}{steps[-1].rpartition('=')[2]}."])
-
-
-class Drilled(TypedDict, total=False):
-    """What an example says of its holes, if they alone are learned."""
-
-    holes: tuple[tuple[int, int], ...]
-    learned: Literal["holes"]
-
-
-def _drilled(rng: Random, share: float, answer: str) -> Drilled:
-    """For a `share` of the draws, what stands behind each `=`."""
-    if not share or rng.random() >= share:
-        return {}
-    return {"holes": tuple(found.span() for found in RESULT.finditer(answer)), "learned": "holes"}
 
 
 def _same_result(example: Example, output: str) -> bool:

@@ -88,11 +88,15 @@ class Mixture:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run. `init` warm-starts the weights from a checkpoint folder (the optimizer starts afresh)."""
+    """One run. `init` warm-starts the weights from a checkpoint folder (the optimizer starts afresh).
+
+    With `induction` two heads begin as an induction head, without it as the others do.
+    """
 
     name: str = "run"
     seed: int = 0
     init: str | None = None
+    induction: bool = False
     save_every: int = 200
     log_every: int = 20
     evaluate_every: int = 200
@@ -152,6 +156,11 @@ def validate(config: TrainConfig) -> TrainConfig:
         ),
         (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
+        (
+            not config.induction or (config.init is None and model.n_layers >= 2),
+            f"induction writes the first weights of two layers, got init = {config.init!r} and {model.n_layers} layers; "
+            "drop one of them",
+        ),
         (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),
     ]

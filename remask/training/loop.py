@@ -127,7 +127,7 @@ def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, f
     model.load_state_dict(state.average)
     found = {}
     for name in config.data.tasks:
-        batch = rows(text, config.data, name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
+        batch = rows(text, replace(config.data, pool=1), name, "heldout", Random(f"{config.seed}:evaluate"), 4096)
         noised = noise(batch, model.config, 0.0, torch.Generator().manual_seed(config.seed), device)
         with autocast(config.optimisation, device):
             found[name] = float(losses(model, [noised]).mean())

@@ -24,6 +24,7 @@ from ..text import Text
 from . import tokenizer as bpe
 from .config import TrainConfig
 from .curves import draw_curves
+from .induction import wire
 from .loop import Progress, train
 
 SAMPLER = {"steps": 64, "gen_length": 64, "block_length": 32, "temperature": 0.0, "cfg_scale": 0.0}
@@ -63,7 +64,9 @@ def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
         made.save(str(scratch))
         os.replace(scratch, path)
     text = bpe.wrap(Tokenizer.from_file(str(path)))
-    return described(config, text).initialise(torch.Generator().manual_seed(config.seed)), text
+    generator = torch.Generator().manual_seed(config.seed)
+    model = described(config, text).initialise(generator)
+    return wire(model, generator) if config.induction else model, text
 
 
 def described(config: TrainConfig, text: Text) -> Transformer:

@@ -153,11 +153,11 @@ def test_a_calculation_asks_for_its_steps_in_order() -> None:
         assert drawn.solution == " ".join(sorted(steps))
 
 
-@pytest.mark.parametrize("task", [DRILLS["arithmetic_drill"], Calculation(drill=1.0), DRILLS["recall_drill"]], ids=repr)
+@pytest.mark.parametrize("task", [Calculation(drill=1.0), DRILLS["recall_drill"]], ids=repr)
 def test_a_drill_learns_what_has_to_be_worked_out_and_all_of_it(task: Task) -> None:
     for drawn in take(task, "train", 500):
         learned = [drawn.answer[start:stop] for start, stop in drawn.holes]
-        expected = r"(?<=[A-Z])\d" if task.name == "recall" else r"(?<==)\d+"
+        expected = r"(?<=[A-Z])\d" if task.name == "recall" else r"(?<==)\d+|\d+(?=\.$)"
         assert drawn.learned == "holes" and learned == re.findall(expected, drawn.answer)
 
 
