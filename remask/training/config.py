@@ -158,8 +158,7 @@ def validate(config: TrainConfig) -> TrainConfig:
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
         (
             not config.induction or (config.init is None and model.n_layers >= 2),
-            f"induction writes the first weights of two layers, got init = {config.init!r} and {model.n_layers} layers; "
-            "drop one of them",
+            f"induction writes weights of two new layers; got init = {config.init!r}, n_layers = {model.n_layers}",
         ),
         (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),

@@ -7,13 +7,15 @@ use only once the other is there (Olsson et al., arXiv 2209.11895). Everything s
 import torch
 from torch import Generator, Tensor
 
+from ..models.layers import Attention, Block
 from ..models.transformer import Transformer
 
 COMMON = 0.7  # size of the direction that all embeddings share, as a share of their own
-SHARP = 4.8  # how decidedly the first head looks at the token before
+SHARP = 8.0  # how decidedly the first head looks at the token before
 FAST = 6  # rotary pairs, from the fastest on, by which it tells neighbours apart
-CARRY = 0.5  # how much of that token it writes
-COPY = 0.3  # how much of the token that was found the second head writes
+CARRY = 1.0  # how much of that token it writes
+MATCH = 1.5  # how decidedly the second head looks for an equal one
+COPY = 1.0  # how much of the token that was found the second head writes
 
 
 @torch.no_grad()
@@ -29,13 +31,12 @@ def wire(model: Transformer, generator: Generator) -> Transformer:
     width, head = config.d_model, config.head_dim
     half = head // 2
     fast = min(FAST, half // 2)
-    common, *rest = _orthonormal(width, 1 + head, generator)
-    content = torch.stack(rest)
-    written = torch.stack(_orthonormal(width, 1 + head, generator, common)[1:])
+    frame = _orthonormal(width, generator)
+    common, written, content = frame[0], frame[1 : 1 + head], frame[-head:]
 
     embeddings = model.embed.weight
-    embeddings -= torch.outer(embeddings @ common, common)
-    size = float(embeddings.square().mean().sqrt()) * COMMON * width**0.5
+    size = float(embeddings.std()) * COMMON * width**0.5
+    embeddings -= embeddings @ frame[: 1 + head].T @ frame[: 1 + head]
     model.unembed.weight.copy_(0.1 * embeddings)
     embeddings += size * common
     seen = COMMON / (1 + COMMON**2) ** 0.5 * width**0.5  # of u in a normed embedding
@@ -44,7 +45,7 @@ def wire(model: Transformer, generator: Generator) -> Transformer:
     here, before = torch.zeros(head), torch.zeros(head)
     here[:fast] = 1
     before[:fast], before[half : half + fast] = angles[:fast].cos(), angles[:fast].sin()
-    first, second = model.blocks[0].attention, model.blocks[1].attention
+    first, second = _attention(model, 0), _attention(model, 1)
     query, key, value = _rows(first.qkv.weight, head)
     query += SHARP / seen * torch.outer(here, common)
     key += SHARP / seen * torch.outer(before, common)
@@ -52,7 +53,7 @@ def wire(model: Transformer, generator: Generator) -> Transformer:
     first.out.weight[:, :head] = CARRY * written.T
 
     slow = (torch.arange(head) % half) >= half // 2
-    match = torch.stack(_orthonormal(head, head, generator)) @ written * slow[:, None]
+    match = MATCH * _orthonormal(head, generator) @ written * slow[:, None]
     query, key, value = _rows(second.qkv.weight, head)
     query.copy_(match)
     key.copy_(match)
@@ -61,15 +62,17 @@ def wire(model: Transformer, generator: Generator) -> Transformer:
     return model
 
 
+def _attention(model: Transformer, layer: int) -> Attention:
+    block = model.blocks[layer]
+    assert isinstance(block, Block)
+    return block.attention
+
+
 def _rows(qkv: Tensor, head: int) -> list[Tensor]:
     """The weights of query, key and value of head 0, as views."""
     return [part[:head] for part in qkv.chunk(3)]
 
 
-def _orthonormal(width: int, count: int, generator: Generator, first: Tensor | None = None) -> list[Tensor]:
-    """`count` orthonormal vectors of `width`, random but for the `first`."""
-    drawn = torch.randn(width, count, generator=generator)
-    if first is not None:
-        drawn[:, 0] = first
-    found = torch.linalg.qr(drawn)[0].T
-    return list(found if first is None else torch.cat((first[None], found[1:])))
+def _orthonormal(width: int, generator: Generator) -> Tensor:
+    """A random orthonormal basis, its vectors as rows (width, width)."""
+    return torch.linalg.qr(torch.randn(width, width, generator=generator))[0].T
