@@ -157,8 +157,12 @@ def validate(config: TrainConfig) -> TrainConfig:
         (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
         (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
         (
-            not config.induction or (config.init is None and model.n_layers >= 2),
-            f"induction writes weights of two new layers; got init = {config.init!r}, n_layers = {model.n_layers}",
+            not config.induction or config.init is None,
+            f"induction writes first weights, and init = {config.init!r} has weights; drop one of them",
+        ),
+        (
+            not config.induction or (min(model.n_layers, model.n_heads) >= 2 and model.d_model // model.n_heads >= 8),
+            f"induction needs 2 layers, and 2 heads of 8 features; got {model.n_layers}, {model.n_heads} and {model.d_model} in all",
         ),
         (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),

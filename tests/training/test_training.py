@@ -15,10 +15,11 @@ from tokenizers import Tokenizer
 from remask import checkpoint
 from remask.errors import UsageError
 from remask.models.transformer import Transformer
-from remask.objective import cross_entropy
+from remask.objective import Noised, cross_entropy, masked_logits
 from remask.training import tokenizer as bpe
 from remask.training.config import Geometry, Mixture, TrainConfig, load, validate
 from remask.training.data import draw
+from remask.training.induction import wire
 from remask.training.loop import noise, rate_at
 from remask.training.muon import orthogonalise
 from remask.training.run import execute
@@ -196,6 +197,29 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     assert rate_at(flat, 99) == 1.0
 
 
+def looked_up(model: Transformer) -> float:
+    """How often, of six values that were told, the one behind the key that is repeated gets the largest logit."""
+    generator = torch.Generator().manual_seed(0)
+    keys, values = (100 * i + torch.rand(200, 100, generator=generator).argsort(1)[:, :6] for i in range(2))
+    asked = torch.randint(6, (200, 1), generator=generator)
+    told = torch.stack((keys, values), 2).flatten(1)
+    tokens = torch.cat((told, keys.gather(1, asked), values.gather(1, asked)), 1)
+    masked = torch.zeros_like(tokens, dtype=torch.bool)
+    masked[:, -1] = True
+    with torch.no_grad():
+        logits = masked_logits(model, [Noised(tokens, tokens.masked_fill(masked, 299), masked)])
+    return float((logits.gather(1, values).argmax(1) == asked[:, 0]).float().mean())
+
+
+def test_an_induction_head_looks_up_before_anything_is_trained() -> None:
+    geometry = Geometry(300, d_model=128, n_layers=4, n_heads=2, d_ff=64, max_positions=64, rope_theta=488.28125)
+    shape = geometry.model(mask_id=299, eos_id=298, pad_id=298, editable=False)
+    generator = torch.Generator().manual_seed(0)
+    plain = Transformer(shape).initialise(generator)
+    assert looked_up(plain) < 0.3, "one in six is chance"
+    assert looked_up(wire(plain, generator)) > 0.7
+
+
 def test_orthogonalised_updates_have_singular_values_near_one() -> None:
     for shape in ((48, 16), (16, 48), (24, 24)):
         matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -218,6 +242,10 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
         ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = 5 }", "no task for the first step"),
         ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = 'late' }", "got sorting = 'late'"),
         ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = -5 }", "got sorting = -5"),
+        ("[data]\npool = 0", "pool must be at least 1, got 0"),
+        ("induction = true\ninit = 'runs/x'", "init = 'runs/x' has weights"),
+        ("induction = true\n[model]\nn_layers = 1", "2 layers, and 2 heads of 8 features; got 1, 6 and 192 in all"),
+        ("induction = true\n[model]\nn_heads = 48", "got 6, 48 and 192 in all"),
         ("not toml", "cannot read"),
     ],
 )
