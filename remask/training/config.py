@@ -162,7 +162,7 @@ def validate(config: TrainConfig) -> TrainConfig:
         ),
         (
             not config.induction or (min(model.n_layers, model.n_heads) >= 2 and model.d_model // model.n_heads >= 8),
-            f"induction needs 2 layers, and 2 heads of 8 features; got {model.n_layers}, {model.n_heads} and {model.d_model} in all",
+            f"induction needs 2 layers, 2 heads of 8; got {model.n_layers}, {model.n_heads} of {model.d_model} in all",
         ),
         (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
         (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),

@@ -244,8 +244,8 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
         ("[data]\ntasks = { sorting = 1 }\nstarts = { sorting = -5 }", "got sorting = -5"),
         ("[data]\npool = 0", "pool must be at least 1, got 0"),
         ("induction = true\ninit = 'runs/x'", "init = 'runs/x' has weights"),
-        ("induction = true\n[model]\nn_layers = 1", "2 layers, and 2 heads of 8 features; got 1, 6 and 192 in all"),
-        ("induction = true\n[model]\nn_heads = 48", "got 6, 48 and 192 in all"),
+        ("induction = true\n[model]\nn_layers = 1", "2 layers, 2 heads of 8; got 1, 6 of 192"),
+        ("induction = true\n[model]\nn_heads = 48", "got 6, 48 of 192"),
         ("not toml", "cannot read"),
     ],
 )
