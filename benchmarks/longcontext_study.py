@@ -33,7 +33,7 @@ from remask.training.config import load
 from remask.training.run import execute
 
 ARMS = {"a": "A: θ like LLaDA", "b": "B: θ = 100", "c": "C: θ = 500,000", "ar": "autoregressive, θ as A"}
-BASES = {"a": "base", "b": "base", "c": "base", "ar": "base-ar"}
+BASES = {"a": "base", "b": "base-b", "base-b": "base", "c": "base", "ar": "base-ar"}  # whose weights each begins from
 MULTIPLES = (1, 2, 4, 6, 8)
 DEPTHS = tuple(range(0, 101, 10))
 GATE = 0.98
@@ -108,7 +108,7 @@ def fixed(found: dict[str, Any]) -> dict[str, Any]:
 def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
     """The arm's checkpoint, trained now or going on; it begins from its base, which is trained before it."""
     out = plan.out / f"{arm}-{seed}"
-    base = None if arm in BASES.values() else str(train(BASES[arm], seed, plan, device))
+    base = str(train(BASES[arm], seed, plan, device)) if arm in BASES else None
     config = replace(load(CONFIGS / f"study-{arm}.toml"), seed=seed, init=base)
     if plan.steps is not None:
         config = replace(config, optimisation=replace(config.optimisation, steps=plan.steps))

@@ -27,7 +27,7 @@ from remask.training.run import prepare, save
 ROOT = Path(__file__).parents[2]
 CONFIGS = Path(remask.__file__).parent / "training"
 ARMS = {path.stem.removeprefix("study-"): load(path) for path in CONFIGS.glob("study-*.toml")}
-BASES = {name: ARMS.pop(name) for name in ("base", "base-ar")}
+BASES = {name: ARMS.pop(name) for name in ("base", "base-b", "base-ar")}
 SCALES = {"a": [4, 14, 31, 55], "ar": [4, 14, 31, 55], "b": [3, 9, 16, 24], "c": [6, 89, 447, 1411]}
 
 
@@ -101,7 +101,7 @@ def test_the_arms_differ_in_theta_and_in_attention_alone() -> None:
         assert 0.9e6 < model.parameters < 1e6 and config.model.max_positions == 128
         assert config.optimisation == ARMS["a"].optimisation
         assert [key.removesuffix("_behind") for key in config.data.tasks] == list(ARMS["a"].data.tasks)
-        base = BASES["base-ar" if name == "ar" else "base"]
+        base = BASES.get(f"base-{name}", BASES["base"])
         assert replace(base.model, rope_theta=config.model.rope_theta) == config.model, "it can begin from its base"
         scales = [math.ceil(model.rotary.scale(m * 128)) for m in (2, 4, 6, 8)]
         assert scales == SCALES[name]
@@ -113,6 +113,8 @@ def test_the_bases_have_the_same_curriculum_and_the_arms_it_ends_in() -> None:
     for theirs in (base.data.tasks, base.data.starts):
         mine = causal.data.tasks if theirs is base.data.tasks else causal.data.starts
         assert {key.removesuffix("_behind"): value for key, value in mine.items()} == theirs
+    again = replace(BASES["base-b"], name="study-b")
+    assert again == ARMS["b"], "arm B takes its second stage twice"
     assert base.data.tasks == ARMS["a"].data.tasks and causal.data.tasks == ARMS["ar"].data.tasks
 
 
