@@ -92,8 +92,8 @@ def variants(llm: LLM, plan: Plan) -> list[Variant]:
         ]
     if 4 in wanted:
         four = max(1, scales[wanted.index(4)])
-        found += [Variant(f"λ = {four}, {steps} steps", f"ntk:{four}", (4,), steps) for steps in (1, 2)]
-        if llm.model.contract.block_size is None:  # a causal model's cache is exact
+        if llm.model.contract.block_size is None:  # a causal model takes a step a token, and its cache is exact
+            found += [Variant(f"λ = {four}, {steps} steps", f"ntk:{four}", (4,), steps) for steps in (1, 2)]
             once, again = {"cache": "prefix"}, {"cache": "prefix", "cache.every": 2}
             found.append(Variant(f"λ = {four}, prompt cached", f"ntk:{four}", (4,), cache=once))
             found.append(Variant(f"λ = {four}, cached, new every 2 steps", f"ntk:{four}", (4,), cache=again))

@@ -1,4 +1,6 @@
-"""What the study claims, on its own model: near is found as it is, far is lost, and comes back when θ is scaled."""
+"""What the study claims, on its own models: A (`bundled-haystack`), C and the autoregressive control."""
+
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +10,13 @@ from remask.longcontext.grid import Cell, Settings, run
 from remask.longcontext.suite import KV
 from remask.rotary import Rope
 
+ARMS = {"a": "bundled-haystack"} | {path.name: str(path) for path in (Path(__file__).parent / "arms").iterdir()}
+FAR, NEAR = (0, 10, 20), (60, 70, 80)  # depths at 2 × T: beyond the reach of λ = 1, and within it
+
 
 @pytest.fixture(scope="module")
-def haystack() -> LLM:
-    return remask.load("bundled-haystack", dtype="float32")
+def arms() -> dict[str, LLM]:
+    return {name: remask.load(source, dtype="float32") for name, source in ARMS.items()}
 
 
 def found(llm: LLM, length: int, depths: tuple[int, ...], rope: str) -> float:
@@ -21,16 +26,30 @@ def found(llm: LLM, length: int, depths: tuple[int, ...], rope: str) -> float:
     return sum(result.found for result in results) / (4 * len(depths))
 
 
-def test_within_its_training_length_it_finds_everything(haystack: LLM) -> None:
-    assert haystack.model.contract.max_positions == 128
-    assert found(haystack, 128, (0, 25, 50, 75, 100), "none") > 0.94
+@pytest.mark.parametrize("arm", ARMS)
+def test_within_its_training_length_an_arm_finds_everything(arm: str, arms: dict[str, LLM]) -> None:
+    assert arms[arm].model.contract.max_positions == 128
+    assert found(arms[arm], 128, (0, 25, 50, 75, 100), "none") > 0.94
 
 
-def test_what_lies_beyond_its_reach_is_lost_as_it_is_and_found_scaled(haystack: LLM) -> None:
-    far = (0, 10, 20)
-    assert found(haystack, 256, far, "ntk:1") < 0.2
-    assert found(haystack, 256, far, "ntk:auto") > 0.6
+@pytest.mark.parametrize("arm", ["a", "ar"])
+def test_what_lies_beyond_its_reach_is_lost_as_it_is_and_found_scaled(arm: str, arms: dict[str, LLM]) -> None:
+    assert found(arms[arm], 256, FAR, "ntk:1") < 0.2
+    assert found(arms[arm], 256, FAR, "ntk:auto") > 0.9
 
 
-def test_what_lies_within_its_reach_is_found_in_a_longer_text_too(haystack: LLM) -> None:
-    assert found(haystack, 256, (60, 70, 80), "ntk:1") > 0.8
+def test_what_lies_within_reach_is_found_in_a_longer_text_under_diffusion_alone(arms: dict[str, LLM]) -> None:
+    assert found(arms["a"], 256, NEAR, "ntk:1") > 0.9
+    assert found(arms["ar"], 256, NEAR, "ntk:1") < 0.6
+
+
+def test_features_that_barely_turn_reach_twice_as_far_unscaled(arms: dict[str, LLM]) -> None:
+    assert found(arms["c"], 256, FAR, "ntk:1") > 0.8
+
+
+@pytest.mark.parametrize("arm", ["a", "ar"])
+def test_yarn_carries_to_eight_times_the_length_and_the_base_frequency_does_not(
+    arm: str, arms: dict[str, LLM]
+) -> None:  # fmt: skip
+    assert found(arms[arm], 1024, (0, 50), "yarn:8") > 0.6
+    assert found(arms[arm], 1024, (0, 50), "ntk:55") < 0.2
