@@ -34,11 +34,12 @@ class Recall:
         pairs = [key + rng.choice("0123456789") for key in rng.sample(ascii_uppercase, count)]
         asked = rng.sample(pairs, count if rng.random() < 0.5 else rng.randint(1, count))
         keys = " ".join(pair[0] for pair in asked)
-        prompt, answer, solution = f"Remember {' '.join(pairs)}. What are {keys}?", " ".join(asked), sorted(asked)
+        prompt = f"Remember {' '.join(pairs)}. What are {keys}?"
+        answer, solution = " ".join(asked), " ".join(sorted(asked))
         if not self.drill or rng.random() >= self.drill:
-            return Example(prompt, answer, " ".join(solution))
+            return Example(prompt, answer, solution)
         digits = tuple((place, place + 1) for place in range(1, len(answer), 3))
-        return Example(prompt, answer, " ".join(solution), digits, learned="holes")
+        return Example(prompt, answer, solution, digits, learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
         return output.split() == example.answer.split()
