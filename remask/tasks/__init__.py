@@ -4,7 +4,7 @@ Each task states its pass rule, and each solution belongs to one split only: `ex
 draws a solution that `examples(task, "train", seed)` can draw.
 """
 
-from remask.tasks.arithmetic import Arithmetic, Calculation
+from remask.tasks.arithmetic import Arithmetic, Equations
 from remask.tasks.example import Example, Task
 from remask.tasks.extraction import Extraction
 from remask.tasks.haystack import Haystack
@@ -19,7 +19,7 @@ __all__ = [
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
-    "Calculation",
+    "Equations",
     "Example",
     "Extraction",
     "Haystack",
@@ -46,7 +46,7 @@ TASKS: dict[str, Task] = {
 
 # Where a curriculum begins: what the tasks above are made of, with more to learn per token.
 DRILLS: dict[str, Task] = {
-    "calculation": Calculation(),
+    "equations": Equations(),
     "recall_drill": Recall(1, 12, drill=1.0),
     "recall_drill_short": Recall(2, 4, drill=1.0),
 }

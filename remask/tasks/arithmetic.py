@@ -246,7 +246,7 @@ FAMILIES = (
     ),
 )
 FINAL = "The answer is "
-RESULT = re.compile(rf"(?<==)\d+|(?<={FINAL})\d+")
+RESULT = re.compile(r"(?<==)\d+")
 
 
 @dataclass(frozen=True)
@@ -273,39 +273,40 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Calculation:
-    """Steps of word problems without the words: `Calculate 30+54, 12*7.`, answered as a word problem is.
+class Equations:
+    """Steps of word problems without the words: `30+54=84`, one a line, of which the results are to be filled in.
 
-    Where the curriculum of word problems begins: more to calculate per token, and no step follows from another. Of a
-    share `drill` the results alone are learned, with what they follow from in sight.
+    Where the curriculum of word problems begins: far more to calculate per token, and no step follows from another.
+    Each operation is as frequent.
 
     Split key: the equations, sorted.
     """
 
-    min_steps: int = 1
-    max_steps: int = 8
-    drill: float = 0.5
+    fewest: int = 3
+    most: int = 12
 
-    name: ClassVar[str] = "calculation"
-    description: ClassVar[str] = "calculate one to eight steps of word problems"
-    rule: ClassVar[str] = 'the integer after the last "The answer is" is the right one; the steps are not judged'
+    name: ClassVar[str] = "equations"
+    description: ClassVar[str] = "fill in the results of three to twelve equations"
+    rule: ClassVar[str] = "the equations are the right ones, spaces apart"
     heldout_share: ClassVar[float] = 0.1
 
     def draw(self, rng: Random) -> Example:
-        steps = [_step(rng) for _ in range(rng.randint(self.min_steps, self.max_steps))]
-        asked = ", ".join(step.partition("=")[0] for step in steps)
-        prompt, answer, solution = f"Calculate {asked}.", _written(steps), " ".join(sorted(steps))
-        if rng.random() >= self.drill:
-            return Example(prompt, answer, solution)
-        return Example(prompt, answer, solution, tuple(r.span() for r in RESULT.finditer(answer)), learned="holes")
+        lines = [_equation(rng, rng.choice("+-*/")) for _ in range(rng.randint(self.fewest, self.most))]
+        answer = "\n".join(lines)
+        holes = tuple(found.span() for found in RESULT.finditer(answer))
+        return Example("", answer, " ".join(sorted(lines)), holes, learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
-        return _same_result(example, output)
+        return output.split() == example.answer.split()
 
 
-def _step(rng: Random) -> str:
-    family = rng.choice(FAMILIES)
-    return rng.choice(family.steps(rng.choice(family.operands)))
+def _equation(rng: Random, operation: str) -> str:
+    """A step of some word problem that adds, subtracts, multiplies or divides."""
+    while True:
+        family = rng.choice(FAMILIES)
+        step = rng.choice(family.steps(rng.choice(family.operands)))
+        if operation in step:
+            return step
 
 
 def _written(steps: list[str]) -> str:

@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -45,29 +46,45 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
     state.load(run, fingerprint)
     began, done, total, seen = time.perf_counter(), state.step, config.optimisation.steps, 0
     recent: list[Tensor] = []
-    while state.step < total:
-        loss, tokens = one_step(state, config, text)
-        state.step += 1
-        recent.append(loss)
-        seen += tokens
-        evaluate = state.step % config.evaluate_every == 0 or state.step == total
-        if state.step % config.log_every == 0 or evaluate:
-            elapsed = time.perf_counter() - began
-            yield Progress(
-                step=state.step,
-                loss=float(torch.stack(recent).mean()),
-                rate=rate_at(config.optimisation, state.step),
-                tokens_per_second=seen / elapsed,
-                seconds_left=elapsed / (state.step - done) * (total - state.step),
-                heldout=heldout_losses(state, config, text) if evaluate else None,
-            )
-            recent = []
-        if state.step % config.save_every == 0 or state.step == total:
-            state.save(run, fingerprint)
+    with thread_per_group(config.data.groups) as workers:
+        while state.step < total:
+            loss, tokens = one_step(state, config, text, workers)
+            state.step += 1
+            recent.append(loss)
+            seen += tokens
+            evaluate = state.step % config.evaluate_every == 0 or state.step == total
+            if state.step % config.log_every == 0 or evaluate:
+                elapsed = time.perf_counter() - began
+                yield Progress(
+                    step=state.step,
+                    loss=float(torch.stack(recent).mean()),
+                    rate=rate_at(config.optimisation, state.step),
+                    tokens_per_second=seen / elapsed,
+                    seconds_left=elapsed / (state.step - done) * (total - state.step),
+                    heldout=heldout_losses(state, config, text) if evaluate else None,
+                )
+                recent = []
+            if state.step % config.save_every == 0 or state.step == total:
+                state.save(run, fingerprint)
     model.load_state_dict(state.average)
 
 
-def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int]:
+@contextmanager
+def thread_per_group(groups: int) -> Iterator[Executor]:
+    """Threads for `groups` groups of rows, which share the threads that torch has.
+
+    On two cores a step takes 13 % less time than with every product shared among both.
+    """
+    threads = torch.get_num_threads()
+    workers = min(groups, threads)
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+        try:
+            yield pool
+        finally:
+            torch.set_num_threads(threads)
+
+
+def one_step(state: State, config: TrainConfig, text: Text, workers: Executor) -> tuple[Tensor, int]:
     """One update; batch, noise and learning rate depend on the seed and the step alone.
 
     Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum.
@@ -78,9 +95,18 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
     batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
     noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
-    with autocast(how, device):
-        loss = losses(model, noised).mean()
-    loss.backward()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    count = sum(int(group.masked.sum()) for group in noised)
+
+    def learn(groups: Sequence[Noised]) -> tuple[Tensor, Sequence[Tensor]]:
+        with autocast(how, device):
+            loss = losses(model, groups).sum() / count
+        return loss.detach(), torch.autograd.grad(loss, weights)
+
+    together = device.type != "cpu" or torch.get_num_threads() == 1
+    found = list(workers.map(learn, [noised] if together else [[group] for group in noised]))
+    for weight, *gradients in zip(weights, *(gradients for _, gradients in found), strict=True):
+        weight.grad = torch.stack(gradients).sum(0)
     torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
@@ -90,7 +116,7 @@ def one_step(state: State, config: TrainConfig, text: Text) -> tuple[Tensor, int
     decay = min(how.ema, (1 + state.step) / (10 + state.step))
     for name, weight in model.state_dict().items():
         state.average[name].lerp_(weight, 1 - decay)
-    return loss.detach(), sum(rows.tokens.numel() for rows in batch)
+    return torch.stack([loss for loss, _ in found]).sum(), sum(rows.tokens.numel() for rows in batch)
 
 
 def noise(rows: Rows, model: ModelConfig, edits: float, generator: torch.Generator, device: torch.device) -> Noised:
