@@ -46,6 +46,7 @@ TASKS: dict[str, Task] = {
 
 # Where a curriculum begins: what the tasks above are made of, with more to learn per token.
 DRILLS: dict[str, Task] = {
+    "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
     "recall_drill": Recall(1, 12, drill=1.0),
     "recall_drill_short": Recall(2, 4, drill=1.0),

@@ -1,7 +1,7 @@
 """Word problems solved step by step."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, NamedTuple
@@ -255,7 +255,12 @@ class Arithmetic:
 
     Split key: the family and its operands. Names and objects are surface: a held-out problem has numbers that
     training never solved in that family.
+
+    With `drill`, what is learned are the numbers that have to be worked out, wherever they stand. Decoding comes there
+    too, since all else in an answer is easier.
     """
+
+    drill: bool = False
 
     name: ClassVar[str] = "arithmetic"
     description: ClassVar[str] = "solve a word problem of one to four steps, showing the steps"
@@ -266,7 +271,10 @@ class Arithmetic:
         family = rng.choice(FAMILIES)
         operands = rng.choice(family.operands)
         prompt, answer = family.pose(rng, operands), _written(family.steps(operands))
-        return Example(prompt, answer, " ".join([family.name, *map(str, operands)]))
+        solution = " ".join([family.name, *map(str, operands)])
+        if not self.drill:
+            return Example(prompt, answer, solution)
+        return Example(prompt, answer, solution, tuple(_worked_out(answer)), learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
         return _same_result(example, output)
@@ -312,6 +320,16 @@ def _equation(rng: Random, operation: str) -> str:
 def _written(steps: list[str]) -> str:
     """The answer: one equation a line, and the result of the last."""
     return "\n".join([*steps, f"{FINAL}{steps[-1].rpartition('=')[2]}."])
+
+
+def _worked_out(answer: str) -> Iterator[tuple[int, int]]:
+    """Where results stand in an answer, and where later lines repeat them."""
+    results = set()
+    for number in re.finditer(r"\d+", answer):
+        if answer[number.start() - 1] == "=":
+            results.add(number.group())
+        if number.group() in results:
+            yield number.span()
 
 
 def _same_result(example: Example, output: str) -> bool:

@@ -163,6 +163,16 @@ def test_a_drill_learns_what_has_to_be_worked_out_and_all_of_it(drill: str, lear
         assert [drawn.answer[start:stop] for start, stop in drawn.holes] == re.findall(learned, drawn.answer)
 
 
+def test_the_drill_of_word_problems_leaves_no_worked_out_number_in_sight() -> None:
+    for drawn in take(DRILLS["arithmetic_drill"], "train", 500):
+        left = drawn.answer
+        for start, stop in drawn.holes:
+            left = left[:start] + "_" * (stop - start) + left[stop:]
+        given = set(re.findall(r"\d+", drawn.prompt)) | {"2", "60"}  # halves, and minutes in an hour
+        assert set(re.findall(r"\d+", left)) <= given
+        assert not re.search(r"=\d|answer is \d", left) and left.count("=_") == drawn.answer.count("=")
+
+
 def test_every_family_states_its_operands() -> None:
     for drawn in take(TASKS["arithmetic"], "heldout", 2000):
         _, *operands = drawn.solution.split()
