@@ -49,7 +49,6 @@ DRILLS: dict[str, Task] = {
     "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
     "recall_drill": Recall(1, 12, drill=1.0),
-    "recall_drill_short": Recall(2, 4, drill=1.0),
 }
 
 # What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come
