@@ -30,8 +30,7 @@ and values; what is for models that are block-causal is exact for their own atte
 TAIL = """
 Accuracy and kept tokens per forward are of the same held-out items for every recipe; × is the median ratio of
 seconds to the first line's, taken in turn on a busy two-core machine. A recipe that does not fit a model is
-refused by it, and not measured. Both tables are of the weights that the two models had at first; the bundled
-model's are new since, the block-causal one's are not.
+refused by it, and not measured.
 
 ![Accuracy against speed](frontier.png)
 
