@@ -50,6 +50,10 @@ class Grid:
     length: int
     exactness = Exactness.EXACT
 
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise RecipeError(f"blocks.length must be at least 1, got {self.length}; SDAR uses 4 to 64")
+
     def windows(self, undecided: Bools) -> list[Ints]:
         """The undecided positions of each cell that has any, in order."""
         positions = np.flatnonzero(undecided)

@@ -46,10 +46,14 @@ def room(gen_length: int, given: int, contract: Contract, rope: Rope, policy: st
 
 
 def fit(ids: Sequence[int], gen_length: int, contract: Contract, rope: Rope, policy: str) -> Fitted:
-    """The prompt `ids`, to be followed by `gen_length` positions. What `policy` leaves too long is refused later."""
+    """The prompt `ids`, to be followed by `gen_length` positions.
+
+    Raises RequestError if `policy` leaves it too long.
+    """
     rope = scaled(len(ids) + gen_length, contract, rope, policy)
     kept = limit(contract, rope) - gen_length
     if policy != "truncate-middle" or len(ids) <= kept:
+        within(len(ids) + gen_length, gen_length, contract, rope)
         return Fitted(tuple(ids), rope)
     if kept < 2:
         raise RequestError(
@@ -60,9 +64,17 @@ def fit(ids: Sequence[int], gen_length: int, contract: Contract, rope: Rope, pol
     return Fitted((*ids[:head], *ids[len(ids) - (kept - head) :]), rope, len(ids) - kept)
 
 
-def too_long(length: int, holes: int, contract: Contract, rope: Rope) -> str:
-    """Why a canvas of `length` tokens, `holes` of them to decide, is refused under `rope`, and what would help."""
-    bound = limit(contract, rope)
+def within(length: int, holes: int, contract: Contract, rope: Rope) -> None:
+    """Refuse a canvas of `length` tokens, `holes` of them to decide, that the model does not take under `rope`.
+
+    Raises RequestError.
+    """
+    if length > (bound := limit(contract, rope)):
+        raise RequestError(too_long(length, holes, bound, contract, rope))
+
+
+def too_long(length: int, holes: int, bound: int, contract: Contract, rope: Rope) -> str:
+    """Why so long a canvas is refused, and what would help."""
     canvas = f"the canvas has {length} tokens ({length - holes} given, {holes} to decide)"
     shorter = "shorten the prompt or gen_length, or cut the prompt with the context policy truncate-middle"
     if rope == NONE and contract.rotary is None:

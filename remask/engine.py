@@ -6,15 +6,16 @@ thread of its own. Between two steps rows are admitted, cancelled and let go.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from threading import RLock
 
 from .batch import Batch
 from .canvas import Canvas
-from .context import limit, too_long
+from .context import within
 from .errors import BusyError, RequestError
 from .exactness import Exactness
+from .kinds import typed
 from .memory import footprint
 from .predictor import Predictor
 from .recipe import Recipe
@@ -114,7 +115,8 @@ class Handle:
         Raises what `result` raises, after the text that had settled.
         """
         for _ in self:
-            if piece := self.settled.feed(self.answer(), last=self.done):
+            done = self.done  # asked before the answer, which another thread may complete in between
+            if piece := self.settled.feed(self.answer(), last=done):
                 yield piece
         if piece := self.settled.feed(self.answer(), last=True):
             yield piece
@@ -204,6 +206,31 @@ class Engine:
             self.waiting.append(handle)
         return handle
 
+    def in_turn(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
+        """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
+
+        Closing the iterator, or an error on the way, cancels what is still under way.
+        """
+        handles: list[Handle] = []
+        try:
+            for request in requests:
+                while len(self.waiting) >= self.max_waiting:
+                    self.advance()
+                handles.append(self.submit(request))
+            for handle in handles:
+                for _ in handle:
+                    pass
+                yield handle
+        finally:
+            self.let_go(*handles)
+
+    def let_go(self, *handles: Handle) -> None:
+        """Cancel these, unless they have ended, and free what they hold."""
+        for handle in handles:
+            handle.cancel()
+        with self.lock:
+            self._release()
+
     def row(self, request: Request) -> Row:
         """The row that `request` will be. Raises RequestError or RecipeError if it cannot run on this model."""
         check(request, self.model)
@@ -224,23 +251,22 @@ class Engine:
             if not self.batch.rows:
                 return
             try:
-                done = step(self.batch)
+                for row, made in step(self.batch):
+                    handle = self.live[id(row)]
+                    handle.steps.append(made)
+                    if handle.request.stop and handle.settled.reached(handle.answer()):
+                        row.finish_reason = "stop"  # also where the same step filled the canvas
             except Exception as error:  # noqa: BLE001 - each of its rows raises it; who drives may be a bystander
                 self._fail(error)
-                return
-            for row, made in done:
-                handle = self.live[id(row)]
-                handle.steps.append(made)
-                if handle.request.stop and handle.settled.reached(handle.answer()):
-                    row.finish_reason = "stop"  # also where the same step filled the canvas
-            self._release()
+            finally:
+                self._release()
 
     def _fail(self, error: Exception) -> None:
         """The step itself broke (out of memory, say): every live row ends with that error, and the queue goes on."""
         for handle in self.live.values():
-            handle.failure = error
-            handle.row.finish("error")
-        self._release()
+            if handle.row.finish_reason is None:
+                handle.failure = error
+                handle.row.finish("error")
 
     def _admit(self) -> None:
         while self.waiting and len(self.live) < self.max_rows:
@@ -279,15 +305,15 @@ class Engine:
 
 def check(request: Request, model: Predictor) -> None:
     """Refuse what cannot run on `model`, quoting the value, the bound and the remedy."""
+    typed(request, RequestError, but=("tokens",))
     contract = model.contract
     length, holes = len(request.tokens), request.tokens.count(None)
     if not holes:
         raise RequestError("there is nothing to decide: the request has no [MASK]; give gen_length or holes")
-    if length > limit(contract, request.recipe.rope):
-        raise RequestError(too_long(length, holes, contract, request.recipe.rope))
-    for token in request.tokens:
-        if token is not None and not 0 <= token < contract.vocab_size:
-            raise RequestError(f"token id {token} is outside the vocabulary of {contract.vocab_size}")
+    within(length, holes, contract, request.recipe.rope)
+    for what, ids in (("token", request.tokens), ("stop", request.stop_ids)):
+        if outside := [i for i in ids if i is not None and not 0 <= i < contract.vocab_size]:
+            raise RequestError(f"{what} id {outside[0]} is outside the vocabulary of {contract.vocab_size}")
     if request.deadline is not None and not request.deadline > 0:
         raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
     if not 0 <= request.candidates <= 100:

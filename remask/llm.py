@@ -1,13 +1,17 @@
 """A loaded model with its text: prompts in, completions out. What `remask.load` returns."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
+
+import numpy as np
 
 from . import context
 from .checkpoint import Loaded
 from .engine import Completion, Engine, Handle, Request, samples
 from .errors import RequestError
+from .kinds import typed
 from .objective import Likelihood, log_likelihood
 from .recipe import Recipe
 from .rotary import Rope
@@ -42,7 +46,7 @@ class Options:
     recipe: Recipe | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    stop: Sequence[str] = ()
+    stop: str | Sequence[str] = ()
     stop_ids: Sequence[int] | None = None
     deadline: float | None = None
     candidates: int = 0
@@ -84,7 +88,7 @@ class LLM:
     def continuation(self, ids: Sequence[int], **options: Any) -> Request:
         """The request that continues the token `ids` as they stand."""
         asked = self._options(options)
-        if not ids:
+        if not len(ids):
             raise RequestError("the prompt is empty; give some text")
         rope = self._rope(asked)
         length = asked.gen_length if asked.gen_length is not None else int(self.defaults["gen_length"])
@@ -104,18 +108,21 @@ class LLM:
         if not 1 <= length <= positions:
             raise RequestError(f"gen_length must lie in 1..{positions}, which is the context, got {length}")
         rope = context.scaled(positions, self.model.contract, self._rope(asked), asked.context_policy)
+        context.within(positions, length, self.model.contract, rope)
         return self._build([self.text.eos_id] * (positions - length) + [None] * length, asked, self.stop_ids, rope)
 
     def infilling(self, template: str, **options: Any) -> Request:
         """The request that fills the holes of `template` (see `remask.text.template_parts`)."""
         asked = self._options(options)
-        tokens: list[int | None] = []
-        for part in template_parts(template):
-            tokens += self.text.encode(part) if isinstance(part, str) else [None] * part
+        parts = [self.text.encode(part) if isinstance(part, str) else part for part in template_parts(template)]
+        holes = sum(part for part in parts if isinstance(part, int))
+        length = holes + sum(len(part) for part in parts if isinstance(part, list))
         stops = () if asked.stop_ids is None else tuple(asked.stop_ids)
         if asked.context_policy == "truncate-middle":
             raise RequestError("truncate-middle cuts prompts, and a template is filled as a whole; leave it out")
-        rope = context.scaled(len(tokens), self.model.contract, self._rope(asked), asked.context_policy)
+        rope = context.scaled(length, self.model.contract, self._rope(asked), asked.context_policy)
+        context.within(length, holes, self.model.contract, rope)  # before so many holes are written out
+        tokens = [token for part in parts for token in (part if isinstance(part, list) else [None] * part)]
         return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), document=True)
 
     @property
@@ -126,21 +133,24 @@ class LLM:
     @overload
     def generate(self, prompt: Prompt, **options: Any) -> Completion: ...
     @overload
-    def generate(self, prompt: list[str], **options: Any) -> list[Completion]: ...
+    def generate(self, prompt: Sequence[str], **options: Any) -> list[Completion]: ...
 
-    def generate(self, prompt: Prompt | list[str], **options: Any) -> Completion | list[Completion]:
-        """Answer one prompt, or a list of them side by side; options are the fields of `Options`."""
-        if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
-            return self._all([self.request(one, **options) for one in prompt])
-        return self.submit(prompt, **options).result()  # type: ignore[arg-type]
+    def generate(self, prompt: Prompt | Sequence[str], **options: Any) -> Completion | list[Completion]:
+        """Answer one prompt, or a list of them side by side; options are the fields of `Options`.
+
+        A list of messages is one prompt.
+        """
+        if isinstance(prompt, str) or any(isinstance(one, Mapping) for one in prompt):
+            return self._all([self.request(prompt, **options)])[0]  # type: ignore[arg-type]
+        return self._all([self.request(one, **options) for one in prompt])  # type: ignore[arg-type]
 
     def submit(self, prompt: Prompt, **options: Any) -> Handle:
         """Start answering; iterate the handle for steps, its `pieces()` for text."""
         return self.engine.submit(self.request(prompt, **options))
 
     def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
-        """The answer piece by piece, as it settles from the left."""
-        return self.submit(prompt, **options).pieces()
+        """The answer piece by piece, as it settles from the left. Whoever stops listening cancels it."""
+        return self._pieces(self.submit(prompt, **options))
 
     def samples(self, prompt: Prompt, n: int, **options: Any) -> list[Completion]:
         """`n` answers, which differ in their seed."""
@@ -148,26 +158,30 @@ class LLM:
 
     def infill(self, template: str, **options: Any) -> Completion:
         """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
-        return self.engine.submit(self.infilling(template, **options)).result()
+        return self._all([self.infilling(template, **options)])[0]
 
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
         """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.objective.log_likelihood`."""
         return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
-        """Run `requests` side by side, feeding the queue as it empties."""
-        handles = []
-        for request in requests:
-            while len(self.engine.waiting) >= self.engine.max_waiting:
-                self.engine.advance()
-            handles.append(self.engine.submit(request))
-        return [handle.result() for handle in handles]
+        """Run `requests` side by side; all of them or none."""
+        with closing(self.engine.in_turn(requests)) as done:
+            return [handle.result() for handle in done]
+
+    def _pieces(self, handle: Handle) -> Iterator[str]:
+        try:
+            yield from handle.pieces()
+        finally:
+            self.engine.let_go(handle)
 
     def _options(self, options: Mapping[str, Any]) -> Options:
         known = set(Options.__dataclass_fields__)
         if unknown := sorted(set(options) - known):
             raise RequestError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        return Options(**options)
+        numbers = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
+        typed(asked := Options(**numbers), RequestError)
+        return asked
 
     def _build(
         self,
@@ -194,7 +208,7 @@ class LLM:
             recipe=replace(Recipe.of(base, **chosen).change(asked.set), rope=rope),
             seed=asked.seed,
             stop_ids=stop_ids,
-            stop=tuple(asked.stop),
+            stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
             deadline=asked.deadline,
             candidates=asked.candidates,
         )

@@ -12,8 +12,7 @@ from functools import cached_property
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from .blocks import Adaptive, Blocks, Grid, SubBlocks, Whole
 from .caches import CACHES, Cache, NoCache
@@ -22,6 +21,7 @@ from .confidence import CONFIDENCES, Confidence
 from .errors import RecipeError
 from .exactness import Exactness
 from .history import HISTORIES, Credit, Forgetful
+from .kinds import fits, in_words
 from .predictor import Contract
 from .prior import PRIORS, Flat, Prior
 from .revision import REVISERS, Never, ReMDM, Reviser
@@ -33,6 +33,8 @@ from .selection import SELECTORS, Selector, TopK
 FAST = "fast"  # the named recipe that `--fast` stands for
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
+LARGEST = 2**31 - 1  # of whole numbers in a recipe
+MOST_STEPS = 2**20
 REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
 
 
@@ -130,8 +132,10 @@ class Recipe:
     stop: Stop = Stop()
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 1:
-            raise RecipeError(f"steps must be at least 1, got {self.steps}; leave it out for one step a token")
+        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
+            raise RecipeError(
+                f"steps must lie in 1..{MOST_STEPS:,}, got {self.steps}; leave it out for one step a token"
+            )
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("confidence", self.confidence, CONFIDENCES)
         if self.confidence == "entropy" and self.prior != Flat():
@@ -237,8 +241,10 @@ class Recipe:
                 "this model was not trained to rewrite what it sees, so its edits mean nothing; "
                 'use revise = { by = "edit", remask = true }, which needs no training, or "never"'
             )
-        if outside := [i for i in self.process.suppress if not 0 <= i < contract.vocab_size]:
-            raise RecipeError(f"suppress holds id {outside[0]}, the vocabulary has {contract.vocab_size} rows")
+        delimiters = self.blocks.delimiters if isinstance(self.blocks, Adaptive) else ()
+        for what, ids in (("suppress", self.process.suppress), ("blocks.delimiters", delimiters)):
+            if outside := [i for i in ids if not 0 <= int(i) < contract.vocab_size]:
+                raise RecipeError(f"{what} holds id {outside[0]}, the vocabulary has {contract.vocab_size} rows")
         return recipe
 
     @classmethod
@@ -403,36 +409,17 @@ def _build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         if name not in known:
             raise RecipeError(f"{axis}: unknown value {name!r}; known: {', '.join(known) or 'none'}")
-        taken[name] = None if value == "off" and _is(None, hints[name]) else value
-        if not _is(taken[name], hints[name]):
-            raise RecipeError(f"{axis}.{name} must be {_said(hints[name])}, got {value!r}")
+        taken[name] = None if value == "off" and fits(None, hints[name]) else value
+        if not fits(taken[name], hints[name]):
+            raise RecipeError(f"{axis}.{name} must be {in_words(hints[name])}, got {value!r}")
+        if any(
+            type(part) is int and abs(part) > LARGEST
+            for part in (value if isinstance(value, list | tuple) else [value])
+        ):
+            raise RecipeError(f"{axis}.{name} must lie in ±{LARGEST:,}, got {value!r}")
     if missing := [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]:
         raise RecipeError(f"{axis}: {missing[0]!r} is missing")
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in taken.items()})
     except TypeError as error:
         raise RecipeError(f"{axis}: a value has the wrong type ({error})") from None
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether `value` is what the annotation says. A whole number is also a float; True is no number."""
-    if get_origin(hint) is Literal:
-        return isinstance(value, str)  # its owner checks which
-    if get_origin(hint) is tuple:
-        return isinstance(value, list | tuple) and all(_is(part, get_args(hint)[0]) for part in value)
-    if get_args(hint):
-        return any(_is(value, part) for part in get_args(hint))
-    if hint in KINDS:
-        return type(value) is hint or (hint is float and type(value) is int)
-    return is_dataclass(value)
-
-
-def _said(hint: Any) -> str:
-    if get_origin(hint) is tuple:
-        return f"a list, each {_said(get_args(hint)[0])}"
-    if get_origin(hint) is Literal:
-        return KINDS[str]
-    return " or ".join(map(_said, get_args(hint))) if get_args(hint) else KINDS.get(hint, "a table")
-
-
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "off"}

@@ -50,7 +50,9 @@ class Text:
         return self.tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; special tokens written in it are recognised."""
+        """Token ids of `text`; special tokens written in it are recognised. RequestError if it is no Unicode."""
+        if not text.isascii() and (half := _SURROGATE.search(text)):
+            raise RequestError(f"the text is not valid UTF-8 ({half[0]!r} is half a character); convert it first")
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
@@ -64,7 +66,12 @@ class Text:
         """
         if self.template is None:
             raise RequestError("this checkpoint has no chat template; give a raw prompt (--raw) or another model")
-        if (size := sum(len(str(message.get("content"))) for message in messages)) > SIZE:
+        for message in messages:
+            if not all(isinstance(message.get(part), str) for part in ("role", "content")):
+                raise RequestError(f'a message needs a "role" and a "content", both text, got {dict(message)!r:.80}')
+        if not messages:
+            raise RequestError("the conversation is empty; give a message")
+        if (size := sum(len(message["content"]) for message in messages)) > SIZE:
             raise RequestError(f"the conversation has {size} characters; the limit is {SIZE}")
         try:
             if "template" not in self._cache:
@@ -152,5 +159,6 @@ def template_parts(template: str) -> list[str | int]:
     return merged
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HOLE = re.compile(r"\\\{\{|\{\{([^{}]*)\}\}")
 _LENGTH = re.compile(r"(?:\s*[A-Za-z_]\w*\s*:)?\s*(0*[1-9]\d{0,2}|0*[1-3]\d{3}|0*40[0-8]\d|0*409[0-6])\s*")

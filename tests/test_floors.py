@@ -20,6 +20,7 @@ FLOORS = {
     "errors": 0,
     "exactness": 0,
     "intervals": 0,
+    "kinds": 0,
     # 1: the vocabulary: pure, no model, no files
     "blocks": 1,
     "canvas": 1,

@@ -26,5 +26,6 @@ class Dual(Refreshed):
         """Everything, or the window and its vicinity."""
         if self.due(view):
             return view.refresh()
-        near = view.everything[max(0, view.window[0] - self.vicinity) : view.window[-1] + self.vicinity + 1]
+        first, last = int(view.window[0]), int(view.window[-1])
+        near = view.everything[max(0, first - self.vicinity) : last + self.vicinity + 1]
         return view.beside_stored(near if self.vicinity else np.asarray(view.window))

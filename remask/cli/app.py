@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import RemaskError, UsageError
 from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
 from .options import FLAG, spread
-from .screen import errors_to
+from .screen import errors_to, is_unicode
 
 
 @dataclass
@@ -74,8 +74,11 @@ def execute(arguments: Sequence[str] | None) -> int:
     """Parse and run; every exception becomes an exit code here and nowhere else."""
     settings = Settings()
     command = typer.main.get_command(build())
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the program
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
+        if hasattr(stream, "reconfigure") and not is_unicode(stream):
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is no reason to stop
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

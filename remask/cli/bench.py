@@ -13,7 +13,7 @@ from . import files
 from .measuring import about, carry_out, contenders, points, workloads
 from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output
 from .prompt import read_all
-from .screen import TABLE, page, say
+from .screen import TABLE, page, say, tell_json
 
 if TYPE_CHECKING:
     from ..evals.bench import Bench
@@ -76,16 +76,15 @@ def tell(bench: "Bench", said: dict[str, Any], out: Path | None, as_json: bool) 
     """Tables or JSON on stdout; with `out` also results.json, frontier.png and frontier.svg there."""
     results = bench.results()
     whole = {"about": said, "clock": asdict(bench.clock), "results": [result.told() for result in results]}
-    text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
     if out is not None:
         from ..evals.frontier import draw
 
-        files.write(out / "results.json", text + "\n")
+        files.write(out / "results.json", json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n")
         for kind in ("png", "svg"):
             files.write(out / f"frontier.{kind}", draw(results, f"Recipes on {said['model']}", kind))
         say(f"wrote {out}/results.json, frontier.png and frontier.svg")
     if as_json:
-        print(text)
+        tell_json(whole)
         return
     console = page(widest=TABLE)
     for name in dict.fromkeys(result.workload for result in results):

@@ -99,9 +99,9 @@ def terminal(talk: Talk) -> int:
 
 def piped(talk: Talk) -> int:
     """One message a line; a mistake ends the program."""
-    from .prompt import decoded
+    from .prompt import decoded, lines
 
-    for line in decoded(sys.stdin.buffer.read(), "conversation").splitlines():
+    for line in lines(decoded(sys.stdin.buffer.read(), "conversation")):
         if not turn(talk, line):
             break
     return 0

@@ -1,6 +1,5 @@
 """`remask eval compare`: a recorded run beside the published figures of LongLLaDA."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from .options import FLAG
+from .screen import tell_json
 
 
 def compare(
@@ -23,7 +23,7 @@ def compare(
     found = beside(file, anchor, scale)
     if as_json:
         for line in found:
-            print(json.dumps(asdict(line)))
+            tell_json(asdict(line))
         return
     kind = kind_of(file)
     print(f"{anchor}, λ = {scale:g}: {anchors()[kind]['score']}")

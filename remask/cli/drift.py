@@ -1,6 +1,5 @@
 """`remask drift`: how far a recipe departs from exact decoding, on the user's own prompts or on a task."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from ..errors import UsageError
 from .measuring import about, carry_out, contenders, points, workloads
 from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, decoding, output
 from .prompt import read_all
-from .screen import TABLE, page
+from .screen import TABLE, page, tell_json
 
 if TYPE_CHECKING:
     from ..evals.bench import Bench, Workload
@@ -125,7 +124,7 @@ def tell(bench: "Bench", said: Mapping[str, Any], as_json: bool) -> None:
             "exactness": str(other.recipe.exactness),
             "workloads": [one.told() for one in everything],
         }
-        print(json.dumps(whole, ensure_ascii=False, allow_nan=False))
+        tell_json(whole)
         return
     console = page(widest=TABLE)
     for one in everything:

@@ -12,6 +12,7 @@ from ..errors import UsageError
 from . import compare, longcontext, perplexity
 from .options import Decoding, Items, Machine, at_least, spread, task_names
 from .progress import progress
+from .screen import tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
@@ -50,7 +51,7 @@ def tasks(
     if commands := [name for name in names if name in COMMANDS]:
         raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")
     wanted = task_names(names)
-    options = {k: v for k, v in decoding.options().items() if k not in ("seed", "stop")}
+    options = {k: v for k, v in decoding.options().items() if k != "seed" and v != ()}
     llm = machine.load()
     about = {
         "model": llm.loaded.source,
@@ -81,11 +82,10 @@ def measure(llm: "LLM", name: str, items: int, seed: int, record: "Record", opti
 
 def show(accuracy: "Accuracy", as_json: bool) -> None:
     """One line a task on stdout."""
-    import json
     from dataclasses import asdict
 
     if as_json:
-        print(json.dumps(asdict(accuracy) | {"share": accuracy.share, "interval": accuracy.interval}), flush=True)
+        tell_json(asdict(accuracy) | {"share": accuracy.share, "interval": accuracy.interval})
     else:
         per = f"{accuracy.forwards:.1f} forwards and {accuracy.tokens:.1f} tokens an item"
         print(f"{accuracy.task:<12} {accuracy}   {per}", flush=True)

@@ -24,18 +24,31 @@ def folder(path: Path | None) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write beside `path`, then rename: a reader sees the old file or the new one. Raises UsageError if it cannot."""
-    scratch = None
+    """Write beside `path`, then rename: a reader sees the old file or the new one. Raises UsageError if it cannot.
+
+    A link is followed; a device or a pipe is written to as it is.
+    """
+    data = content.encode() if isinstance(content, str) else content
     try:
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise UsageError(f"cannot write {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
         with open(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(data)
         os.chmod(scratch, 0o666 & ~_umask())
         os.replace(scratch, path)
-    except OSError as error:
-        if scratch is not None and os.path.exists(scratch):
-            os.unlink(scratch)
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    except BaseException:
+        os.unlink(scratch)
+        raise
 
 
 def _umask() -> int:

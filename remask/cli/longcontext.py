@@ -1,6 +1,5 @@
 """`remask eval niah | kv | ruler | longqa`: grids of prompts of exact lengths, on record, with figures."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typer import Argument, Option
 from ..errors import UsageError
 from .options import FLAG, Decoding, Machine, at_least
 from .progress import progress
-from .screen import say
+from .screen import say, tell_json
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -260,7 +259,7 @@ def report(kind: str, llm: "LLM", found: "list[Result]", settings: "Settings", o
             "cliffs": {name: one.cliff and asdict(one.cliff) for name, one in scalings.items()},
             "columns": {length: column for length, column in columns.items() if column},
         }
-        print(json.dumps(said, ensure_ascii=False))
+        tell_json(said)
         return
     width = max(len(row.cell.task) for row in rows)
     for row in rows:

@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -51,6 +52,9 @@ Fields = Annotated[
     ),
 ]
 GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length", metavar="N")]
+Rope = Annotated[
+    str | None, decoding("Scale positions: ntk:auto, ntk:14, yarn:2, linear:2, none.", "--rope", metavar="SCALING")
+]  # fmt: skip
 System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
 
 
@@ -119,9 +123,7 @@ class Decoding:
     confidence_eos_eot_inf: Annotated[
         bool, decoding("Decide end-of-sequence and end-of-turn tokens last.", "--confidence-eos-eot-inf")
     ] = False
-    rope: Annotated[
-        str | None, decoding("Scale positions: ntk:auto, ntk:14, yarn:2, linear:2, none.", metavar="SCALING")
-    ] = None
+    rope: Rope = None
     context_policy: Annotated[
         str | None, decoding("For prompts that are too long: error, scale or truncate-middle.", metavar="NAME")
     ] = None
@@ -143,20 +145,25 @@ class Decoding:
             name = FAST if self.fast else self.recipe
             given |= {"recipe": Recipe.load(name)} if name is not None else {}
             given["set"] = settings(self.setting or ())
-            for path in given["set"]:
-                if (twice := SAME.get(path, path.removeprefix("process."))) in given:
-                    raise UsageError(f"--{twice.replace('_', '-')} and --set {path} say the same; leave one out")
+            for path, name in product(given["set"], given):
+                if (place := PLACES.get(name)) and (place == path or place.startswith(f"{path}.")):
+                    flag = name.replace("_", "-")
+                    raise UsageError(f"--{flag} and --set {path} both set {place}; leave one out")
         return given | {"stop": tuple(self.stop or ())}
 
 
-SAME = {
-    "blocks": "block_length",
-    "blocks.length": "block_length",
-    "guidance": "cfg_scale",
-    "guidance.cfg_scale": "cfg_scale",
-    "confidence": "remasking",
-    "select": "threshold",
-    "select.threshold": "threshold",
+PLACES = {  # in the recipe, of what has an option of its own
+    "steps": "steps",
+    "rope": "rope",
+    "block_length": "blocks.length",
+    "cfg_scale": "guidance.cfg_scale",
+    "remasking": "confidence",
+    "threshold": "select.threshold",
+    "lookahead": "canvas.masks",
+    **{
+        name: f"process.{name}"
+        for name in ("temperature", "top_k", "top_p", "logits_eos_inf", "confidence_eos_eot_inf", "compat")
+    },
 }
 
 

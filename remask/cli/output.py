@@ -1,6 +1,5 @@
 """What becomes of a run: watched, recorded and streamed while it goes, told at the end."""
 
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from .options import at_least, output
-from .screen import say
+from .screen import say, tell_json
 
 if TYPE_CHECKING:
     from ..engine import Completion, Handle
@@ -110,7 +109,7 @@ def tell(run: Run, done: "Completion", paused: float = 0.0, *, said: bool = Fals
 
     if run.output.as_json:
         row = run.handle.row
-        print(json.dumps(completion(done, run.model, row.recipe, row.seed), ensure_ascii=False, allow_nan=False))
+        tell_json(completion(done, run.model, row.recipe, row.seed))
     elif not said:
         print(done.text)
     sys.stdout.flush()

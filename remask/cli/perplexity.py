@@ -1,17 +1,15 @@
 """`remask eval ppl`: perplexity of long documents, block by block, with the context and without the far part of it."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from ..errors import UsageError
 from .longcontext import folder, lengths, trained
-from .options import FLAG, Decoding, Machine
+from .options import FLAG, Machine, Rope, Seed
 from .progress import progress
-from .screen import say
+from .screen import say, tell_json
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def ppl(
-    decoding: Decoding,
     machine: Machine,
     length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x",
     block: Annotated[int, Option(help="Tokens scored together.", metavar="N")] = 64,
@@ -35,9 +32,10 @@ def ppl(
         Path | None, Option("--out", "-o", help="Record and figures go here; the same command goes on.", metavar="DIR")
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object.", metavar=FLAG)] = False,
+    rope: Rope = None,
+    seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
-    from ..context import limit, too_long
     from ..longcontext.corpora import texts
     from ..longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, given, summarise
     from ..longcontext.positions import rope_of
@@ -49,10 +47,8 @@ def ppl(
     llm = machine.load(quiet=as_json)
     whole = trained(llm)
     tokens, near = lengths(length, whole)[0], lengths(recent, whole)[0]
-    rope = rope_of(llm, decoding.options(), tokens)
-    if tokens > limit(llm.model.contract, rope):
-        raise UsageError(too_long(tokens, block, llm.model.contract, rope))
-    grid = Grid(tokens, block, samples, documents, near, decoding.seed, rope)
+    turning = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
+    grid = Grid(tokens, block, samples, documents, near, seed, turning)
     if found is None:
         rows = generated(llm.text.encode, prose(llm.text), grid)
     else:
@@ -66,7 +62,7 @@ def ppl(
     if out is not None:
         draw(llm, record, out)
     if as_json:
-        print(json.dumps({"kind": "ppl", "about": record.about, "points": list(map(asdict, points))}))
+        tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, points))})
         return
     print(f"{'tokens':>13}   {'windowed':>9}   {'95 % interval':>19}   {'cumulative':>10}   gained by all the context")
     for point in points:

@@ -1,6 +1,5 @@
 """`remask plan`: what a model will need in memory, before anything of it is loaded."""
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from ..errors import UsageError
 from .loading import told
 from .options import DEVICE, DTYPE, FLAG, MODEL, Decoding, Family, Fields, GenLength, at_least
 from .screen import page as page_on
-from .screen import size
+from .screen import size, tell_json
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -160,7 +159,7 @@ def plan(
     if measure and planned.fits:
         planned = replace(planned, measured=peak_bytes(where, partial(step, wanted, planned.context)))
     if as_json:
-        print(json.dumps(asdict(planned)))
+        tell_json(asdict(planned))
     else:
         console = page_on()
         for label, value in planned.lines().items():

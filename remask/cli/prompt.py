@@ -19,8 +19,6 @@ def read(argument: str | None, what: str) -> str:
         text = decoded(sys.stdin.buffer.read(), what).removesuffix("\n").removesuffix("\r")
     if not text.strip():
         raise RequestError(f"the {what} is empty; give some text")
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
-        raise RequestError(f"the {what} is not valid UTF-8; convert it first")
     return text
 
 
@@ -31,16 +29,16 @@ def read_all(arguments: Sequence[str], file: Path | None) -> list[str]:
     """
     given = list(arguments)
     if file is None and not given:
-        given = read("-", "prompt").splitlines()
+        given = lines(read("-", "prompt"))
     elif file is not None and str(file) == "-":
-        given += read("-", "prompt").splitlines()
+        given += lines(read("-", "prompt"))
     elif file is not None:
         try:
-            lines = decoded(file.read_bytes(), "prompts", str(file)).splitlines()
+            found = lines(decoded(file.read_bytes(), "prompts", str(file)))
         except OSError as error:
             raise RequestError(f"cannot read the prompts {str(file)!r}: {error.strerror}") from None
-        where = enumerate(lines, 1)
-        given += [_line(text, f"{file}, line {n}") for n, text in where] if file.suffix == ".jsonl" else lines
+        where = enumerate(found, 1)
+        given += [_line(text, f"{file}, line {n}") for n, text in where] if file.suffix == ".jsonl" else found
     prompts = [text for text in given if text.strip()]
     if not prompts:
         raise RequestError(f"there are no prompts in {str(file) if file else 'what was given'}; give some text")
@@ -58,6 +56,11 @@ def _line(text: str, where: str) -> str:
     if not isinstance(prompt, str):
         raise RequestError(f'{where} has no prompt; write a string, or an object with a "prompt"')
     return prompt
+
+
+def lines(text: str) -> list[str]:
+    """The lines of `text`. Unlike `splitlines` it keeps the separators that may stand inside JSON (U+2028, …)."""
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def decoded(raw: bytes, what: str, where: str = "stdin") -> str:

@@ -1,10 +1,11 @@
 """`remask run`: a prompt in, its answer out."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ..errors import UsageError
+from ..errors import RowError, UsageError
 from .options import FLAG, Decoding, GenLength, Machine, System, at_least
 from .output import Output, Run, follow, tell
 
@@ -58,8 +59,14 @@ def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     """`n` answers, decoded side by side; a line `---` between them, or a JSON object each."""
     from ..engine import samples
 
-    handles = [llm.engine.submit(one) for one in samples(request, n)]
-    for i, handle in enumerate(handles):
-        if i and not output.as_json:
-            print("---")
-        tell(Run(handle, llm.loaded.source, output), handle.result())
+    failures: list[Exception] = []
+    with closing(llm.engine.in_turn(samples(request, n))) as handles:
+        for i, handle in enumerate(handles):
+            if i and not output.as_json:
+                print("---")
+            try:
+                tell(Run(handle, llm.loaded.source, output), handle.result())
+            except RowError as broken:
+                failures.append(broken)  # the other answers are still worth having
+    if failures:
+        raise failures[0]

@@ -42,6 +42,18 @@ def watcher() -> TextIO | None:
     return next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
 
 
+def tell_json(value: object) -> None:
+    """One JSON value on a line of stdout; escaped where stdout is not UTF-8."""
+    import json
+
+    print(json.dumps(value, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False), flush=True)
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Whether `stream` can say every character."""
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
 def say(line: str, style: str = "dim") -> None:
     """One line on stderr, for the user's eyes."""
     from rich.text import Text

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from .options import FLAG, at_least
-from .screen import is_terminal, say
+from .screen import is_terminal, say, tell_json
 from .screen import page as page_on
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def view(
     elif as_json:
         for line in frames(trace):
             if step is None or line["step"] == step:
-                print(json.dumps(line, ensure_ascii=False, allow_nan=False))
+                tell_json(line)
     elif step is not None:
         still(trace, step)
     else:

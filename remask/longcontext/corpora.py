@@ -110,7 +110,7 @@ def objects(path: Path) -> Iterator[dict[str, Any]]:
         try:
             found = [json.loads(text)]
         except ValueError:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+            found = [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
     for item in found[0] if len(found) == 1 and isinstance(found[0], list) else found:

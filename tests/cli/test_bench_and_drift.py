@@ -79,7 +79,8 @@ def test_an_interrupt_keeps_what_is_there_and_the_same_command_goes_on(
 
 def test_bench_takes_prompts_and_settings_for_all(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "prompts.jsonl"
-    file.write_text('"Sort 5380217."\n\n{"prompt": "Solve\\n1.34", "id": 7}\n')
+    lines = ('"Sort\u2028 5380217."', "", '{"prompt": "Solve\\n1.34", "id": 7}')  # U+2028 may stand inside JSON
+    file.write_text("\r\n".join(lines), encoding="utf-8", newline="")
     options = ("--set", "confidence=margin", "--rounds", 1, "--gen-length", 8, "--prompts", file)
     result = invoke("bench", "llada+steps=4", FAST, *options, "--json")
     first, second = json.loads(result.out)["results"]

@@ -1,5 +1,6 @@
 """The program as a process: what only a real one shows. Each start costs seconds, so there are few."""
 
+import json
 import os
 import pty
 import re
@@ -61,6 +62,22 @@ def test_a_closed_pipe_ends_quietly() -> None:
     process.stderr.close()
     assert process.wait(timeout=120) == 1
     assert "Traceback" not in said and "BrokenPipe" not in said
+
+
+def test_json_is_json_also_where_stderr_is_closed_and_stdout_is_ascii() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM, "infill", "é {{1}}", "--threads", "1", "--json"],
+        stdout=subprocess.PIPE, timeout=120, check=True,
+        env=PLAIN | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert json.loads(done.stdout)["text"].startswith("é ")
+
+
+def test_a_program_without_any_output_still_ends_well() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", *PROGRAM, "--version"], timeout=120, check=False
+    )
+    assert done.returncode == 0
 
 
 def test_interrupting_keeps_the_trace_and_gives_the_terminal_back(tmp_path: Path) -> None:

@@ -105,6 +105,15 @@ def test_several_answers_have_seeds_that_count_up(invoke: Invoke) -> None:
     assert text.out == f"{alone[0]['text']}\n---\n{alone[1]['text']}\n" and len(FIGURES.findall(text.err)) == 2
 
 
+def test_more_answers_than_the_queue_holds_come_all_the_same(
+    invoke: Invoke, llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm.engine, "max_waiting", 2)
+    monkeypatch.setattr(llm.engine, "max_rows", 1)
+    lines = invoke("run", "Sort 3 1 2.", *SHORT, "--json", "-n", 5).out.splitlines()
+    assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 3, 4]
+
+
 def test_raw_and_system_change_what_the_model_reads(invoke: Invoke, llm: LLM) -> None:
     def prompt_tokens(*options: str) -> int:
         return int(json.loads(invoke("run", "The cat", *SHORT, "--json", *options).out)["prompt_tokens"])

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.blocks import Blocks, Whole
+from remask.blocks import Adaptive, Blocks, Whole
 from remask.caches import Dual
 from remask.caches.none import NoCache
 from remask.engine import Completion, Engine, Handle, Request, samples
@@ -382,6 +383,15 @@ def refused(wrong: dict[str, Any], reason: str, kind: type[Exception] = RequestE
         refused({"candidates": -1}, "candidates must lie in 0..100, got -1"),
         refused({"candidates": 101}, "candidates must lie in 0..100, got 101"),
         refused({"stop": ("a", "")}, "a stop string is empty"),
+        refused({"stop": (5,)}, r"stop must be a list, each text, got \(5,\)"),
+        refused({"stop": "ab"}, "stop must be a list, each text, got 'ab'"),
+        refused({"stop_ids": (320,)}, "stop id 320 is outside the vocabulary of 320"),
+        refused({"stop_ids": ("a",)}, "stop_ids must be a list, each a whole number"),
+        refused({"seed": None}, "seed must be a whole number, got None"),
+        refused({"seed": 0.5}, "seed must be a whole number, got 0.5"),
+        refused({"candidates": 2.5}, "candidates must be a whole number, got 2.5"),
+        refused({"deadline": "soon"}, "deadline must be a number, got 'soon'"),
+        refused({"recipe": Recipe(blocks=Adaptive(delimiters=(10**30,)))}, "delimiters holds id 1000", RecipeError),
         refused({"recipe": Recipe(steps=1, blocks=Blocks(2))}, "got 1 for 3 blocks", RecipeError),
         refused({"recipe": Recipe(process=Process(suppress=(400,)))}, "suppress holds id 400", RecipeError),
     ],
@@ -460,6 +470,58 @@ def test_a_step_that_another_thread_takes_at_the_last_moment_is_not_lost(text: T
 
     handle.steps = Racing()
     assert [step.index for step in handle] == [0, 1, 2]
+
+
+def test_text_of_a_row_that_another_thread_ends_at_the_last_moment_is_held_back_all_the_same(text: Text) -> None:
+    """Between looking at the answer and asking whether the row has ended, somebody else may finish it."""
+    said = "日本"
+    oracle, request = speaker(text, said)
+    engine = Engine(oracle, text)
+
+    class Racing(Handle):
+        def answer(self) -> list[int]:
+            seen = super().answer()
+            while not self.done:
+                engine.advance()
+            return seen
+
+    handle = engine.submit(request)
+    handle.__class__ = Racing
+    assert "".join(handle.pieces()) == handle.completion().text == said
+
+
+def test_who_stops_half_way_through_many_leaves_nothing_under_way(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text, max_rows=2, max_waiting=2)
+    with closing(engine.in_turn(ask(4 + i, seed=i) for i in range(7))) as handles:
+        first = next(handles)
+        assert first.done and engine.live
+    assert not engine.live and not engine.waiting and not engine.batch.rows
+    alone = [engine.submit(ask(4 + i, seed=i)).result() for i in range(7)]
+    together = [handle.completion() for handle in engine.in_turn(ask(4 + i, seed=i) for i in range(7))]
+    assert [shape(done) for done in together] == [shape(done) for done in alone]
+
+
+def test_one_refused_among_many_leaves_nothing_under_way(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text)
+    with pytest.raises(RequestError, match="candidates must lie"):
+        list(engine.in_turn([ask(5), ask(5, candidates=-1)]))
+    assert not engine.live and not engine.waiting
+
+
+def test_a_reader_of_answers_that_breaks_ends_its_rows_and_frees_them(text: Text) -> None:
+    """What looks for stop strings is no part of the step, and must not leave rows behind either."""
+    engine = Engine(Hashed(contract=contract(text)), text)
+    handles = [engine.submit(ask(5, seed=i, stop=("zz",))) for i in range(2)]
+
+    def breaks(ids: Sequence[int]) -> bool:
+        raise ValueError("cannot read")
+
+    handles[0].settled.reached = breaks  # type: ignore[method-assign]
+    for handle in handles:
+        with pytest.raises(ValueError, match="cannot read"):
+            handle.result()
+    assert not engine.live and not engine.batch.rows
+    assert engine.submit(ask(3)).result().finish_reason == "length"
 
 
 def test_an_iterator_that_is_dropped_half_way_disturbs_nobody(text: Text) -> None:
