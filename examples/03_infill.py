@@ -1,8 +1,8 @@
-"""Holes in a text: every hole sees what stands before it and behind it."""
+"""Holes in a text: every hole sees what stands before it and behind it. A word's token begins with its space."""
 
 import remask
 
 llm = remask.load()
-filled = llm.infill("The {{1}} sat on the {{1}}. The {{1}} was called {{2}}.")
+filled = llm.infill("The{{1}} sat on the{{1}}. The name of the{{1}} was{{1}}. Then the cat saw a stick.")
 print(filled.text)
 print("the holes:", filled.fills)

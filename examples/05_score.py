@@ -3,6 +3,6 @@
 import remask
 
 llm = remask.load()
-for answer in ("123", "321"):
-    found = llm.score("Sort 3 1 2.", answer, samples=64)
+for answer in ("1235", "5321"):
+    found = llm.score("Sort 3125.", answer, samples=64)
     print(f"ln p({answer!r}) ≥ {found.log_likelihood:.2f} ± {found.standard_error:.2f} nats")

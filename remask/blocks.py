@@ -1,22 +1,32 @@
 """Where a row may commit now: the windows of semi-autoregressive decoding (LLaDA, §2.4 and App. B.4)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .canvas import Bools, Ints
-from .errors import RecipeError
+from .errors import RecipeError, bounded
 from .exactness import Exactness
 from .seen import Seen
 
 
-@dataclass(frozen=True)
-class Whole:
-    """One window: every undecided position at once."""
+class _Rule:
+    """What most rules share: windows that stand, of which every position may be committed at any step."""
 
-    exactness = Exactness.EXACT
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    recut: ClassVar[bool] = False  # whether a window's first step says where it ends
+
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+        """Which reads may be committed in this step (B, W), and stay in the window if the rule recuts it: all."""
+        return seen.valid
+
+
+@dataclass(frozen=True)
+class Whole(_Rule):
+    """One window: every undecided position at once."""
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """The undecided positions (n,), as one window."""
@@ -24,14 +34,13 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(_Rule):
     """Windows of `length` undecided positions from left to right, the last one shorter where it does not divide.
 
     After a prompt these are LLaDA's blocks; in a template they run through the holes and skip what is given.
     """
 
     length: int = 32
-    exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -44,11 +53,10 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(_Rule):
     """Windows cut at multiples of `length` from position 0: the grid that block-causal models are trained on."""
 
     length: int
-    exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -62,7 +70,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Adaptive:
+class Adaptive(_Rule):
     """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3): the first step of a block looks `reach`
     undecided positions ahead; where the surest guess of a delimiter reaches `threshold` the block ends with it, else
     after `length`. Delimiters are token ids, or strings of one token; that step's forward also commits.
@@ -72,7 +80,8 @@ class Adaptive:
     reach: int = 64
     threshold: float = 0.3
     delimiters: tuple[int | str, ...] = ("\n",)
-    exactness = Exactness.OTHER_ORDER
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    recut: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delimiters", tuple(self.delimiters))
@@ -81,8 +90,7 @@ class Adaptive:
                 f"blocks.length must lie between 1 and blocks.reach, got {self.length} and {self.reach}; "
                 "AdaBlock looks a quarter of the answer ahead"
             )
-        if not 0 <= self.threshold <= 1:
-            raise RecipeError(f"blocks.threshold must lie in [0, 1], got {self.threshold}; AdaBlock uses 0.3 to 0.5")
+        bounded("blocks.threshold", self.threshold, 0, 1, "AdaBlock uses 0.3 to 0.5")
         if not self.delimiters:
             raise RecipeError('blocks.delimiters is empty; without any, use blocks = { by = "blocks" }')
 
@@ -105,12 +113,11 @@ class Adaptive:
 
 
 @dataclass(frozen=True)
-class SubBlocks:
+class SubBlocks(_Rule):
     """Windows of `length` inside the blocks of a block-causal model. The first token of a block comes alone, from the
     forward that stores the block before (Fast-dLLM v2, arXiv 2509.26328, §3.3; its `small_block_size`)."""
 
     length: int = 8
-    exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
         if self.length < 1:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .errors import RecipeError
+from .errors import RecipeError, bounded
 from .exactness import Exactness
 
 Ints = npt.NDArray[np.int64]
@@ -126,10 +126,7 @@ class Suffix:
 
     def __post_init__(self) -> None:
         for name in ("reach", "sigma", "scale"):
-            if not 0 < getattr(self, name) <= 1e6:
-                raise RecipeError(
-                    f"canvas.{name} must lie in (0, 1e6], got {getattr(self, name)}; DPad uses 128, 4 and 2"
-                )
+            bounded(f"canvas.{name}", getattr(self, name), 1e-6, 1e6, "DPad uses 128, 4 and 2")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
         """All but the undecided positions behind the window that are not kept."""
@@ -164,8 +161,7 @@ class Growing:
                 raise RecipeError(
                     f"canvas.{name} must be at least 1, got {getattr(self, name)}; DAEDAL uses 64, 8 and 32"
                 )
-        if not 0 <= self.confidence <= 1:
-            raise RecipeError(f"canvas.confidence must lie in [0, 1], got {self.confidence}; DAEDAL uses 0.5")
+        bounded("canvas.confidence", self.confidence, 0, 1, "DAEDAL uses 0.5")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
         """Every position (L,); the row hides what does not exist yet."""

@@ -11,6 +11,8 @@ RemaskError
 Every message quotes the value, the bound and the remedy, in one line.
 """
 
+from math import isfinite
+
 
 class RemaskError(Exception):
     """Base of everything that Remask raises on purpose."""
@@ -43,3 +45,9 @@ class RowError(RemaskError):
         super().__init__(message)
         self.step = step
         self.position = position
+
+
+def bounded(what: str, value: float, low: float, high: float, hint: str) -> None:
+    """Refuse a value of a recipe that does not lie in [low, high]. Raises RecipeError."""
+    if not (isfinite(value) and low <= value <= high):
+        raise RecipeError(f"{what} must lie in [{low:g}, {high:g}], got {value}; {hint}")

@@ -5,7 +5,6 @@ each step moved from the one before.
 """
 
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .canvas import Floats, Ints
-from .errors import RecipeError
+from .errors import bounded
 from .exactness import Exactness
 
 
@@ -90,13 +89,8 @@ class Credit:
 
     def __post_init__(self) -> None:
         for name, high in (("strength", 100), ("power", 10), ("decay", 1)):
-            value = getattr(self, name)
-            if not (isfinite(value) and 0 <= value <= high):
-                raise RecipeError(f"history.{name} must lie in [0, {high}], got {value}; dInfer uses 0.7, 0.2 and 0.8")
-        if not 1 <= self.depth <= 256:
-            raise RecipeError(
-                f"history.depth must lie in [1, 256], got {self.depth}; 16 steps keep 97 % at a decay of 0.8"
-            )
+            bounded(f"history.{name}", getattr(self, name), 0, high, "dInfer uses 0.7, 0.2 and 0.8")
+        bounded("history.depth", self.depth, 1, 256, "16 steps keep 97 % at a decay of 0.8")
 
     @property
     def memory(self) -> tuple[int, int]:

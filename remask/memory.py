@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .predictor import Predictor
 from .propose import ROWS_AT_ONCE
-from .row import Row
+from .row import Row, alike
 from .sampler import LOGITS_AT_ONCE
 
 
@@ -40,13 +40,10 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
     entries = max(reserved[0], sum(row.streams for row in rows if len(row.written)))
     slots = max([reserved[1], *(len(row.written) for row in rows)])
     masks = sum(row.streams * row.widest**2 for row in rows if row.masked)  # one byte a pair
-    alike: dict[str, list[Row]] = {}
-    for row in rows:
-        alike.setdefault(row.family, []).append(row)
     return Footprint(
         store=entries * slots * model.bytes_per_slot(),
         activations=model.activation_bytes(sum(row.streams * row.widest for row in rows)) + masks,
-        logits=max((_logits(family, model.contract.vocab_size) for family in alike.values()), default=0),
+        logits=max((_logits([rows[i] for i in group], model.contract.vocab_size) for group in alike(rows)), default=0),
     )
 
 

@@ -1,13 +1,12 @@
 """Where a row would rather commit, whatever the model says: weights on the confidence."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from .canvas import Canvas, Floats, Ints
-from .errors import RecipeError
+from .errors import bounded
 from .exactness import Exactness
 
 
@@ -42,8 +41,7 @@ class Leftward:
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.decay) and 0 <= self.decay <= 100):
-            raise RecipeError(f"prior.decay must lie in [0, 100], got {self.decay}; PC-Sampler uses 0 to 0.5")
+        bounded("prior.decay", self.decay, 0, 100, "PC-Sampler uses 0 to 0.5")
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
         """Falling from the window's first position on; never below float32's smallest normal number."""
@@ -60,8 +58,7 @@ class Certain:
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.sigma) and 0 < self.sigma <= 1e6):
-            raise RecipeError(f"prior.sigma must lie in (0, 1e6], got {self.sigma}; d2Cache uses 10")
+        bounded("prior.sigma", self.sigma, 1e-6, 1e6, "d2Cache uses 10")
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
         """Between a tiny number, far from anything known, and 1."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -18,7 +17,7 @@ from .blocks import Adaptive, Blocks, Grid, SubBlocks, Whole
 from .caches import CACHES, Cache, NoCache
 from .canvas import Full, Growing, Lookahead, Shown, Suffix
 from .confidence import CONFIDENCES, Confidence
-from .errors import RecipeError
+from .errors import RecipeError, bounded
 from .exactness import Exactness
 from .history import HISTORIES, Credit, Forgetful
 from .kinds import fits, in_words
@@ -43,11 +42,6 @@ def _one_of(what: str, value: Any, known: Any) -> None:
         raise RecipeError(f"unknown {what} {value!r}; known: {', '.join(sorted(known))}")
 
 
-def _bounded(what: str, value: float, low: float, high: float, hint: str) -> None:
-    if not (isfinite(value) and low <= value <= high):
-        raise RecipeError(f"{what} must be a number from {low:g} to {high:g}, got {value}; {hint}")
-
-
 @dataclass(frozen=True)
 class Guidance:
     """Classifier-free guidance; `cfg_scale` 0 is none and costs no second stream."""
@@ -56,21 +50,24 @@ class Guidance:
     exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
-        _bounded("cfg_scale", self.cfg_scale, 0.0, 100.0, "LLaDA uses 0 to 2")
+        bounded("cfg_scale", self.cfg_scale, 0.0, 100.0, "LLaDA uses 0 to 2")
 
 
 @dataclass(frozen=True)
 class Process:
     """What changes the logits. All of it acts after guidance.
 
-    temperature           of the draw; 0 is greedy. top_k, top_p          filter the draw, after the temperature, as
-    everywhere else. scores                "raw": confidences are those of the distribution before temperature and
-    filters (LLaDA); "processed": after both (Dream, SDAR, LLaDA2; thresholds do not carry over from one to the
-    other). suppress              ids that are neither guessed nor counted in the normaliser. logits_eos_inf
-    suppress the end-of-sequence ids (LLaDA, App. B.4). confidence_eos_eot_inf  guess EOS and end-of-turn as usual,
-    but commit them last (LLaDA, App. B.4). compat                "llada" repeats what the authors' code does with
-    the last flag: at temperature 0 both tokens also leave the normaliser and score 0; above 0 the end-of-turn token
-    alone does, and it scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it).
+    temperature             of the draw; 0 is greedy
+    top_k, top_p            filter the draw, after the temperature, as everywhere else
+    suppress                ids that are neither guessed nor counted in the normaliser
+    logits_eos_inf          suppress the end-of-sequence ids (LLaDA, App. B.4)
+    confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4)
+    compat                  "llada" repeats what the authors' code does with the last flag: at temperature 0 both tokens
+                            also leave the normaliser and score 0; above 0 the end-of-turn token alone does, and it
+                            scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it)
+    scores                  "raw": confidences are those of the distribution before temperature and filters (LLaDA);
+                            "processed": after both (Dream, SDAR, LLaDA2; thresholds do not carry over from one to the
+                            other)
     """
 
     temperature: float = 0.0
@@ -85,7 +82,7 @@ class Process:
 
     def __post_init__(self) -> None:
         _one_of("process.scores", self.scores, get_args(Scores))
-        _bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
+        bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
         if self.top_k is not None and self.top_k < 1:
             raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")
         if self.top_p is not None and not 0 < self.top_p <= 1:

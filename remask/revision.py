@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .canvas import Canvas, Ints
-from .errors import RecipeError
+from .errors import RecipeError, bounded
 from .exactness import Exactness
 from .predictor import Plan
 from .seen import Seen, Want
@@ -76,7 +76,7 @@ class Reviser(Protocol):
 
 
 class _Rule:
-    """What most rules share: no extra rows, nothing beyond the last [MASK]."""
+    """What most rules share: they look at what the window has committed, and at nothing beyond its last [MASK]."""
 
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
     wants: ClassVar[tuple[Want, ...]] = ()
@@ -88,8 +88,8 @@ class _Rule:
         return False
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """None."""
-        return window[:0]
+        """The committed positions of the window."""
+        return window[canvas.committed[window]]
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
         """The plan as it is."""
@@ -106,6 +106,10 @@ class Never(_Rule):
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
     active: ClassVar[bool] = False
+
+    def reads(self, canvas: Canvas, window: Ints) -> Ints:
+        """None."""
+        return window[:0]
 
     def revise(self, seen: Seen, chosen: Tensor) -> Revision:
         """Only reveals."""
@@ -124,11 +128,7 @@ class Edit(_Rule):
     patience: int = 16
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise RecipeError(
-                f"revise.threshold must lie in [0, 1], got {self.threshold}; LLaDA2.1 uses 0.5 to 0.9, "
-                'and revise = "never" is no editing'
-            )
+        bounded("revise.threshold", self.threshold, 0, 1, 'LLaDA2.1 uses 0.5 to 0.9, and "never" is no editing')
         if self.patience < 0:
             raise RecipeError(f"revise.patience must be at least 0, got {self.patience}; LLaDA2.1 uses 16")
 
@@ -136,10 +136,6 @@ class Edit(_Rule):
     def edits(self) -> bool:
         """T2T needs a model that was trained so; T2M does not."""
         return not self.remask
-
-    def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """The committed positions of the window."""
-        return window[canvas.committed[window]]
 
     def revise(self, seen: Seen, chosen: Tensor) -> Revision:
         """Both in one step: reveals and rewrites."""
@@ -157,10 +153,6 @@ class RCR(_Rule):
     """Running confidence remasking (MDPO, arXiv 2508.13148): after step i the window keeps the Σ_{j≤i} n_j
     positions that were or would be committed with the highest confidence; whatever else was committed goes back to
     [MASK]."""
-
-    def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """The committed positions of the window: their stored confidence is what counts."""
-        return window[canvas.committed[window]]
 
     def revise(self, seen: Seen, chosen: Tensor) -> Revision:
         """One ranking of stored and new confidences."""
@@ -190,14 +182,9 @@ class ReMDM(_Rule):
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise RecipeError(f"revise.eta must lie in [0, 1], got {self.eta}; ReMDM uses 0.008 to 0.1")
+        bounded("revise.eta", self.eta, 0, 1, "ReMDM uses 0.008 to 0.1")
         if self.schedule not in (known := get_args(type(self).__annotations__["schedule"])):
             raise RecipeError(f"revise.schedule must be one of {', '.join(known)}, got {self.schedule!r}")
-
-    def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """The committed positions of the window."""
-        return window[canvas.committed[window]]
 
     def revise(self, seen: Seen, chosen: Tensor) -> Revision:
         """One coin a position; the last step takes all."""
@@ -227,12 +214,7 @@ class WINO(_Rule):
     wants: ClassVar[tuple[Want, ...]] = ("likelihood",)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise RecipeError(f"revise.threshold must lie in [0, 1], got {self.threshold}; WINO uses 0.9")
-
-    def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """The committed positions of the window, each through its shadow."""
-        return window[canvas.committed[window]]
+        bounded("revise.threshold", self.threshold, 0, 1, "WINO uses 0.9")
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
         """Shadow rows after the plan's own: of a [MASK], or under a right shift of the token to its left."""

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 
 from . import noise
-from .blocks import Adaptive
 from .caches.contract import View
 from .canvas import Bools, Canvas, Floats, Growing, Ints
 from .errors import RecipeError, RowError
@@ -75,7 +74,7 @@ class Row:
         self.windows = self.blocks.windows(canvas.undecided)
         self.steps = self.recipe.steps or int(canvas.undecided.sum())
         self._share_steps()
-        self.family = repr((replace(self.recipe, rope=NONE), candidates))  # rows of one family decide in one go
+        self.decides_by = repr((replace(self.recipe, rope=NONE), candidates))
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.history = History(len(canvas), *self.recipe.memory)
@@ -158,7 +157,7 @@ class Row:
             return None
         self.history.record(reads, decision.leaders, decision.shares, decision.drift)
         grew = self._grow(reads, decision)
-        if isinstance(self.blocks, Adaptive) and self.clock == 0 and not grew:
+        if self.blocks.recut and self.clock == 0 and not grew:
             self._narrow(reads[decision.inside & among(reads, self.window)])
         inside = among(reads, self.window)
         began_open = bool(canvas.undecided[self.window].any())
@@ -270,7 +269,7 @@ class Row:
     def _share_steps(self) -> None:
         """Divide the steps among the windows; those that are cut as they come take at least one each."""
         sizes = [len(window) for window in self.windows]
-        steps = max(self.steps, len(sizes)) if isinstance(self.blocks, Adaptive) else self.steps
+        steps = max(self.steps, len(sizes)) if self.blocks.recut else self.steps
         self.shares = share_steps(sizes, steps)
         self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, self.shares, strict=True)]
 
@@ -281,6 +280,14 @@ class Row:
         following = self.blocks.windows(rest) if rest.any() else []
         self.windows = [*done, inside, *following]
         self._share_steps()
+
+
+def alike(rows: Sequence[Row]) -> list[list[int]]:
+    """Indices of rows that decide by the same recipe, so that they decide in one go."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row.decides_by, []).append(i)
+    return list(groups.values())
 
 
 def among(positions: Ints, window: Ints) -> Bools:

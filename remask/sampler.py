@@ -8,14 +8,13 @@ an axis of the row's recipe, never a loop of its own.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .batch import Batch, lay
-from .blocks import Adaptive, SubBlocks
 from .canvas import Ints
 from .confidence import entropy, score
 from .history import Memory, divergence
@@ -24,7 +23,7 @@ from .prior import Flat
 from .process import guide, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw
 from .recipe import Process, Recipe
-from .row import Decision, Row, among
+from .row import Decision, Row, alike, among
 from .seen import Seen
 from .selection import select
 from .trace import Candidate, Step
@@ -49,13 +48,13 @@ def step(batch: Batch) -> list[tuple[Row, Step]]:
     model, rows = batch.model, batch.rows
     plans = [row.plan() for row in rows]  # what each row computes, keeps and reads
     laid = lay(batch, plans)
-    families = group_by_recipe(rows)
-    wanted = [laid.where[i][s] for family in families for s in range(rows[family[0]].streams) for i in family]
+    groups = alike(rows)
+    wanted = [laid.where[i][s] for group in groups for s in range(rows[group[0]].streams) for i in group]
     hidden = model.hidden(laid.read(np.concatenate(wanted), model.device))
     done: list[tuple[Row, Step]] = []
     start = 0
-    for family in families:
-        members, mine = [rows[i] for i in family], [plans[i] for i in family]
+    for group in groups:
+        members, mine = [rows[i] for i in group], [plans[i] for i in group]
         streams, reads = members[0].streams, sum(len(plan.reads) for plan in mine)
         shares = hidden[start : start + streams * reads].view(streams, reads, hidden.shape[-1])
         start += streams * reads
@@ -64,14 +63,6 @@ def step(batch: Batch) -> list[tuple[Row, Step]]:
             if (made := row.apply(plan, decision)) is not None:
                 done.append((row, made))
     return done
-
-
-def group_by_recipe(rows: Sequence[Row]) -> list[list[int]]:
-    """Indices of rows that decide alike, so that a batch of one recipe decides in one go."""
-    families: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        families.setdefault(row.family, []).append(i)
-    return list(families.values())
 
 
 class Known(NamedTuple):
@@ -208,10 +199,8 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
     seen = grid(looked, recipe, rows, plans, device)
     if not seen.valid.shape[1]:
         return torch.zeros(4, 0, device=device)  # rows that read nothing in this step
-    inside = torch.ones_like(seen.valid)
-    if isinstance(recipe.blocks, Adaptive | SubBlocks):
-        inside = recipe.blocks.narrow(seen, rows[0].contract.block_size)
-        seen = replace(seen, candidate=seen.candidate & inside)
+    inside = rows[0].blocks.narrow(seen, rows[0].contract.block_size)
+    seen = replace(seen, candidate=seen.candidate & inside)
     revision = recipe.revise.revise(seen, select(recipe.select, seen))
     changes = (revision.reveal & seen.candidate, revision.edit & seen.committed, revision.remask & seen.committed)
     return torch.stack((*changes, inside))[:, seen.valid]
@@ -261,35 +250,33 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
 
 def unpack(looked: Looked, changed: Tensor, plans: Sequence[Plan]) -> list[Decision]:
     """One copy from device to host, then one `Decision` a row."""
-    drift = looked.drift if looked.drift.shape[1] else torch.zeros_like(looked.confidence[:, None])
-    heads = [column.double() for column in (looked.guess, looked.confidence, looked.logprob, looked.healthy)]
-    tails = (drift, looked.leaders, looked.shares, looked.top, looked.top_probability)
-    columns = torch.cat((torch.stack(heads), changed.double(), *(tail.T.double() for tail in tails)))
-    host = columns.cpu().numpy()
-    cuts = np.cumsum([len(plan.reads) for plan in plans])[:-1]
-    width = looked.leaders.shape[1]
-    return [_decision(part, plan.reads, width) for part, plan in zip(np.split(host, cuts, 1), plans, strict=True)]
+    told = looked._asdict() | dict(zip(("reveal", "edit", "remask", "inside"), changed, strict=True))
+    told["drift"] = looked.drift[:, 0] if looked.drift.shape[1] else torch.zeros_like(looked.confidence)
+    tables = [part if part.ndim == 2 else part[:, None] for part in (told[name] for name in HOST)]
+    host = torch.cat([table.double() for table in tables], 1).cpu().numpy()
+    columns = np.split(host, np.cumsum([table.shape[1] for table in tables])[:-1], 1)
+    whole = {name: part.astype(HOST[name]).reshape(told[name].shape) for name, part in zip(HOST, columns, strict=True)}
+    decisions, start = [], 0
+    for plan in plans:
+        stop = start + len(plan.reads)
+        decisions.append(_decision({name: part[start:stop] for name, part in whole.items()}, plan.reads))
+        start = stop
+    return decisions
 
 
-def _decision(part: np.ndarray, reads: Ints, width: int) -> Decision:
-    guess, confidence, logprob, healthy, reveal, edit, remask, inside, drift = part[:9]
-    leaders, shares, rest = np.split(part[9:], [width, 2 * width])
-    tops, chances = np.split(rest, 2)
+HOST: dict[str, type[Any]] = {  # what a `Decision` is made of
+    **dict.fromkeys(("guess", "leaders", "top"), np.int64),
+    **dict.fromkeys(("confidence", "logprob", "drift", "shares"), np.float32),
+    **dict.fromkeys(("healthy", "reveal", "edit", "remask", "inside"), bool),
+    "top_probability": np.float64,
+}
+
+
+def _decision(part: dict[str, np.ndarray], reads: Ints) -> Decision:
+    tops, chances = part.pop("top"), part.pop("top_probability")
     candidates = {
-        int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(tops[:, i], chances[:, i], strict=True))
-        for i, position in enumerate(reads if len(tops) else ())
+        int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(top, chance, strict=True))
+        for position, top, chance in zip(reads, tops, chances, strict=True)
+        if len(top)
     }
-    return Decision(
-        guess=guess.astype(np.int64),
-        confidence=confidence.astype(np.float32),
-        logprob=logprob.astype(np.float32),
-        reveal=reveal.astype(bool),
-        edit=edit.astype(bool),
-        remask=remask.astype(bool),
-        inside=inside.astype(bool),
-        healthy=healthy.astype(bool),
-        drift=drift.astype(np.float32),
-        leaders=leaders.T.astype(np.int64),
-        shares=shares.T.astype(np.float32),
-        candidates=candidates,
-    )
+    return Decision(**part, candidates=candidates)

@@ -5,13 +5,12 @@ candidates that leave. Most rules ask how many of the most confident go: those s
 """
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from .errors import RecipeError
+from .errors import bounded
 from .exactness import Exactness
 from .seen import Seen, Want
 
@@ -38,11 +37,6 @@ def select(rule: Selector, seen: Seen) -> Tensor:
     chosen = rule.choose(seen) & seen.candidate
     first = torch.zeros_like(chosen).scatter_(1, seen.comparable().argmax(1, keepdim=True), 1)
     return torch.where(chosen.any(1, keepdim=True), chosen, first & seen.candidate)
-
-
-def _between(what: str, value: float, low: float, high: float, hint: str) -> None:
-    if not (isfinite(value) and low <= value <= high):
-        raise RecipeError(f"select.{what} must lie in [{low:g}, {high:g}], got {value}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Threshold(_Rule):
     strict: bool = False
 
     def __post_init__(self) -> None:
-        _between("threshold", self.threshold, 0, 1, "Fast-dLLM uses 0.9")
+        bounded("select.threshold", self.threshold, 0, 1, "Fast-dLLM uses 0.9")
 
     def choose(self, seen: Seen) -> Tensor:
         """Those above it."""
@@ -87,7 +81,7 @@ class Dynamic(_Rule):
     threshold: float = 0.85
 
     def __post_init__(self) -> None:
-        _between("threshold", self.threshold, 0, 1, "SDAR uses 0.85, LLaDA2.0 0.95")
+        bounded("select.threshold", self.threshold, 0, 1, "SDAR uses 0.85, LLaDA2.0 0.95")
 
     def choose(self, seen: Seen) -> Tensor:
         """The larger of the two sets."""
@@ -103,7 +97,7 @@ class Factor(_Rule):
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        _between("factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
+        bounded("select.factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
 
     def choose(self, seen: Seen) -> Tensor:
         """Monotone in n, so the count of passing n is the largest."""
@@ -120,7 +114,7 @@ class Frechet(_Rule):
     margin: float = 0.02
 
     def __post_init__(self) -> None:
-        _between("margin", self.margin, -1, 1, "Fast-dLLM++ uses 0.02")
+        bounded("select.margin", self.margin, -1, 1, "Fast-dLLM++ uses 0.02")
 
     def choose(self, seen: Seen) -> Tensor:
         """Monotone in n."""
@@ -139,7 +133,7 @@ class EntropyBound(_Rule):
     wants: ClassVar[tuple[Want, ...]] = ("entropy",)
 
     def __post_init__(self) -> None:
-        _between("gamma", self.gamma, 0, 1e6, "EB-Sampler uses 0.001 to 1")
+        bounded("select.gamma", self.gamma, 0, 1e6, "EB-Sampler uses 0.001 to 1")
 
     def choose(self, seen: Seen) -> Tensor:
         """Monotone in n, since no entropy is negative."""
@@ -159,8 +153,8 @@ class Segment(_Rule):
     low: float = 0.4
 
     def __post_init__(self) -> None:
-        _between("threshold", self.threshold, 0, 1, "dInfer uses 0.8 to 0.9")
-        _between("low", self.low, 0, 1, "dInfer uses 0.4")
+        bounded("select.threshold", self.threshold, 0, 1, "dInfer uses 0.8 to 0.9")
+        bounded("select.low", self.low, 0, 1, "dInfer uses 0.4")
 
     def choose(self, seen: Seen) -> Tensor:
         """Each run is led by its lowest rank."""
@@ -179,9 +173,9 @@ class Neighbour(_Rule):
     reach: int = 4
 
     def __post_init__(self) -> None:
-        _between("threshold", self.threshold, 0, 1, "LocalLeap uses 0.9")
-        _between("low", self.low, 0, 1, "LocalLeap uses about 0.75")
-        _between("reach", self.reach, 0, 1e6, "LocalLeap uses about 4")
+        bounded("select.threshold", self.threshold, 0, 1, "LocalLeap uses 0.9")
+        bounded("select.low", self.low, 0, 1, "LocalLeap uses about 0.75")
+        bounded("select.reach", self.reach, 0, 1e6, "LocalLeap uses about 4")
 
     def choose(self, seen: Seen) -> Tensor:
         """Anchors, and what lies near one."""
@@ -209,7 +203,7 @@ class GumbelTopK(_Rule):
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
 
     def __post_init__(self) -> None:
-        _between("temperature", self.temperature, 1e-9, 1e9, "use top_k for no noise at all")
+        bounded("select.temperature", self.temperature, 1e-9, 1e9, "use top_k for no noise at all")
 
     def choose(self, seen: Seen) -> Tensor:
         """The best after noise."""
@@ -247,10 +241,10 @@ class Stable(_Rule):
     width: int = 8
 
     def __post_init__(self) -> None:
-        _between("threshold", self.threshold, 0, 1, "KLASS uses 0.6 to 0.9")
-        _between("divergence", self.divergence, 0, 1e6, "KLASS uses 0.001 to 0.015")
-        _between("steps", self.steps, 1, 64, "KLASS uses 2")
-        _between("width", self.width, 1, 256, "8 hold nearly all of a peaked distribution")
+        bounded("select.threshold", self.threshold, 0, 1, "KLASS uses 0.6 to 0.9")
+        bounded("select.divergence", self.divergence, 0, 1e6, "KLASS uses 0.001 to 0.015")
+        bounded("select.steps", self.steps, 1, 64, "KLASS uses 2")
+        bounded("select.width", self.width, 1, 256, "8 hold nearly all of a peaked distribution")
 
     @property
     def memory(self) -> tuple[int, int]:

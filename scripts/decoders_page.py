@@ -1,8 +1,8 @@
 """Write docs/decoders.md from the recipes that ship, and from what `remask bench` measured of them.
 
-    remask bench --out runs/decoders --task sorting --task sudoku4 --task extraction --items 200
+    remask bench --out runs/decoders --task sorting --task sudoku4 --task extraction --items 100
     remask bench --out runs/decoders-blockwise -m bundled-blockwise --task sorting --task sudoku4 --task extraction \\
-        llada+blocks=auto sdar llada2 llada2.1 --items 200
+        llada+blocks=auto llada+blocks=auto+cache=block_causal sdar llada2 llada2.1 fast-dllm-v2 --items 100
     python scripts/decoders_page.py runs/decoders runs/decoders-blockwise
 """
 
@@ -21,7 +21,7 @@ HEAD = """# Decoders
 
 Each published method is a recipe: a [TOML file](../remask/recipes) that names one value on each axis. `--recipe
 NAME` takes one, `--set axis.key=value` changes it, and any value goes with any other that fits the model. This
-page is made by `python scripts/decoders_page.py` from those files and from what `remask bench` measured.
+page is made by `scripts/decoders_page.py` from those files and from what `remask bench` measured.
 
 The class says what a recipe claims: **exact** is the authors' own answer; **other order** runs the same network
 and commits in another order; **other canvas** shows it other masks; **approximate network** reuses stale keys

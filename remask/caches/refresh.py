@@ -1,11 +1,10 @@
 """When stored keys and values are computed anew: what the approximate caches share."""
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 
-from ..errors import RecipeError
+from ..errors import RecipeError, bounded
 from .contract import Approximate, View
 
 
@@ -21,8 +20,8 @@ class Refreshed(Approximate):
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:
             raise RecipeError(f"cache.every must be at least 1, got {self.every}; 1 recomputes everything at each step")
-        if self.drift is not None and not (isfinite(self.drift) and 0 <= self.drift <= 1):
-            raise RecipeError(f"cache.drift must lie in [0, 1], got {self.drift}; 0 refreshes after each change")
+        if self.drift is not None:
+            bounded("cache.drift", self.drift, 0, 1, "0 refreshes after each change")
 
     def due(self, view: View) -> bool:
         """Whether the next forward computes everything."""

@@ -21,7 +21,7 @@ NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=Fa
 
 @group.command("list")
 def list_models() -> None:
-    """The model inside the package, and those in the hub's cache that can be loaded."""
+    """The models inside the package, and those in the hub's cache that can be loaded."""
     from rich.table import Table
 
     from ..checkpoint import list_models as known

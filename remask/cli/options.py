@@ -35,7 +35,7 @@ def output(help: str, *names: str, metavar: str = FLAG) -> Any:
     return Option(*names, help=help, metavar=metavar, rich_help_panel="Output", show_default=False)
 
 
-MODEL = "'bundled', a folder, or org/name\\[@revision] on the hub."
+MODEL = "'bundled' or another of the package, a folder, a .gguf file, or org/name\\[@revision] on the hub."
 DEVICE = "auto, cpu, cuda, cuda:1 or mps."
 DTYPE = "auto, float32, bfloat16 or float16."
 Device = Annotated[str, machine(DEVICE, "--device", metavar="NAME")]
@@ -115,7 +115,7 @@ class Decoding:
     recipe: Annotated[
         str | None, decoding("A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
     ] = None
-    fast: Annotated[bool, decoding("The recipe that is fast and loses little; see docs/bench.md.", "--fast")] = False
+    fast: Annotated[bool, decoding("The recipe that is fast and loses little; see docs/decoders.md.", "--fast")] = False
     setting: Settings = None
     seed: Annotated[int, decoding("Of all random numbers; 0 if not given.", metavar="N")] = 0
     stop: Annotated[list[str] | None, decoding("End before this text; may be given again.", metavar="TEXT")] = None

@@ -66,12 +66,10 @@ def read(file: Path) -> "Trace":
     from ..trace import read as parse
 
     try:
-        with file.open(encoding="utf-8") as lines:
+        with file.open("rb") as lines:
             return checked(parse(lines))
     except OSError as error:
         raise UsageError(f"cannot read {str(file)!r}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{str(file)!r} is not a trace: {error.reason} at byte {error.start}") from None
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from None
 

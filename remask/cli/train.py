@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..training.loop import Progress
 
 
-CONFIG = "A TOML file, or a configuration of the package: bundled."
+CONFIG = "A TOML file, or the name of one in the package, as bundled."
 OUT = "The folder of the run; one that was begun goes on."
 
 
