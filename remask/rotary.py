@@ -62,7 +62,7 @@ def linear(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
 def dynamic(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
     """NTK by length, as transformers' `dynamic`; the length of a canvas is known from the start."""
     grown = rope.times * max(length / rotary.trained, 1.0) - (rope.times - 1)
-    return plain(rotary.base * grown ** (rotary.dim / (rotary.dim - 2)), rotary.dim), 1.0
+    return plain(rotary.base * grown ** (rotary.dim / max(rotary.dim - 2, 1)), rotary.dim), 1.0
 
 
 def yarn(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:

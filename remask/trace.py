@@ -177,15 +177,18 @@ class Trace:
         return tokens
 
 
-def read(lines: Iterable[str]) -> Trace:
-    """Read a trace. Raises RequestError with the line number if it is not one; a cut last line is left out."""
+def read(lines: Iterable[str | bytes]) -> Trace:
+    """Read a trace. Raises RequestError with the line number if it is not one; a cut last line is left out.
+
+    Where a line may be cut within a character, give bytes.
+    """
     header: dict[str, Any] | None = None
     steps: list[dict[str, Any]] = []
     end, pieces = None, dict[int, str]()
     numbered = enumerate(lines, 1)
     for number, line in numbered:
         try:
-            value = json.loads(line)
+            value = json.loads(line if isinstance(line, str) else line.decode())
             pieces |= {int(k): str(v) for k, v in value.get("pieces", {}).items()}
         except (ValueError, AttributeError, RecursionError):
             if header is not None and next(numbered, None) is None:

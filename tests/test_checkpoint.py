@@ -355,6 +355,16 @@ def file(name: str, content: str | bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(data)
 
 
+def spelled(name: str, field: str, value: str) -> Callable[[Path], object]:
+    """Add a field that json would write in another way."""
+
+    def broken(folder: Path) -> None:
+        said = (folder / name).read_text().rstrip().removesuffix("}")
+        (folder / name).write_text(f'{said}, "{field}": {value}}}')
+
+    return broken
+
+
 def gone(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
@@ -474,6 +484,11 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "unsupported feature": (config(alibi=True), "alibi = True is not supported"),
     "rope scaling": (config(rope_scaling={"rope_type": "yarn"}), "rope_scaling of type 'yarn' lacks its 'factor'"),
     "rope scaling: unknown": (config(rope_scaling={"type": "longrope", "factor": 2.0}), "type 'longrope' is not supp"),
+    "rope scaling: a huge factor": (config(rope_scaling={"type": "linear", "factor": 10**400}), "as finite numbers: {"),
+    "rope scaling: infinite": (
+        spelled("config.json", "rope_scaling", '{"type": "linear", "original_max_position_embeddings": 1e400}'),
+        "finite numbers: {'type': 'linear', 'original_max_position_embeddings': inf}",
+    ),
     "an endless value": (config(activation_type="x" * 100_000), "activation_type"),
     "size: text": (config(d_model="32"), "d_model must be a whole number"),
     "size: a fraction": (config(d_model=32.0), "d_model must be a whole number"),
@@ -486,10 +501,12 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "flag: text": (config(weight_tying="no"), "weight_tying must be true or false, got 'no'"),
     "number: text": (config(rms_norm_eps="1e-5"), "rms_norm_eps must be a number above 0"),
     "number: negative": (config(rope_theta=-1.0), "rope_theta must be a number above 0"),
+    "number: θ of 1": (config(rope_theta=1.0), "rope_theta must be a number above 1, as 10000.0 is, got 1.0"),
     "number: infinite": (file("config.json", '{"architectures": ["LLaDAModelLM"], "rope_theta": 1e999}'), "rope_theta"),
     "attention": (config(attention="sliding"), "attention must be one of full, block_causal, got 'sliding'"),
     "block size": (config(attention="block_causal", block_size=0), "block_size must be a whole number from 1"),
-    "more layers than tensors": (config(n_layers=10**9), "describes 1000000000 layers"),
+    "more layers than any": (config(n_layers=10**9), "n_layers must be a whole number from 1 to 1000, got 1000000000"),
+    "more layers than tensors": (config(n_layers=1000), "describes 1000 layers"),
     "sizes beyond counting": (config(d_model=2**30, n_heads=1, n_kv_heads=1, mlp_hidden_size=2**31 - 1), "21 tensors"),
     "mask: outside": (config(mask_token_id=320), "mask_token_id"),
     "mask: text": (config(mask_token_id="5"), "mask_token_id"),
@@ -528,6 +545,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "index: another separator": (placed("..\\evil.safetensors"), "is not the plain name"),
     "index: a drive": (placed("C:evil.safetensors"), "'C:evil.safetensors' is not the plain name"),
     "index: NUL": (placed("a\0.safetensors"), "is not the plain name"),
+    "index: too long for a file": (placed("a" * 300 + ".safetensors"), "download it again"),
     "index: pickle": (placed("pytorch_model.bin"), "'pytorch_model.bin', which is not a *.safetensors file"),
     "index: a file that is not there": (placed("model-4.safetensors"), "lacks 'model-4.safetensors'"),
     "index: the wrong file": (misplaced, "the index says that 'model.transformer.blo"),
@@ -561,8 +579,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "template: none is the default": (words(chat_template=[{"name": "rag", "template": ""}]), "['rag'] is called 'def"),
     "template: not UTF-8": (file("chat_template.jinja", b"\xff"), "chat_template.jinja is not UTF-8"),
     # defaults
-    "steps: none": (generation(steps=0), "steps must be a whole number of at least 1, got 0"),
-    "temperature: text": (generation(temperature="hot"), "temperature must be a number of at least 0, got 'hot'"),
+    "steps: none": (generation(steps=0), "steps must be a whole number from 1 to 2147483647, got 0"),
+    "temperature: text": (generation(temperature="hot"), "temperature must be a number from 0 to 2147483647"),
+    "temperature: huge": (generation(temperature=10**400), "temperature must be a number from 0 to 2147483647"),
+    "temperature: infinite": (spelled("generation_config.json", "temperature", "1e400"), "to 2147483647, got inf"),
     "remasking: a number": (generation(remasking=1), "remasking must be a name, got 1"),
     "defaults: not JSON": (file("generation_config.json", "steps = 1"), "generation_config.json is not valid JSON"),
 }  # fmt: skip

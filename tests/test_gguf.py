@@ -184,6 +184,42 @@ def test_names_and_keys_are_llama_cpps(tmp_path: Path, text: Text, name: str) ->
     assert torch.equal(torch.from_numpy(np.array(queries.data)), kept) == (name != "llada")
 
 
+WRITTEN = (  # by llama.cpp's converter, of every architecture; what it adds to that
+    "block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv",
+    "attention.layer_norm_rms_epsilon", "attention.causal", "rope.freq_base",
+)  # fmt: skip
+EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+ADDED = {
+    "llada": ("feed_forward_length", "vocab_size", "rope.dimension_count"),
+    "llada_moe": EXPERTS,  # its config.json has no intermediate_size
+    "dream": ("feed_forward_length",),
+    "rnd1": ("feed_forward_length", "attention.key_length", "attention.value_length", *EXPERTS),
+}
+NEUTRAL = {
+    "rope.scaling.type": "none", "rope.scaling.factor": 1.0, "rope.scaling.original_context_length": 32,
+    "rope.scaling.finetuned": False, "attention.sliding_window": 0, "pooling_type": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_file_may_say_as_little_as_llama_cpps_or_more_that_is_neutral(tmp_path: Path, text: Text, name: str) -> None:
+    file, arch = tmp_path / "it.gguf", name.replace("_", "-")
+    convert(inspect(folder_of(tmp_path, text, name)), file)
+    wanted = logits(load(str(file)).predictor)
+    mine = [key for key in gguf.GGUFReader(file).fields if key.startswith(f"{arch}.")]
+    drop = tuple(key for key in mine if key.removeprefix(f"{arch}.") not in (*WRITTEN, *ADDED[name]))
+    neutral = {f"{arch}.{key}": value for key, value in NEUTRAL.items()}
+    other = rewritten(file, tmp_path / "other.gguf", neutral, drop, arch=arch)
+    assert torch.equal(logits(load(str(other)).predictor), wanted)
+
+
+def test_a_model_of_experts_states_them(tmp_path: Path, text: Text) -> None:
+    convert(inspect(folder_of(tmp_path, text, "llada_moe")), tmp_path / "it.gguf")
+    rewritten(tmp_path / "it.gguf", tmp_path / "other.gguf", drop=("llada-moe.expert_count",), arch="llada-moe")
+    with pytest.raises(CheckpointError, match=r"lacks 'llada-moe\.expert_count'"):
+        inspect(tmp_path / "other.gguf")
+
+
 def test_every_row_has_a_token_and_the_spare_ones_are_unused(made: Path, text: Text) -> None:
     fields = gguf.GGUFReader(made).fields
     tokens, kinds = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type"))
@@ -346,6 +382,12 @@ def nan(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return data
 
 
+def bare(whole: bytes) -> bytes:
+    """The embedding's info, without its two sizes."""
+    name, sizes, rest = whole.partition(b"token_embd.weight" + (2).to_bytes(4, "little"))
+    return name + sizes[:-4] + bytes(4) + rest[16:] + bytes(64)
+
+
 def endless(whole: bytes) -> bytes:
     """A list of 2⁶⁰ bytes, of which the file has none."""
     key = b"x.endless"
@@ -376,23 +418,36 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no layers stated": (keys(drop=("llada.block_count",)), "lacks 'llada.block_count'"),
     "layers as text": (keys(llada__block_count="2"), "llada.block_count must be a whole number, got '2'"),
     "more layers than tensors": (keys(llada__block_count=9), "'blk.2.attn_k.weight', 'blk.2.attn_norm.weight'"),
-    "causal": (keys(llada__attention__causal=True), "causal is true"),
+    "more layers than any": (keys(llada__block_count=100_000), "n_layers must be a whole number from 1 to 1000"),
+    "causal": (keys(llada__attention__causal=True), "llada.attention.causal = True is not supported; the llada arch"),
     "shifted": (keys(diffusion__shift_logits=True), "shift_logits is True, but the llada family has False"),
     "shift not stated": (keys(drop=("diffusion.shift_logits",)), "shift_logits is True"),
     "scaled positions": (keys(llada__rope__scaling__type="yarn"), "rope.scaling.type = 'yarn' is not supported"),
+    "positions divided": (keys(llada__rope__scaling__factor=4.0), "llada.rope.scaling.factor = 4.0 is not supported"),
+    "a sliding window": (keys(llada__attention__sliding_window=16), "llada.attention.sliding_window = 16 is not supp"),
+    "values of another width": (keys(llada__attention__value_length=4), "value_length = 4 is not supported; the llada"),
+    "an unknown key": (keys(llada__logit_scale=0.5), "unknown key 'llada.logit_scale' = 0.5 for the llada arch"),
+    "an unknown key on two lines": (keys(**{"llada.a\nb": 4}), r"unknown key 'llada.a\nb' = 4"),
+    "experts of a dense model": (keys(llada__expert_count=8), "unknown key 'llada.expert_count' = 8"),
+    "θ of 1": (keys(llada__rope__freq_base=1.0), "rope_theta must be a number above 1, as 10000.0 is, got 1.0"),
     "heads that turn in part": (keys(llada__rope__dimension_count=4), "dimension_count = 4 is not supported"),
-    "no heads": (keys(llada__attention__head_count=0), "n_heads must be a whole number of at least 1"),
+    "no heads": (keys(llada__attention__head_count=0), "n_heads must be a whole number from 1 to 2147483647, got 0"),
     "a mask outside": (keys(tokenizer__ggml__mask_token_id=352), "mask_token_id"),
     "an end outside": (keys(tokenizer__ggml__eos_token_id=4000), "eos_token_id must be a row below"),
     "a mask beyond the tokens": (keys(tokenizer__ggml__mask_token_id=340), "is not in its vocabulary"),
     "another tokenizer": (keys(tokenizer__ggml__model="llama"), "tokenizer model 'llama' is not supported"),
     "another cut": (keys(tokenizer__ggml__pre="tekken"), "pre-tokenizer 'tekken' is not known; known: "),
     "a token twice": (keys(tokenizer__ggml__tokens=[*TOKENS[:5], "t0", *TOKENS[6:]]), "a token comes twice"),
+    "a token that is not UTF-8": (
+        raw(lambda b: b.replace(b"<|mdm_mask|>", b"<|mdm_mask|\xff")),
+        "'tokenizer.ggml.tokens' holds b'<|mdm_mask|\\xff'",
+    ),
     "fewer types than tokens": (keys(tokenizer__ggml__token_type=[1, 1]), "352 tokens, but 2 token types"),
     "a merge of one": (keys(tokenizer__ggml__merges=["ab"]), "or a merge is no pair"),
     "a merge of unknown tokens": (keys(tokenizer__ggml__merges=["unheard of"]), "do not fit together"),
     "a large template": (keys(tokenizer__chat_template="x" * (1 << 21)), "the limit is 1048576"),
     "a tensor is missing": (without("blk.1.attn_q.weight"), "lacks 'blk.1.attn_q.weight', which its metadata imply"),
+    "a tensor without sizes": (raw(bare), "'token_embd.weight' has no sizes"),
     "no embedding": (without("token_embd.weight"), "lacks the tensor 'token_embd.weight'"),
     "one layer too many": (keys(llada__block_count=1), "holds 'blk.1.attn_norm.weight', 'blk.1."),
     "wrong shape": (shaped("blk.0.attn_output.weight", lambda d: d[:16]), "has shape [16, 32]; config.json implies"),
@@ -429,6 +484,8 @@ PARTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no class": (lambda f: edit(f, "tokenizer_config.json", drop=("tokenizer_class",)), "is none of Qwen2Tokenizer"),
     "an id that is text": (lambda f: edit(f, "vocab.json", a="5"), "the id of 'a' must be a whole number, got '5'"),
     "an added id that is none": (lambda f: edit(f, "added_tokens.json", x="y"), "added token must be a whole number"),
+    "an added id without end": (lambda f: (f / "added_tokens.json").write_text('{"x": 1e400}'), "number, got inf"),
+    "an added id that is a fraction": (lambda f: edit(f, "added_tokens.json", x=1.5), "whole number, got 1.5"),
     "added tokens as a list": (
         lambda f: edit(f, "tokenizer_config.json", added_tokens_decoder=[1]), "added_tokens_decoder must map ids",
     ),

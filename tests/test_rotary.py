@@ -166,6 +166,7 @@ def test_fewer_rotary_features_than_a_head_has() -> None:
     turned = rotate(x, *table)
     assert torch.equal(turned[..., 8:], x[..., 8:])
     assert torch.equal(turned[..., :8], rotate(x[..., :8], *table))
+    assert Rope("dynamic", 2.0).rotation(Rotary(100.0, 2, 64), 640) is None, "a single pair turns by 1, whatever θ is"
     config = ModelConfig("x", 8, 32, 1, 2, 2, 16, 32, rotary_dim=8)
     assert config.rotary.dim == 8
     with pytest.raises(CheckpointError, match="within it, got 16 and 18"):
@@ -217,10 +218,12 @@ def test_a_dictionary_of_nothing_is_nothing() -> None:
         ({"type": "linear", "factor": 2.0, "wobble": 1}, "'wobble'"),
         ({"type": "linear", "factor": 2.0, "beta_fast": 3.0}, "linear takes no fast"),
         ({"type": "linear"}, "lacks its 'factor'"),
-        ({"type": "linear", "factor": "much"}, "does not read as numbers"),
+        ({"type": "linear", "factor": "much"}, "does not read as finite numbers"),
         ({"type": "linear", "factor": -2.0}, "must lie in 1 to"),
         ({"type": "yarn", "factor": float("nan")}, "got nan"),
         ({"type": "yarn", "original_max_position_embeddings": 0}, "does not read"),
+        ({"type": "yarn", "factor": 2.0, "original_max_position_embeddings": float("inf")}, "does not read"),
+        ({"type": "linear", "factor": 10**400}, "does not read"),
     ],
 )
 def test_a_dictionary_that_is_not_honoured_is_refused(stated: Any, told: str) -> None:

@@ -124,6 +124,6 @@ def _by_id(added: Mapping[str, tuple[Any, bool]]) -> Iterable[tuple[str, tuple[A
 
 def _id(value: Any) -> int:
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        return int(str(value))  # no fraction, nor infinity
+    except ValueError:
         raise CheckpointError(f"the id of an added token must be a whole number, got {value!r}") from None

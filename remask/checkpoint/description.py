@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import CheckpointError
-from ..models.config import ModelConfig
+from ..models.config import LARGEST, ModelConfig
 from ..models.families import REPOSITORIES, family_of
 from ..models.family import Family
 from ..text import Text
@@ -156,9 +155,9 @@ def _stated(folder: Path, generation: Mapping[str, Any]) -> dict[str, Any]:
     stated = {name: generation[name] for name in (*COUNTS, *NUMBERS, "remasking") if generation.get(name) is not None}
     for name, value in stated.items():
         if name in COUNTS:
-            good, what = type(value) is int and value >= 1, "a whole number of at least 1"
+            good, what = type(value) is int and 1 <= value <= LARGEST, f"a whole number from 1 to {LARGEST}"
         elif name in NUMBERS:
-            good, what = type(value) in (int, float) and value >= 0 and isfinite(value), "a number of at least 0"
+            good, what = type(value) in (int, float) and 0 <= value <= LARGEST, f"a number from 0 to {LARGEST}"
         else:
             good, what = isinstance(value, str), "a name"
         if not good:

@@ -166,7 +166,11 @@ def _indexed(folder: Path, weight_map: Any) -> Weights:
     for name in sorted(set(weight_map.values())):
         if not name.endswith(".safetensors"):
             raise CheckpointError(f"{index} names {clip(name)}, which is not a *.safetensors file")
-        if (path := member(folder, name)) is None:
+        try:
+            path = member(folder, name)
+        except OSError as error:  # its name may be too long for any file
+            raise CheckpointError(f"{index} names {clip(name)}: {error.strerror}; download it again") from None
+        if path is None:
             raise CheckpointError(f"{folder} lacks {clip(name)}, which its index names; download it again")
         files[name] = path
     return Weights(tuple(files.values()), {tensor: files[name] for tensor, name in weight_map.items()})

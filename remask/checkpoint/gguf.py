@@ -43,6 +43,22 @@ SPELLING = Spelling(
 )
 ARCHITECTURES = {"llada": "llada", "llada-moe": "llada_moe", "dream": "dream", "rnd1": "rnd1"}  # theirs -> our family
 PERMUTED = {"llada"}
+ROUTED = {"llada_moe", "rnd1"}  # families with experts
+# What follows "{arch}." in a key that is not read -> the only value that this implementation honours.
+FIXED: dict[str, Any] = {
+    "attention.causal": False,
+    "attention.sliding_window": 0,
+    "rope.scaling.type": "none",
+    "rope.scaling.factor": 1,
+    "rope.scaling.attn_factor": 1,
+    "expert_gating_func": 1,  # softmax
+    "expert_group_count": 1,
+    "expert_group_used_count": 1,
+    "expert_shared_count": 0,
+    "expert_weights_scale": 1,
+    "leading_dense_block_count": 0,
+}
+HARMLESS = {"vocab_size", "pooling_type", "rope.scaling.original_context_length", "rope.scaling.finetuned"}
 ROLES = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token", "mask": "mask_token",
          "seperator": "sep_token", "cls": "cls_token"}  # fmt: skip
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
@@ -121,6 +137,8 @@ def read(path: Path) -> Files:
     if (parts := said.number("split.count", 1)) > 1:
         raise CheckpointError(f"{path} is one of {parts} parts; join them with llama-gguf-split --merge")
     tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if bare := [name for name, tensor in tensors.items() if not len(tensor.shape)]:
+        raise CheckpointError(f"{path}: {listed(bare)} has no sizes, but a weight has 1 to 3; convert it again")
     family = FAMILIES[ARCHITECTURES[architecture]]
     try:
         fields = _fields(said, architecture, family, tensors)
@@ -151,6 +169,16 @@ class Metadata:
 
     def __init__(self, path: Path, fields: Mapping[str, Any]) -> None:
         self.path, self.fields = path, fields
+        self.read: set[str] = set()
+
+    def value(self, key: str) -> Any:
+        """The value of a key that is there, whatever its type."""
+        self.read.add(key)
+        try:
+            return self.fields[key].contents()
+        except UnicodeDecodeError as error:
+            told = f"{clip(key)} holds {clip(error.object)}, which is not UTF-8 text; convert it again"
+            raise CheckpointError(f"{self.path}: {told}") from None
 
     def get(self, key: str, kinds: tuple[type, ...], what: str, default: Any = None) -> Any:
         """The value of `key`, `default` where it is left out; without a default it must be there."""
@@ -158,7 +186,7 @@ class Metadata:
             if default is None:
                 raise CheckpointError(f"{self.path} lacks {key!r} in its metadata")
             return default
-        value = self.fields[key].contents()
+        value = self.value(key)
         if type(value) not in kinds:
             raise CheckpointError(f"{self.path}: {key} must be {what}, got {clip(value)}")
         return value
@@ -169,7 +197,8 @@ class Metadata:
 
     def real(self, key: str, default: float | None = None) -> float:
         """A number, of float32: the shortest decimal that rounds to it, which is what was meant."""
-        return float(str(np.float32(self.get(key, (int, float), "a number", default))))
+        with np.errstate(over="ignore"):  # infinity is refused by whoever uses it
+            return float(str(np.float32(self.get(key, (int, float), "a number", default))))
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
@@ -191,18 +220,31 @@ class Metadata:
         key = f"tokenizer.ggml.{role}_token_id"
         return self.number(key) if key in self.fields else None
 
+    def end(self, arch: str, fixed: Mapping[str, Any]) -> None:
+        """Refuse a key of `arch` that nobody has read, unless it is harmless or has the one value of `fixed`."""
+        for key in self.fields:
+            name = key.removeprefix(f"{arch}.")
+            if name == key or key in self.read or name in HARMLESS:
+                continue
+            value = self.value(key)
+            if name not in fixed:
+                raise CheckpointError(
+                    f"unknown key {clip(key)} = {clip(value)} for the {arch} architecture; if it does not change the "
+                    "network, remove it with gguf-new-metadata --remove-metadata"
+                )
+            if value != fixed[name]:
+                raise CheckpointError(
+                    f"{key} = {clip(value)} is not supported; the {arch} architecture has {fixed[name]!r}"
+                )
+
 
 def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any]) -> dict[str, Any]:
     """The config.json that the family would have published."""
-    if said.flag(f"{arch}.attention.causal", False):
-        raise CheckpointError(f"{arch}.attention.causal is true, but these models see everything")
-    if (scaling := said.text(f"{arch}.rope.scaling.type", "none")) != "none":
-        raise CheckpointError(f"{arch}.rope.scaling.type = {scaling!r} is not supported; positions are unscaled")
     if "token_embd.weight" not in tensors:
         raise CheckpointError("it lacks the tensor 'token_embd.weight'")
     width, heads = said.number(f"{arch}.embedding_length"), said.number(f"{arch}.attention.head_count")
     moe = None
-    if f"{arch}.expert_count" in said.fields:
+    if family.name in ROUTED:
         moe = MoE(
             n_experts=said.number(f"{arch}.expert_count"),
             top_k=said.number(f"{arch}.expert_used_count"),
@@ -216,7 +258,7 @@ def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any
         n_heads=heads,
         n_kv_heads=said.number(f"{arch}.attention.head_count_kv", heads),
         head_dim=said.number(f"{arch}.attention.key_length", width // max(1, heads)),
-        d_ff=said.number(f"{arch}.feed_forward_length"),
+        d_ff=said.number(f"{arch}.feed_forward_length", moe.d_ff if moe else None),  # of no layer, with experts
         norm_eps=said.real(f"{arch}.attention.layer_norm_rms_epsilon"),
         rope_theta=said.real(f"{arch}.rope.freq_base", 10000.0),
         max_positions=said.number(f"{arch}.context_length"),
@@ -225,8 +267,7 @@ def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any
         moe=moe,
         eos_ids=tuple(end for end in [said.id("eos")] if end is not None),
     )
-    if (turning := said.number(f"{arch}.rope.dimension_count", config.head_dim)) != config.head_dim:
-        raise CheckpointError(f"{arch}.rope.dimension_count = {turning} is not supported; all of a head turns")
+    said.end(arch, FIXED | dict.fromkeys(("rope.dimension_count", "attention.value_length"), config.head_dim))
     mask, pad = said.id("mask"), said.id("padding")
     return family.export(config) | {"mask_token_id": mask, "pad_token_id": pad or 0}
 

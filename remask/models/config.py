@@ -7,6 +7,16 @@ from ..errors import CheckpointError
 from ..rotary import Rope, Rotary
 
 Attention = Literal["full", "block_causal"]
+LARGEST = 2**31 - 1  # of any size
+LAYERS, EXPERTS = 1_000, 4_096  # each has names of its own: the most a model has layers, and a layer experts
+ALL_EXPERTS = 65_536  # of all layers
+
+
+def whole(name: str, value: object, most: int = LARGEST) -> int:
+    """`value`, a whole number from 1 to `most`; raises CheckpointError for anything else."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise CheckpointError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,9 @@ class MoE:
     dense_layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        whole("n_experts", self.n_experts, EXPERTS)
+        whole("d_ff of an expert", self.d_ff)
+        whole("d_ff of the shared expert", self.shared_d_ff or 1)
         if not 1 <= self.top_k <= self.n_experts:
             raise CheckpointError(f"top_k must lie between 1 and the {self.n_experts} experts, got {self.top_k}")
         if not 1 <= self.top_groups <= self.n_groups or self.n_experts % self.n_groups:
@@ -89,10 +102,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rotary_dim", self.rotary_dim or self.head_dim)
-        sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "head_dim", "d_ff", "max_positions")
-        for name in sizes:
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise CheckpointError(f"{name} must be a whole number of at least 1, got {value!r}")
+        whole("n_layers", self.n_layers, LAYERS)
+        for name in ("vocab_size", "d_model", "n_heads", "n_kv_heads", "head_dim", "d_ff", "max_positions"):
+            whole(name, getattr(self, name))
+        if self.moe is not None and self.n_layers * self.moe.n_experts > ALL_EXPERTS:
+            raise CheckpointError(
+                f"n_layers × n_experts must be at most {ALL_EXPERTS}, got {self.n_layers} × {self.moe.n_experts}"
+            )
         if self.n_heads % self.n_kv_heads:
             raise CheckpointError(f"n_heads must be a multiple of n_kv_heads, got {self.n_heads} and {self.n_kv_heads}")
         if self.rotary_dim % 2 or not 0 < self.rotary_dim <= self.head_dim:
@@ -100,6 +116,8 @@ class ModelConfig:
                 f"head_dim must be even for rotary positions, and rotary_dim even and within it, got {self.head_dim} "
                 f"and {self.rotary_dim}"
             )
+        if not self.rope_theta > 1:
+            raise CheckpointError(f"rope_theta must be a number above 1, as 10000.0 is, got {self.rope_theta!r}")
         if not 0 <= self.mask_id < self.vocab_size:
             raise CheckpointError(
                 f"mask_token_id must lie in the vocabulary, got {self.mask_id} of {self.vocab_size} rows"

@@ -5,9 +5,10 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..rotary import NONE, Rope
+from .config import EXPERTS, LARGEST, LAYERS, whole
 from .scaling import rope_scaling
 
-LARGEST = 2**31
+MOST = {"n_layers": LAYERS, "num_hidden_layers": LAYERS, "num_experts": EXPERTS}  # of other sizes: LARGEST
 SCALING = ("rope_scaling", "rope_parameters")  # its name in transformers 4 and 5
 ROTARY = ("rope_theta", "partial_rotary_factor")  # what the latter holds beside
 # What transformers writes into any config.json, and what concerns training, generation or remote code alone.
@@ -33,16 +34,14 @@ class Fields:
         value = self.left.pop(name, None) if default is not None else self._needed(name)
         if default is not None and (value is None or (zero and value == 0 and type(value) is int)):
             return default
-        if type(value) is not int or not 1 <= value < LARGEST:
-            raise CheckpointError(f"config.json: {name} must be a whole number from 1 to {LARGEST - 1}, got {value!r}")
-        return value
+        return whole(f"config.json: {name}", value, MOST.get(name, LARGEST))
 
     def number(self, name: str, default: float) -> float:
         """A number above 0."""
         value = self.left.pop(name, None)
         value = default if value is None else value
-        if type(value) not in (int, float) or not 0 < value < LARGEST:
-            raise CheckpointError(f"config.json: {name} must be a number above 0 and below {LARGEST}, got {value!r}")
+        if type(value) not in (int, float) or not 0 < value <= LARGEST:
+            raise CheckpointError(f"config.json: {name} must be a number above 0, up to {LARGEST}, got {value!r}")
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:

@@ -39,8 +39,8 @@ def rope_scaling(stated: Any, max_positions: int, name: str = "rope_scaling") ->
         if kind == "yarn" and all(weights) and "attention" not in values:
             values["attention"] = yarn_amplitude(factor, weights[0]) / yarn_amplitude(factor, weights[1])
         return Rope(kind, factor, trained=int(trained), **values)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        reason = error if isinstance(error, RecipeError) else f"{dict(given)} does not read as numbers"
+    except (TypeError, ValueError, ArithmeticError) as error:
+        reason = error if isinstance(error, RecipeError) else f"it does not read as finite numbers: {dict(given)}"
         raise CheckpointError(f"config.json: {name}: {reason}") from None
 
 

@@ -264,7 +264,9 @@ class Arithmetic:
 
     name: ClassVar[str] = "arithmetic"
     description: ClassVar[str] = "solve a word problem of one to four steps, showing the steps"
-    rule: ClassVar[str] = 'the integer after the last "The answer is" is the right one; the steps are not judged'
+    rule: ClassVar[str] = (
+        'it ends in "The answer is", the right integer and at most a full stop; the steps are not judged'
+    )
     heldout_share: ClassVar[float] = 0.1
 
     def draw(self, rng: Random) -> Example:
@@ -338,7 +340,7 @@ def _same_result(example: Example, output: str) -> bool:
 
 
 def _result(text: str) -> str | None:
-    """The integer after the last `The answer is`, as text; None where it is missing or goes on as a decimal."""
+    """The integer that the last `The answer is` ends in, as text; None where it is missing or anything follows it."""
     _, marker, tail = text.rpartition(FINAL)
-    number = re.match(r"-?[0-9]+(?![.,]?[0-9])", tail) if marker else None
-    return number.group() if number else None
+    number = re.fullmatch(r"(-?[0-9]+)\.?\s*", tail) if marker else None
+    return number[1] if number else None

@@ -53,7 +53,7 @@ class Extraction:
 
     name: ClassVar[str] = "extraction"
     description: ClassVar[str] = "extract a person's name, age, city and job from a sentence as JSON"
-    rule: ClassVar[str] = "the output is JSON with the right fields and values, in any order"
+    rule: ClassVar[str] = "the output is JSON with the right fields and values, in any order, each field once"
     heldout_share: ClassVar[float] = 0.1
 
     def draw(self, rng: Random) -> Example:
@@ -79,6 +79,13 @@ def _with_article(job: str) -> str:
 def _canonical(text: str) -> str | None:
     """The JSON value as text with sorted keys, so that 34 and 34.0 differ; None where `text` is not JSON."""
     try:
-        return json.dumps(json.loads(text.strip()), sort_keys=True)
+        return json.dumps(json.loads(text.strip(), object_pairs_hook=_each_once), sort_keys=True)
     except (ValueError, RecursionError):
         return None
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of these fields. Raises ValueError if one is there twice, which JSON leaves to the reader."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a field is there twice")
+    return found

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -36,7 +38,7 @@ class State:
 
     def load(self, run: Path, fingerprint: dict[str, Any]) -> bool:
         """Take up `run/state` if there is one. Raises UsageError if it belongs to another configuration."""
-        if not (run / "state").exists() and not recover(run):
+        if not recover(run):
             return False
         said = json.loads((run / "state" / "state.json").read_text(encoding="utf-8"))
         if changed := sorted(k for k in fingerprint if fingerprint[k] != said["config"].get(k)):
@@ -59,10 +61,28 @@ class State:
 
 
 def recover(run: Path) -> bool:
-    """Put back the state that a kill between two renames left aside, and drop half-written ones."""
-    aside = sorted(run.glob(".state.old.*/was"))
-    if aside:
-        aside[-1].rename(run / "state")
+    """Make the furthest whole state of a run its `run/state`, then delete what else kills left. False if there is none.
+
+    Raises UsageError if `run/state` is broken and nothing can take its place.
+    """
+    state = run / "state"
+    found = {folder: step_in(folder) for folder in (state, *run.glob(".state.*"), *run.glob(".state.old.*/was"))}
+    best = max(found, key=found.__getitem__)
+    if found[best] < 0 and state.exists():
+        raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another --out")
+    if found[best] > found[state]:
+        if state.exists():
+            state.rename(Path(tempfile.mkdtemp(prefix=".state.old.", dir=run)) / "was")
+        best.rename(state)
     for leftover in run.glob(".state.*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    return bool(aside)
+    return state.exists()
+
+
+def step_in(folder: Path) -> int:
+    """The step of the state in `folder`, -1 if it is not whole: tensors that were cut do not open."""
+    try:
+        with safe_open(folder / "state.safetensors", "pt"):
+            return int(json.loads((folder / "state.json").read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return -1

@@ -1,14 +1,23 @@
 """What a training run is, as a TOML file. One table a concern; unknown keys are refused by name."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
+from ..kinds import fits, in_words
 from ..models.config import ModelConfig
 from ..tasks import DRILLS, HAYSTACKS, TASKS
 
+MANY = 2**31 - 1
+Count = Annotated[int, (1, MANY)]  # the range is part of what `validate` checks
+Natural = Annotated[int, (0, MANY)]
+Amount = Annotated[float, (1e-9, 10**9)]
+Share = Annotated[float, (0, 1)]
+Part = Annotated[float, (0, 0.999999)]
 Attention = Literal["full", "block_causal", "causal"]
 KNOWN = {**TASKS, **DRILLS, **HAYSTACKS}
 
@@ -21,15 +30,15 @@ class Geometry:
     the next token instead of masks.
     """
 
-    vocab_size: int = 1024  # byte-level BPE, special tokens included
-    d_model: int = 192
-    n_layers: int = 6
-    n_heads: int = 6
-    d_ff: int = 512
-    max_positions: int = 256
-    rope_theta: float = 1953.125  # 500000 · (T / 4096)²: LLaDA's base, scaled to this context
+    vocab_size: Annotated[int, (300, MANY)] = 1024  # byte-level BPE, special tokens included
+    d_model: Count = 192
+    n_layers: Count = 6
+    n_heads: Count = 6
+    d_ff: Count = 512
+    max_positions: Count = 256
+    rope_theta: Amount = 1953.125  # 500000 · (T / 4096)²: LLaDA's base, scaled to this context
     attention: Attention = "full"
-    block_size: int | None = None
+    block_size: Count | None = None
 
     def model(self, *, mask_id: int, eos_id: int, pad_id: int, editable: bool) -> ModelConfig:
         """The model configuration, once the tokenizer has said which ids are special."""
@@ -59,31 +68,31 @@ class Geometry:
 class Optimisation:
     """Muon for the matrices of the body, AdamW for the rest; warm-up, stable, then decay to zero (WSD)."""
 
-    steps: int = 10_000
-    tokens_per_step: int = 4096
-    learning_rate: float = 2e-3  # AdamW; Muon's updates are scaled to the same size
-    matrix_optimizer: str = "muon"  # or "adamw"
-    weight_decay: float = 0.01
-    warmup: int = 200
-    decay: float = 0.3  # share of the steps, at the end, over which the rate falls to zero
-    schedule: str = "wsd"  # or "cosine"
-    clip: float = 1.0
-    ema: float = 0.998
-    autocast: str = "auto"  # bf16 where the device has it; or "bf16", "off"
-    edit_share: float = 0.0  # share of the visible answer tokens that are replaced, to be rewritten (edit objective)
+    steps: Count = 10_000
+    tokens_per_step: Count = 4096
+    learning_rate: Amount = 2e-3  # AdamW; Muon's updates are scaled to the same size
+    matrix_optimizer: Literal["muon", "adamw"] = "muon"
+    weight_decay: Share = 0.01
+    warmup: Natural = 200
+    decay: Share = 0.3  # share of the steps, at the end, over which the rate falls to zero
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    clip: Amount = 1.0
+    ema: Part = 0.998
+    autocast: Literal["auto", "bf16", "off"] = "auto"  # auto: bf16 where the device has it
+    edit_share: Part = 0.0  # share of the visible answer tokens that are replaced, to be rewritten (edit objective)
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Which tasks, in what proportion, and how far answers are padded with the end-of-sequence token."""
 
-    tasks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
-    starts: dict[str, int] = field(default_factory=dict)  # the step from which a task is drawn, if not from the first
-    groups: int = 2  # tasks in one step
-    pool: int = 1  # as many batches are drawn at once, and one is taken whose rows are about equally long
-    random_length: float = 0.01  # share of batches cut to a random length (LLaDA, §2.2)
-    long_tail: float = 0.25  # share of batches padded up to a random canvas of at most `longest_canvas`
-    longest_canvas: int = 96
+    tasks: Mapping[str, Amount] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
+    starts: Mapping[str, Natural] = field(default_factory=dict)  # the step from which a task is drawn, if not 0
+    groups: Count = 2  # tasks in one step
+    pool: Count = 1  # as many batches are drawn at once, and one is taken whose rows are about equally long
+    random_length: Share = 0.01  # share of batches cut to a random length (LLaDA, §2.2)
+    long_tail: Share = 0.25  # share of batches padded up to a random canvas of at most `longest_canvas`
+    longest_canvas: Natural = 96
 
 
 @dataclass(frozen=True)
@@ -94,68 +103,52 @@ class TrainConfig:
     """
 
     name: str = "run"
-    seed: int = 0
+    seed: Natural = 0
     init: str | None = None
     induction: bool = False
-    save_every: int = 200
-    log_every: int = 20
-    evaluate_every: int = 200
+    save_every: Count = 200
+    log_every: Count = 20
+    evaluate_every: Count = 200
     model: Geometry = Geometry()
     optimisation: Optimisation = Optimisation()
     data: Mixture = Mixture()
 
 
+TABLES: dict[str, type[Any]] = {"model": Geometry, "optimisation": Optimisation, "data": Mixture}
+
+
 def load(path: Path) -> TrainConfig:
-    """Read a run from TOML. Raises UsageError naming the first unknown key or wrong type."""
+    """Read a run from TOML. Raises UsageError naming the first key that is unknown or holds what it cannot."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the training configuration {str(path)!r}: {error}") from None
-    config = TrainConfig(
-        **_checked(TrainConfig, {k: v for k, v in tables.items() if not isinstance(v, dict)}, "the top level"),
-        model=Geometry(**_checked(Geometry, tables.pop("model", {}), "[model]")),
-        optimisation=Optimisation(**_checked(Optimisation, tables.pop("optimisation", {}), "[optimisation]")),
-        data=Mixture(**_checked(Mixture, tables.pop("data", {}), "[data]")),
-    )
-    if unknown := [name for name, value in tables.items() if isinstance(value, dict)]:
-        raise UsageError(f"{path}: unknown table {unknown[0]!r}; known: model, optimisation, data")
-    return validate(config)
+    for name, kind in TABLES.items():
+        if isinstance(values := tables.get(name), dict):
+            tables[name] = kind(**_known(kind, values, f"[{name}]"))
+    return validate(TrainConfig(**_known(TrainConfig, tables, "the top level")))
 
 
 def validate(config: TrainConfig) -> TrainConfig:
-    """The same configuration, or a UsageError that quotes the first value out of range."""
+    """The same configuration, or a UsageError that quotes the first value of the wrong type or out of range."""
+    _checked(config, "")
+    for name in TABLES:
+        _checked(getattr(config, name), f"{name}.")
     model, rate, data = config.model, config.optimisation, config.data
     checks: list[tuple[bool, str]] = [
-        (model.vocab_size >= 300, f"model.vocab_size must be at least 300, got {model.vocab_size}"),
         (
             model.d_model % (2 * model.n_heads) == 0,
             f"model.d_model must be a multiple of 2 × n_heads, got {model.d_model} and {model.n_heads}",
         ),
         (
-            model.attention in get_args(Attention),
-            f"model.attention must be {', '.join(get_args(Attention))}, got {model.attention!r}",
-        ),
-        (
             (model.attention == "block_causal") == (model.block_size is not None),
-            "model.block_size goes with attention = 'block_causal', and only with it",
+            f"model.block_size goes with attention = 'block_causal' alone, got {model.block_size}, {model.attention!r}",
         ),
-        (rate.steps >= 1, f"optimisation.steps must be at least 1, got {rate.steps}"),
-        (rate.schedule in ("wsd", "cosine"), f"optimisation.schedule must be wsd or cosine, got {rate.schedule!r}"),
-        (
-            rate.matrix_optimizer in ("muon", "adamw"),
-            f"optimisation.matrix_optimizer must be muon or adamw, got {rate.matrix_optimizer!r}",
-        ),
-        (
-            rate.autocast in ("auto", "bf16", "off"),
-            f"optimisation.autocast must be auto, bf16 or off, got {rate.autocast!r}",
-        ),
-        (0 <= rate.ema < 1, f"optimisation.ema must be in [0, 1), got {rate.ema}"),
         (
             model.attention != "causal" or not rate.edit_share,
             "optimisation.edit_share is for masked models; leave it out, or model.attention = 'causal'",
         ),
-        (0 <= rate.edit_share < 1, f"optimisation.edit_share must be in [0, 1), got {rate.edit_share}"),
-        (bool(data.tasks) and all(w > 0 for w in data.tasks.values()), "data.tasks must hold positive weights"),
+        (bool(data.tasks), "data.tasks must name at least one task, got none; leave it out for all but the drills"),
         (
             not config.induction or config.init is None,
             f"induction writes first weights, and init = {config.init!r} has weights; drop one of them",
@@ -164,16 +157,12 @@ def validate(config: TrainConfig) -> TrainConfig:
             not config.induction or (min(model.n_layers, model.n_heads) >= 2 and model.d_model // model.n_heads >= 8),
             f"induction needs 2 layers, 2 heads of 8; got {model.n_layers}, {model.n_heads} of {model.d_model} in all",
         ),
-        (data.pool >= 1, f"data.pool must be at least 1, got {data.pool}"),
-        (config.save_every >= 1, f"save_every must be at least 1, got {config.save_every}"),
     ]
     for holds, message in checks:
         if not holds:
             raise UsageError(message)
     if unknown := sorted(set(data.starts) - set(data.tasks)):
         raise UsageError(f"data.starts: {unknown[0]!r} is not in data.tasks; they are {', '.join(sorted(data.tasks))}")
-    if wrong := [f"{name} = {step!r}" for name, step in data.starts.items() if type(step) is not int or step < 0]:
-        raise UsageError(f"data.starts must hold steps, whole numbers from 0 on, got {wrong[0]}")
     if all(data.starts.get(name, 0) > 0 for name in data.tasks):
         raise UsageError(f"data.starts leaves no task for the first step, got {data.starts}; let one start at 0")
     if unknown := sorted(set(data.tasks) - set(KNOWN)):
@@ -186,14 +175,35 @@ def validate(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def _checked(table: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    known = {f.name: f.default for f in fields(table)}
-    for name, value in values.items():
-        if name not in known:
-            raise UsageError(f"unknown key {name!r} in {where}; known: {', '.join(known)}")
-        default = known[name]
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            values[name] = float(value)
-        elif isinstance(default, bool | int | float | str) and type(value) is not type(default):
-            raise UsageError(f"{name} in {where} must be a {type(default).__name__}, got {value!r}")
+def _known(table: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """`values`, all of whose names the table knows."""
+    known = [f.name for f in fields(table)]
+    if unknown := [name for name in values if name not in known]:
+        raise UsageError(f"unknown key {unknown[0]!r} in {where}; known: {', '.join(known)}")
     return values
+
+
+def _checked(table: Any, where: str) -> None:
+    """Raise UsageError unless every value of `table` is what its annotation says; `where` begins their names."""
+    hints = get_type_hints(type(table), include_extras=True)
+    for f in fields(table):
+        remedy = f"leave it out for {f.default!r}" if isinstance(f.default, int | float | str) else "leave it out"
+        _check(where + f.name, getattr(table, f.name), hints[f.name], remedy)
+
+
+def _check(name: str, value: Any, hint: Any, remedy: str) -> None:
+    """Raise UsageError unless `value`, or each entry of a mapping, has the annotated type and lies in its range."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Mapping and isinstance(value, Mapping):
+        for key, entry in value.items():
+            _check(f"{name}: {key!r}", entry, parts[1], remedy)
+    elif origin in (Union, UnionType):
+        if value is not None:
+            _check(name, value, parts[0], remedy)
+    elif origin is Literal:
+        if value not in parts:
+            raise UsageError(f"{name} must be {', '.join(parts)}, got {value!r:.80}; {remedy}")
+    elif not fits(value, kind := parts[0] if origin is Annotated else hint):
+        raise UsageError(f"{name} must be {in_words(kind)}, got {value!r:.80}; {remedy}")
+    elif origin is Annotated and not parts[1][0] <= value <= parts[1][1]:
+        raise UsageError(f"{name} must lie in {parts[1][0]:,}..{parts[1][1]:,}, got {value!r:.80}; {remedy}")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.placement import native_bfloat16
+from ..errors import RemaskError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
 from ..objective import Noised, add_noise, cross_entropy, stratified_counts
@@ -45,6 +46,7 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
     fingerprint = asdict(replace(config, log_every=0, save_every=0, evaluate_every=0))
     state.load(run, fingerprint)
     began, done, total, seen = time.perf_counter(), state.step, config.optimisation.steps, 0
+    saved = done
     recent: list[Tensor] = []
     with thread_per_group(config.data.groups) as workers:
         while state.step < total:
@@ -52,21 +54,38 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
             state.step += 1
             recent.append(loss)
             seen += tokens
+            save = state.step % config.save_every == 0 or state.step == total
             evaluate = state.step % config.evaluate_every == 0 or state.step == total
-            if state.step % config.log_every == 0 or evaluate:
+            report = state.step % config.log_every == 0 or evaluate
+            if save or report:
+                mean = float(torch.stack(recent).mean())
+                kept = f"{run / 'state'} still holds step {saved:,}" if saved else "nothing is saved yet"
+                refuse_broken(state, mean, config.optimisation, kept)
+            if report:
                 elapsed = time.perf_counter() - began
                 yield Progress(
                     step=state.step,
-                    loss=float(torch.stack(recent).mean()),
+                    loss=mean,
                     rate=rate_at(config.optimisation, state.step),
                     tokens_per_second=seen / elapsed,
                     seconds_left=elapsed / (state.step - done) * (total - state.step),
                     heldout=heldout_losses(state, config, text) if evaluate else None,
                 )
                 recent = []
-            if state.step % config.save_every == 0 or state.step == total:
+            if save:
                 state.save(run, fingerprint)
+                saved = state.step
     model.load_state_dict(state.average)
+
+
+def refuse_broken(state: State, loss: float, how: Optimisation, kept: str) -> None:
+    """Raise RemaskError if the loss or a weight is not finite: no later one is, and a good state must not be lost."""
+    whole = torch.stack([weight.isfinite().all() for weight in state.model.parameters()]).all()
+    if not (whole and math.isfinite(loss)):
+        raise RemaskError(
+            f"step {state.step:,}: the loss is {loss:.4g} and the weights are no longer finite; begin in another --out "
+            f"with a learning_rate below {how.learning_rate:g} ({kept})"
+        )
 
 
 @contextmanager

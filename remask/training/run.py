@@ -8,6 +8,7 @@ OUT/state/            to go on from                OUT/checkpoint/     a checkpo
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,38 @@ def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Pr
         keep_freed_memory()
     torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
     try:  # before anything computes, because threads take the setting over when they begin
-        model, text = prepare(config, out)
-        model.to(device)
-        history = read_metrics(out)
-        for progress in train(config, model, text, out):
-            history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
-            write_metrics(out, history)
-            if progress.heldout is not None:
-                draw_curves(history, out / "curves.png")
-            yield progress
+        with alone(out):
+            model, text = prepare(config, out)
+            model.to(device)
+            history = read_metrics(out)
+            for progress in train(config, model, text, out):
+                history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
+                write_metrics(out, history)
+                if progress.heldout is not None:
+                    draw_curves(history, out / "curves.png")
+                yield progress
+            save(model, text, out)
     finally:
         torch.set_flush_denormal(False)
-    save(model, text, out)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep a second training out of the folder: it would take what this one is writing for a leftover.
+
+    Raises UsageError if there is one already.
+    """
+    with (out / ".lock").open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"another training is writing into {str(out)!r}; wait for it, or use another --out"
+            raise UsageError(told) from None
+        except (ImportError, OSError):  # a system, or a file system, without such locks
+            pass
+        yield
 
 
 def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:

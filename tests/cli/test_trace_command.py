@@ -82,6 +82,17 @@ def test_an_interrupted_run_can_be_viewed(invoke: Invoke, recorded: tuple[Path, 
     assert result.code == 0 and "[MASK]" in result.out and "the run was interrupted after 2 steps" in result.err
 
 
+def test_a_run_cut_within_a_character_can_be_viewed(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, _ = recorded
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:3]) + lines[3][:20] + "é".encode()[:1])
+    result = invoke("trace", "view", file)
+    assert result.code == 0 and "the run was interrupted after 2 steps" in result.err
+    file.write_bytes(b"".join(lines[:2]) + b'{"key":"\xc3"}\n' + lines[2])
+    result = invoke("trace", "view", file)
+    assert result.code == 2 and "line 3 is not a trace record" in result.err
+
+
 def edited(file: Path, at: int, **changes: Any) -> None:
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     lines[at] |= changes
@@ -125,7 +136,7 @@ def test_a_broken_file_is_refused_in_one_line(
     [
         (b"", "the trace is empty"),
         (b"hello\n", "line 1 is not a trace record"),
-        (b"\xff\xfe", "is not a trace: invalid"),
+        (b"\xff\xfe", "line 1 is not a trace record"),
     ],
 )
 def test_a_file_that_is_no_trace(invoke: Invoke, tmp_path: Path, content: bytes, message: str) -> None:

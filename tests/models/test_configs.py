@@ -153,6 +153,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llada_moe", {"num_experts_per_tok": 9}, "top_k must lie between 1 and the 8 experts, got 9"),
     ("sdar_moe", {"norm_topk_prob": 1}, "norm_topk_prob must be true or false, got 1"),
     ("rnd1", {"num_experts": 0}, "num_experts must be a whole number from 1"),
+    ("sdar", {"rope_theta": 1.0}, r"rope_theta must be a number above 1, as 10000\.0 is, got 1\.0"),
+    ("sdar", {"intermediate_size": 2**31}, "intermediate_size must .* to 2147483647, got 2147483648"),
+    # Before anything is made for each layer or expert
+    ("llada", {"n_layers": 1001}, "n_layers must be a whole number from 1 to 1000, got 1001"),
+    ("llada_moe", {"num_hidden_layers": 10**6, "moe_layer_freq": [1]}, "num_hidden_layers must .* 1000, got 1000000"),
+    ("sdar_moe", {"num_hidden_layers": 10**6, "num_experts": 0}, "num_hidden_layers must .* to 1000, got 1000000"),
+    ("llada2", {"num_hidden_layers": 10**6, "num_experts": 0}, "num_hidden_layers must .* to 1000, got 1000000"),
+    ("rnd1", {"num_experts": 4097}, "num_experts must be a whole number from 1 to 4096, got 4097"),
+    ("rnd1", {"num_hidden_layers": 1000, "num_experts": 4096}, "n_experts must be at most 65536, got 1000 × 4096"),
+    ("llada2", {"num_shared_experts": 2**31 - 1}, "d_ff of the shared expert must .* to 2147483647, got"),
 ]
 
 

@@ -228,6 +228,13 @@ def test_the_questions_of_the_llada_demo_can_be_drawn(
         ("The answer is 72.5.", False),
         ("The answer is 720.", False),
         ("The answer is -72.", False),
+        ("The answer is 72. \n", True),
+        ("The answer is 72*2.", False),
+        ("The answer is 72/3", False),
+        ("The answer is 72 or 5", False),
+        ("The answer is 72e3", False),
+        ("The answer is 72..", False),
+        ("The answer is 72.\nOr 5.", False),
         ("72", False),
     ],
 )
@@ -252,6 +259,7 @@ def test_extraction_ignores_the_order_of_fields_and_not_their_types() -> None:
     assert not TASKS["extraction"].passes(drawn, '{"name": "Anna", "age": "34"}')
     assert not TASKS["extraction"].passes(drawn, '{"name": "Anna", "age": 34.0}')
     assert not TASKS["extraction"].passes(drawn, '{"name": "Anna", "age": 34, "job": "cook"}')
+    assert not TASKS["extraction"].passes(drawn, '{"name": "Wrong", "name": "Anna", "age": 34}'), "it says both"
 
 
 # Recall and sorting
