@@ -1,31 +1,42 @@
 """A checkpoint's chat template, rendered where it can do little harm: jinja2's sandbox, and a budget.
 
 The sandbox keeps a template from Python's internals, but not from running for ever or filling the memory: one line can
-ask for 'a' * 10**10. So loop turns, calls, filters and joined strings are counted, no text may outgrow SIZE, and what
-only pads or formats is not there. (Left open: comparing lists that hold one another many times over.)
+ask for 'a' * 10**10. So whatever a template makes, passes on, compares or goes through is weighed and paid for, no text
+may outgrow SIZE, lists may not nest deeper than DEPTH, and what only pads, formats or makes bytes is not there.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from jinja2 import Template, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
-from jinja2.runtime import Context, Undefined
+from jinja2.runtime import Context, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
-STEPS = 200_000  # that one rendering may take: a step is a loop turn, a call, 100 characters or 10 items made
-SIZE = 1_000_000  # characters of the result, and of any text on the way
+STEPS = 200_000  # that one rendering may take: a step is a loop turn, a call, 100 characters or 30 items
+SIZE = 1_000_000  # characters of the result and of any text on the way; items of any list, those of its items counted
+DEPTH = 100  # lists within lists
 KEPT = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "int", "items", "last",
-    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "safe", "select",
-    "selectattr", "sort", "string", "sum", "title", "trim", "unique", "upper",
+    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "safe", "select", "selectattr",
+    "sort", "string", "title", "unique", "upper",
 )  # fmt: skip
-TEXTUAL = {"capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "trim", "upper"}
+TEXTUAL = {"capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "upper"}
 AT_ONCE = {"count", "d", "default", "first", "last", "length"}  # look at no items
-PADDING = {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "translate", "zfill"}
+REFUSED = {
+    *("center", "expandtabs", "format", "format_map", "ljust", "rjust", "translate", "zfill"),  # pad without bounds
+    *("encode", "from_bytes", "to_bytes"),  # bytes, which nothing here counts
+}
+COMPARING = (
+    "!=", "<", "<=", "==", ">", ">=", "eq", "equalto", "ge", "greaterthan", "gt", "in", "le", "lessthan", "lt", "ne",
+)  # fmt: skip
+VIEWS: tuple[type, ...] = tuple(type(view({})) for view in (dict.keys, dict.values, dict.items))
+COLLECTIONS: Any = (list, tuple, dict, range, *VIEWS)
 PLAIN = (str, int, float, Undefined, type(None))  # what may become text: lists of lists could be endless as text
 BUDGET = "budget of this rendering"  # no template can spell this name
 
@@ -58,17 +69,23 @@ class _Budget:
             return self.turns(value)
         if isinstance(value, str) and len(value) > SIZE:
             raise SecurityError(f"it makes a text of more than {SIZE} characters")
-        self.steps -= 1 + (len(value) // 100 if isinstance(value, str) else _items(value) // 10)
+        self.pay(1 + (len(value) // 100 if isinstance(value, str) else _cost(value)))
+        return value
+
+    def search(self, text: str, *patterns: Any) -> None:
+        """Pay for a look at `text` from each of its places for each pattern, as the slowest of str's methods may."""
+        self.pay(sum(len(text) * len(part) // 10_000 for part in patterns if isinstance(part, str)))
+
+    def pay(self, steps: int) -> None:
+        self.steps -= steps
         if self.steps < 0:
             raise SecurityError(f"it takes more than {STEPS} steps")
-        return value
 
     def turns(self, items: Iterable[Any], cost: int = 0) -> Iterator[Any]:
         """The items, each paid for; `cost` is what the loop's body writes anyway."""
         for item in items:
-            self.steps -= cost // 100
-            self.spend()
-            yield item
+            self.pay(cost // 100)
+            yield self.spend(item)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -82,16 +99,18 @@ class _Environment(ImmutableSandboxedEnvironment):
         return tree
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        return attr not in PADDING and super().is_safe_attribute(obj, attr, value)
+        return attr not in REFUSED and super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
         """No str.format: a width in its text pads without bounds."""
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         budget, owner = context[BUDGET], getattr(function, "__self__", None)
-        budget.spend()
-        if isinstance(owner, str) and function.__name__ in ("join", "replace"):
-            return (_join if function.__name__ == "join" else _replace)(context, owner, *args, **kwargs)
+        budget.spend(None if isinstance(function, Macro) else (owner, args, kwargs))  # which it may compare
+        if isinstance(owner, str):
+            budget.search(owner, *args)
+            if function.__name__ in ("join", "replace"):
+                return (_join if function.__name__ == "join" else _replace)(context, owner, *args, **kwargs)
         return budget.spend(super().call(context, function, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -103,9 +122,11 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class _Counted(NodeTransformer):
-    """Sends the items of each loop and the parts of each `~` through filters that count."""
+    """Sends loops' items, the parts of `~`, lists, slices and what is compared through filters that count."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
+        if node.recursive:
+            raise SecurityError("it has a recursive loop; use a macro")
         self.generic_visit(node)
         written = sum(len(part.data) for part in node.find_all(nodes.TemplateData))
         node.iter = _through("turns", node.iter, nodes.Const(written))
@@ -115,17 +136,46 @@ class _Counted(NodeTransformer):
         self.generic_visit(node)
         return _through("concatenated", nodes.List(node.nodes, lineno=node.lineno))
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        node.expr = _through("spent", node.expr)
+        for operand in node.ops:
+            operand.expr = _through("spent", operand.expr)
+        return node
+
+    def visit_List(self, node: nodes.List | nodes.Dict | nodes.Tuple) -> nodes.Node:
+        self.generic_visit(node)
+        return node if isinstance(node, nodes.Tuple) and node.ctx != "load" else _through("spent", node)
+
+    visit_Dict = visit_Tuple = visit_List
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        return _through("spent", node) if isinstance(node.arg, nodes.Slice) else node
+
 
 def _through(name: str, node: nodes.Node, *args: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
 
 
 def _bulk(value: Any) -> float:
-    return len(value) if isinstance(value, (str, bytes, list, tuple)) else abs(value) if isinstance(value, int) else 1
+    return len(value) if isinstance(value, (str, list, tuple)) else abs(value) if isinstance(value, int) else 1
 
 
-def _items(value: Any) -> int:
-    return len(value) if isinstance(value, (list, tuple, dict, range)) else 0
+def _cost(value: Any) -> int:
+    """Steps for what comparing it may look at: its items, and theirs, as often as it holds them."""
+    items = characters = 0
+    level = [value]
+    for _ in range(DEPTH):
+        characters += sum(len(each) for each in level if isinstance(each, str))
+        held = [each for each in level if isinstance(each, COLLECTIONS)]
+        if not held:
+            return items // 30 + characters // 10_000
+        items += sum(map(len, held))
+        if items > SIZE:
+            raise SecurityError(f"it makes a list of more than {SIZE} items")
+        level = [item for each in held for item in (chain(each, each.values()) if isinstance(each, dict) else each)]
+    raise SecurityError(f"it nests lists more than {DEPTH} deep")
 
 
 def _plain(value: Any) -> str:
@@ -160,6 +210,7 @@ def _join(context: Context, separator: str, parts: Iterable[Any]) -> str:
 def _replace(context: Context, text: str, old: str, new: str, count: int | None = None) -> str:
     """text.replace(old, new), if that cannot be too long."""
     text, old, new = _plain(text), _plain(old), _plain(new)
+    context[BUDGET].search(text, old)
     if len(new) > len(old) and (text.count(old) * (len(new) - len(old))) > SIZE:
         raise SecurityError(f"it replaces with more than {SIZE} characters")
     return context[BUDGET].spend(text.replace(old, new, -1 if count is None else count))
@@ -178,13 +229,41 @@ def _tojson(context: Context, value: Any, indent: int | None = None) -> str:
     )
 
 
+@pass_context
+def _spent(context: Context, value: Any) -> Any:
+    """The value, paid for as something that is only looked at."""
+    budget = context[BUDGET]
+    return budget.spend(value) if isinstance(value, Iterator) else budget.spend((value,))[0]
+
+
+@pass_context
+def _trimmed(context: Context, value: Any, chars: str | None = None) -> str:
+    text = _plain(value)
+    context[BUDGET].search(text, chars)
+    return context[BUDGET].spend(text.strip(chars))
+
+
+@pass_context
+def _rounded(context: Context, value: Any, precision: Any = 0, method: str = "common") -> Any:
+    if not isinstance(precision, int) or abs(precision) > 100:
+        raise SecurityError("it rounds to more than 100 places")
+    return context[BUDGET].spend(FILTERS["round"](value, precision, method))
+
+
+@pass_context
+def _summed(context: Context, items: Iterable[Any], attribute: Any = None, start: Any = 0) -> Any:
+    if not isinstance(start, (int, float)):
+        raise SecurityError("it sums what is no number; use join")
+    return FILTERS["sum"](context.environment, context[BUDGET].turns(items), attribute, start)
+
+
 def _counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, paid for; one that makes text takes no lists."""
+    """The filter or test, paid for; one that makes text takes no lists."""
     wanted = str(getattr(function, "jinja_pass_arg", None))
 
     @pass_context
     def counted(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        context[BUDGET].spend(value if _items(value) and name not in AT_ONCE else None)
+        context[BUDGET].spend(None if name in AT_ONCE else (value, args, kwargs))
         first = (_plain(value) if name in TEXTUAL and not isinstance(value, str) else value), *args
         if "eval_context" in wanted:
             first = context.eval_ctx, *first
@@ -206,8 +285,11 @@ def _environment() -> _Environment:
         trim_blocks=True, lstrip_blocks=True, finalize=_finalised, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters = {name: _counted(name, FILTERS[name]) for name in KEPT}
-    own = {"turns": _turns, "concatenated": _concatenated, "join": _joined, "tojson": _tojson}
-    environment.filters |= {**own, "replace": pass_context(_replace)}
+    environment.filters |= {"turns": _turns, "concatenated": _concatenated, "spent": _spent}
+    environment.filters |= {"join": _joined, "tojson": _tojson, "replace": pass_context(_replace)}
+    environment.filters |= {"round": _rounded, "sum": _summed, "trim": _trimmed}
+    compared: dict[str, Any] = {name: TESTS[name] for name in COMPARING}
+    environment.tests |= {name: _counted(name, test) for name, test in compared.items()}
     del environment.globals["lipsum"]
     environment.globals["raise_exception"] = _raise
     return environment

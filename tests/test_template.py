@@ -7,6 +7,18 @@ from remask.text import LLADA_TEMPLATE, Text
 
 TURNS = [{"role": "user", "content": " Hello! "}, {"role": "assistant", "content": "Hi."}]
 DOUBLED = "{% set n = namespace(s=START) %}{% for i in range(60) %}{% set n.s = STEP %}{% endfor %}{{ n.s }}"
+REPEATED = (
+    "{% set a = range(99999) | list %}{% set b = range(99999) | list %}{% set s = 'a' * 999999 %}"
+    "{% for i in range(99999) %}DO{% endfor %}"
+)
+NESTED = (
+    "{% set n = namespace(s=(1,)) %}{% for i in range(99999) %}{% set n.s = (n.s,) %}{% endfor %}{{ {n.s: 1} | last }}"
+)
+LAST_TURN = (
+    "{% set ns = namespace(last=-1) %}{% for m in messages[::-1] %}{% set at = messages | length - 1 - loop.index0 %}"
+    "{% if ns.last < 0 and m.role == 'user' and not m.content.startswith('<tool>') %}{% set ns.last = at %}{% endif %}"
+    "{% endfor %}{{ ns.last }}{{ messages[1].content.split('H')[-1].lstrip('\n') | trim }}"
+)
 
 
 def with_template(text: Text, template: str) -> Text:
@@ -25,6 +37,12 @@ def with_template(text: Text, template: str) -> Text:
         ("{% for m in messages %}{{ m.role }}{% break %}{% endfor %}", "user"),
         ("{% macro say(x) %}<{{ x }}>{% endmacro %}{{ say(3 * 'ab') }}{{ 7 // 2 + 2 ** 3 }}", "<ababab>11"),
         ("{%- set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "2"),
+        (LAST_TURN, "0i."),
+        (
+            "{{ {'a': (1, 2)} == {'a': (1, 2)} }}{{ 2 in [1, 2] }}{{ 1.25 | round(1) }}{{ [1, 2] | sum }}",
+            "TrueTrue1.23",
+        ),
+        ("{{ messages | selectattr('role', 'in', ['user']) | map(attribute='role') | join }}", "user"),
     ],
 )
 def test_what_templates_do_is_done(text: Text, template: str, rendered: str) -> None:
@@ -58,6 +76,23 @@ def test_long_conversations_are_rendered(text: Text) -> None:
         "{% set r = messages * 9999 %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}",
         "{% for i in range(99999) %}{% if range(99999) | sort %}{% endif %}{% endfor %}",
         "{% for i in range(99999) %}{% if range(99999) | map('abs') | sum %}{% endif %}{% endfor %}",
+        "{% for i in range(999) recursive %}{{ loop(range(999)) }}{% endfor %}",
+        "{% for i in range(99999) %}{% if range(99999) == range(99998) %}{% endif %}{% endfor %}",
+        REPEATED.replace("DO", "{% if a == b %}{% endif %}"),
+        REPEATED.replace("DO", "{% if -1 in a %}{% endif %}"),
+        REPEATED.replace("DO", "{% if -1 is in(a) %}{% endif %}"),
+        REPEATED.replace("DO", "{% if a.count(-1) %}{% endif %}"),
+        REPEATED.replace("DO", "{% if loop.changed(a[1:], b[1:]) %}{% endif %}"),
+        REPEATED.replace("DO", "{% set c = a[::-1] %}"),
+        REPEATED.replace("DO", "{% set c = b | select('in', a) | list %}"),
+        REPEATED.replace("DO", "{% set c = s[1:] %}"),
+        REPEATED.replace("DO", "{% set c = s.rfind('b' + s[:-9]) %}"),
+        REPEATED.replace("DO", "{% set c = s.strip('b' * 99998 + 'a') %}"),
+        REPEATED.replace("DO", "{% set c = s | trim('b' * 99998 + 'a') %}"),
+        "{{ [[1] * 999] * 999 | sum(start=[]) }}",
+        "{{ 5 | round(-10000000000) }}",
+        "{{ 1.5 | round(10000000000, 'ceil') }}",
+        "{{ (1).to_bytes(10**10, 'big') | length }}",
         "{% set x %}{% for i in range(99999) %}" + "z" * 99_999 + "{% endfor %}{% endset %}",
         "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(60) }}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -72,6 +107,11 @@ def test_long_conversations_are_rendered(text: Text) -> None:
         "{{ ('a' * 9999).join(range(99999)) }}",
         "{{ range(99999) | join('a' * 9999) }}",
         "{{ lipsum(n=10**6) }}",
+        DOUBLED.replace("START", "'a'.encode()")
+        .replace("STEP", "n.s + n.s")
+        .replace("{{ n.s }}", "{{ n.s | length }}"),
+        DOUBLED.replace("START", "(1,)").replace("STEP", "(n.s, n.s)").replace("{{ n.s }}", "{{ {n.s: 1}[n.s] }}"),
+        NESTED,
         DOUBLED.replace("START", "'a'").replace("STEP", "n.s ~ n.s"),
         DOUBLED.replace("START", "'a'").replace("STEP", "n.s + n.s"),
         DOUBLED.replace("START", "[1]").replace("STEP", "n.s + n.s"),
