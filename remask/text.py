@@ -1,14 +1,15 @@
 """Text in, text out: tokenizer, chat template in a sandbox, and text that will not change any more."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
-from .errors import RequestError
+from .errors import RequestError, UsageError
 from .template import SIZE, compiled, render
 
 # LLaDA's template: every turn ends in <|eot_id|>, and the assistant's header always follows.
@@ -21,6 +22,17 @@ LLADA_TEMPLATE = (
     "{% endfor %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
 )
+
+
+@contextmanager
+def tokenizing(kind: type[UsageError], failed: str) -> Iterator[None]:
+    """What goes wrong in the tokenizers library becomes `kind`; a panic of its Rust code is not even an Exception."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # ^C, an exit
+        raise kind(f"{failed} ({' '.join(str(error).split())[:120]})") from None
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,13 @@ class Text:
         """Token ids of `text`; special tokens written in it are recognised. RequestError if it is no Unicode."""
         if not text.isascii() and (half := _SURROGATE.search(text)):
             raise RequestError(f"the text is not valid UTF-8 ({half[0]!r} is half a character); convert it first")
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        with tokenizing(RequestError, "the tokenizer fails on this text; change it, or take another model"):
+            return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """Text of `ids`; special tokens are left out unless `special`."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=not special))
+        with tokenizing(RequestError, "the tokenizer fails on these ids; take another model"):
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=not special))
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The conversation as the model was trained to read it, ending where the assistant's answer begins.

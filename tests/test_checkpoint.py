@@ -459,6 +459,11 @@ def pipe(folder: Path) -> None:
     os.mkfifo(folder / "tokenizer.json")
 
 
+def cutter(**fields: object) -> Callable[[Path], object]:
+    """Let the tokenizer treat text as the library does not foresee."""
+    return lambda folder: edit(folder, "tokenizer.json", **fields)
+
+
 def larger_tokenizer(folder: Path) -> None:
     build(321, examples_per_task=20).save(str(folder / "tokenizer.json"))
     edit(folder, "tokenizer_config.json", drop=("mask_token",))
@@ -570,6 +575,9 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tokenizer": (gone("tokenizer.json"), "lacks tokenizer.json, and vocab.json with merges.txt"),
     "tokenizer: not JSON": (file("tokenizer.json", "{"), "tokenizer.json cannot be read as a tokenizer"),
     "tokenizer: another thing": (file("tokenizer.json", '{"a": 1}'), "tokenizer.json cannot be read as a tokenizer"),
+    "tokenizer: a broken table": (cutter(normalizer={"type": "Precompiled", "precompiled_charsmap": "////f2FhYWE="}), "tokenizer.json cannot be read as a tokenizer"),
+    "tokenizer: no step": (cutter(pre_tokenizer={"type": "FixedLength", "length": 0}), "read but does not work"),
+    "tokenizer: nothing": (cutter(normalizer={"type": "Prepend", "prepend": ""}), "read but does not work"),
     "tokenizer: a pipe": (pipe, "tokenizer.json is not a regular file"),
     "tokenizer: a link out": (link("tokenizer.json"), "tokenizer.json is a link that leads out"),
     "tokenizer: larger than the model": (larger_tokenizer, "ids up to 320, but the model has only 320 rows"),

@@ -1,13 +1,17 @@
 """The Python API: what `generate` and its kin take, and that nothing stays behind when somebody stops listening."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 import remask
 from remask.errors import RequestError
 from remask.llm import LLM
+from remask.text import Text
 
 SHORT = {"gen_length": 8, "steps": 4}
 ASK = "Sort these digits up: 3 1 2."
@@ -71,6 +75,15 @@ def test_a_message_without_its_parts_is_refused(llm: LLM, messages: Any) -> None
 def test_text_that_is_no_unicode_is_refused(llm: LLM) -> None:
     with pytest.raises(RequestError, match="is half a character"):
         llm.generate("caf\udce9", **SHORT)
+
+
+def test_a_text_that_the_tokenizers_library_fails_on_is_refused(text: Text) -> None:
+    said = json.loads(text.tokenizer.to_str())
+    said["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
+    slow = replace(text, tokenizer=Tokenizer.from_str(json.dumps(said)))
+    assert slow.decode(slow.encode("text")) == "text"
+    with pytest.raises(RequestError, match="the tokenizer fails on this text"):
+        slow.encode("a" * 40 + "b")
 
 
 def test_who_stops_listening_leaves_nothing_under_way(llm: LLM) -> None:

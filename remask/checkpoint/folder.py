@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
+from ..text import tokenizing
 from .bpe import from_files
 from .shards import Stored, headers
 
@@ -182,12 +184,12 @@ def vocabulary(folder: Path) -> Vocabulary:
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
         tokenizer = _assembled(folder, said)
     else:
-        try:
+        with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer"):
             tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:
-            raise CheckpointError(f"{path} cannot be read as a tokenizer: {clip(error)}") from error
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
+    with tokenizing(CheckpointError, f"the tokenizer of {folder} is read but does not work"), suppress(Exception):
+        tokenizer.encode("Some text of 6 words.", add_special_tokens=False)  # what does not know these may know others
     more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
     special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
     template = read_text(folder, "chat_template.jinja")
