@@ -575,7 +575,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tokenizer": (gone("tokenizer.json"), "lacks tokenizer.json, and vocab.json with merges.txt"),
     "tokenizer: not JSON": (file("tokenizer.json", "{"), "tokenizer.json cannot be read as a tokenizer"),
     "tokenizer: another thing": (file("tokenizer.json", '{"a": 1}'), "tokenizer.json cannot be read as a tokenizer"),
-    "tokenizer: a broken table": (cutter(normalizer={"type": "Precompiled", "precompiled_charsmap": "////f2FhYWE="}), "tokenizer.json cannot be read as a tokenizer"),
+    "tokenizer: a broken table": (
+        cutter(normalizer={"type": "Precompiled", "precompiled_charsmap": "////f2FhYWE="}),
+        "tokenizer.json cannot be read as a tokenizer",
+    ),
     "tokenizer: no step": (cutter(pre_tokenizer={"type": "FixedLength", "length": 0}), "read but does not work"),
     "tokenizer: nothing": (cutter(normalizer={"type": "Prepend", "prepend": ""}), "read but does not work"),
     "tokenizer: a pipe": (pipe, "tokenizer.json is not a regular file"),
