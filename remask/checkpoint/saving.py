@@ -31,8 +31,12 @@ def replacing(folder: Path) -> Iterator[Path]:
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
             os.rename(folder, old / "was")
-            os.rename(fresh, folder)
-            shutil.rmtree(old)
+            try:
+                os.rename(fresh, folder)
+            finally:
+                if not folder.exists():
+                    os.rename(old / "was", folder)
+                shutil.rmtree(old)
         else:
             os.rename(fresh, folder)
     finally:

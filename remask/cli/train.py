@@ -1,6 +1,5 @@
 """`remask train`: a run from its configuration, with progress on stderr; it can be killed and goes on."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,15 +37,16 @@ def train(
     from ..training import config as configs
 
     asked = configs.load(located(config))
-    done = step_of(out)
-    total = asked.optimisation.steps
-    say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
 
     import torch
 
     from ..checkpoint.placement import choose_device
+    from ..training.checkpoints import furthest, step_in
     from ..training.run import execute
 
+    done = max(0, step_in(furthest(out)))
+    total = asked.optimisation.steps
+    say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
     where = choose_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -56,7 +56,7 @@ def train(
             for last in execute(asked, out, where):
                 show(last)
     except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from step {step_of(out):,}")
+        say(f"stopped; the same command goes on from step {max(0, step_in(furthest(out))):,}")
         return 130
     print(out / "checkpoint")
     say(f"done; try it: remask run -m {out / 'checkpoint'} …")
@@ -72,14 +72,6 @@ def located(name: str) -> Path:
     if name not in shipped:
         raise UsageError(f"there is no configuration {name!r}; give {', '.join(sorted(shipped))} or a .toml file")
     return shipped[name]
-
-
-def step_of(out: Path) -> int:
-    """The step that a saved run goes on from; 0 if there is none."""
-    try:
-        return int(json.loads((out / "state" / "state.json").read_text(encoding="utf-8"))["step"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
 
 
 class Show:

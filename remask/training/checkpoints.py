@@ -66,17 +66,21 @@ def recover(run: Path) -> bool:
     Raises UsageError if `run/state` is broken and nothing can take its place.
     """
     state = run / "state"
-    found = {folder: step_in(folder) for folder in (state, *run.glob(".state.*"), *run.glob(".state.old.*/was"))}
-    best = max(found, key=found.__getitem__)
-    if found[best] < 0 and state.exists():
+    best = furthest(run)
+    if step_in(best) < 0 and state.exists():
         raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another --out")
-    if found[best] > found[state]:
+    if best != state:
         if state.exists():
             state.rename(Path(tempfile.mkdtemp(prefix=".state.old.", dir=run)) / "was")
         best.rename(state)
-    for leftover in run.glob(".state.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in (*run.glob(".state.*"), *(run.glob(".checkpoint.*") if state.exists() else ())):
+        shutil.rmtree(leftover, ignore_errors=True)  # a whole state makes its checkpoint again
     return state.exists()
+
+
+def furthest(run: Path) -> Path:
+    """Where the furthest whole state of a run lies: `run/state`, or what a kill left beside it."""
+    return max((run / "state", *run.glob(".state.*"), *run.glob(".state.old.*/was")), key=step_in)
 
 
 def step_in(folder: Path) -> int:

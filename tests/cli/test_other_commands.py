@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 import remask
 from remask.cli import doctor as doctors
@@ -154,8 +155,10 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
     invoke: Invoke, fake_training: Callable[[BaseException | None], None], tmp_path: Path
 ) -> None:
     fake_training(KeyboardInterrupt())
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "state.json").write_text('{"step": 30}')
+    aside = tmp_path / ".state.old.aa" / "was"  # where a kill has left the last one
+    aside.mkdir(parents=True)
+    save_file({}, aside / "state.safetensors")
+    (aside / "state.json").write_text('{"step": 30}')
     result = invoke("train", "--config", "bundled", "--out", tmp_path)
     assert result.code == 130
     assert "going on from step 30 of " in result.err and "the same command goes on from step 30" in result.err

@@ -366,6 +366,7 @@ def test_what_kills_left_beside_a_good_state_is_deleted(tmp_path: Path) -> None:
     put(tmp_path / "state", 600)
     put(tmp_path / ".state.old.aa" / "was", 400)
     put(tmp_path / ".state.bb", 800, cut="state.safetensors")
+    (tmp_path / ".checkpoint.cc").mkdir()
     assert recover(tmp_path) and left_in(tmp_path) == {"state": 600}
 
 
