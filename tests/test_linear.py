@@ -16,15 +16,15 @@ from remask.engine import Request
 from remask.errors import CheckpointError
 from remask.exactness import Exactness
 from remask.models import linear
-from remask.models.linear import DynamicInt8, Held, Int8, Packed, Weights, convert, kind, round_rows
+from remask.models.linear import Columns, DynamicInt8, Held, Int8, Packed, Weights, convert, kind, round_rows
 from remask.tasks import TASKS, examples
 from remask.text import Text
 from tests.checkpoints import logits, network, write
 from tests.laws.helpers import Job, decisions, holes, run
 
 ROUNDED: tuple[Weights, ...] = ("int8", "int8-dynamic")
-HELD: tuple[Weights, ...] = ("packed", *ROUNDED)
-every_kind = pytest.mark.parametrize("weights", HELD)
+HOLDERS = {"columns": Columns, "packed": Packed, "int8": Int8, "int8-dynamic": DynamicInt8}
+every_kind = pytest.mark.parametrize("weights", HOLDERS)
 needs_int8 = pytest.mark.skipif(not linear.has_int8_kernel(), reason="this torch has no int8 kernel for this processor")
 
 
@@ -69,14 +69,22 @@ def hidden(loaded: Loaded, job: Job) -> Tensor:
 
 def test_a_packed_model_decides_as_the_plain_one(plain: Loaded) -> None:
     packed = held("packed")
-    assert linear.has_packed_kernel(torch.float32) == any(
-        isinstance(m, Packed) for m in packed.predictor.model.modules()
-    )
+    assert linear.has_packed_kernel(torch.float32) == any(isinstance(m, Held) for m in packed.predictor.model.modules())
     for job in jobs(plain):
         assert (hidden(packed, job) - hidden(plain, job)).abs().max() <= 1e-5 * hidden(plain, job).abs().max()
     mine, theirs = (run(loaded.predictor, jobs(plain)) for loaded in (packed, plain))
     assert [decisions(steps) for _, steps in mine] == [decisions(steps) for _, steps in theirs]
     assert packed.predictor.contract.exactness == Exactness.EXACT
+
+
+@pytest.mark.skipif(not linear.has_packed_kernel(torch.float32), reason="packed weights are plain here")
+@pytest.mark.parametrize("intel", [False, True])
+def test_small_matrices_lie_by_columns_where_mkl_is_at_home(intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "has_intel_mkl", lambda: intel)
+    assert isinstance(convert(made(160, 480), "packed"), Columns if intel else Packed)
+    assert isinstance(convert(made(1024, 1024), "packed"), Packed)
+    if linear.has_packed_kernel(torch.bfloat16):
+        assert isinstance(convert(made(160, 480, dtype=torch.bfloat16), "packed"), Packed)
 
 
 def test_without_a_packed_kernel_weights_stay_plain(plain: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +110,9 @@ def test_tied_heads_and_biases_survive_packing(tmp_path: Path, text: Text, geome
 @every_kind
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
 @pytest.mark.parametrize(("width", "out"), [(160, 480), (33, 17), (24, 2100)])
-def test_state_dict_tells_the_weight_that_multiplies(weights: Weights, width: int, out: int, bias: bool) -> None:
+def test_state_dict_tells_the_weight_that_multiplies(weights: str, width: int, out: int, bias: bool) -> None:
     layer = made(width, out, bias=bias)
-    other = convert(layer, weights)
+    other = HOLDERS[weights](layer)
     x, told = rows(9, width), other.state_dict()
     assert told.keys() == layer.state_dict().keys()
     expected = nn.functional.linear(x, told["weight"], told.get("bias"))
@@ -112,7 +120,7 @@ def test_state_dict_tells_the_weight_that_multiplies(weights: Weights, width: in
     if isinstance(other, DynamicInt8):  # half a step of each input, through every weight
         slack += (x.abs().amax(1, keepdim=True) / other.largest / 2 * told["weight"].abs().sum(1)).max().item()
     assert (other(x) - expected).abs().max() <= slack
-    if isinstance(other, Packed):
+    if isinstance(other, Packed | Columns):
         assert torch.equal(told["weight"], layer.weight)
 
 
@@ -124,11 +132,13 @@ def test_what_a_packed_model_publishes_is_what_was_loaded(plain: Loaded) -> None
 
 @every_kind
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_row_is_the_same_beside_any_others(weights: Weights, dtype: torch.dtype) -> None:
+def test_a_row_is_the_same_beside_any_others(weights: str, dtype: torch.dtype) -> None:
     """From 8 rows on: the batch never asks for fewer."""
     if weights == "packed" and not linear.has_packed_kernel(dtype):
         pytest.skip(f"this processor has no packed kernel for {dtype}, and plain weights are held instead")
-    layer = convert(made(160, 96, dtype=dtype), weights)
+    if weights == "columns" and not (dtype == torch.float32 and linear.has_intel_mkl()):
+        pytest.skip("they are not held so here")
+    layer = HOLDERS[weights](made(160, 96, dtype=dtype))
     x = rows(300, 160).to(dtype)
     together = layer(x)
     assert together.dtype == dtype
@@ -138,8 +148,8 @@ def test_a_row_is_the_same_beside_any_others(weights: Weights, dtype: torch.dtyp
 
 @every_kind
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_broken_row_breaks_itself_alone(weights: Weights, value: float) -> None:
-    layer, x = convert(made(32, 16), weights), rows(9, 32)
+def test_a_broken_row_breaks_itself_alone(weights: str, value: float) -> None:
+    layer, x = HOLDERS[weights](made(32, 16)), rows(9, 32)
     whole = layer(x)
     x[4, 7] = value
     broken = layer(x)
@@ -148,8 +158,8 @@ def test_a_broken_row_breaks_itself_alone(weights: Weights, value: float) -> Non
 
 
 @every_kind
-def test_no_rows_and_rows_of_zeros(weights: Weights) -> None:
-    layer = convert(made(32, 16), weights)
+def test_no_rows_and_rows_of_zeros(weights: str) -> None:
+    layer = HOLDERS[weights](made(32, 16))
     assert layer(torch.zeros(0, 32)).shape == (0, 16)
     assert not layer(torch.zeros(8, 32)).any()
 
