@@ -21,8 +21,8 @@ class Scored:
     logprob: Tensor
 
 
-def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Scored:
-    """Score `guess` (R,) under softmax of `logits` (R, V), float32.
+def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: Tensor) -> Scored:
+    """Score `guess` (R,) under softmax of `logits` (R, V), float32, of which `best` (R,) are the largest.
 
     probability  p(guess): LLaDA's low_confidence remasking keeps the highest.
     margin       p(best) - p(second best), in [0, 1].
@@ -30,7 +30,8 @@ def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Sco
     random       the given `uniform` (R,): LLaDA's random remasking.
     """
     probability = logits.softmax(-1)
-    chosen = probability.gather(-1, guess[:, None]).squeeze(-1)
+    both = torch.stack((guess, best), 1)
+    (chosen, highest), (told, largest) = (table.gather(1, both).unbind(1) for table in (probability, logits))
     if by == "probability":
         confidence = chosen
     elif by == "margin":
@@ -40,9 +41,7 @@ def score(logits: Tensor, guess: Tensor, by: Confidence, uniform: Tensor) -> Sco
         confidence = -entropy(logits)
     else:
         confidence = uniform
-    below = logits.gather(-1, guess[:, None]).squeeze(-1) - logits.amax(-1)  # a tiny probability would underflow
-    logprob = below + probability.amax(-1).log()
-    return Scored(confidence.float(), logprob)
+    return Scored(confidence.float(), told - largest + highest.log())  # a tiny probability would underflow
 
 
 def entropy(logits: Tensor) -> Tensor:

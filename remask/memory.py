@@ -54,7 +54,8 @@ def _logits(rows: Sequence[Row], vocabulary: int) -> int:
     at_once = min(reads, max(1, LOGITS_AT_ONCE // vocabulary))
     apart = process.scores == "processed"  # scores other than the logits
     guiding = 4.25 if recipe.guidance.cfg_scale else 1  # two streams, difference, result, a mask
-    drawing = 1 + apart + 1.25 * (process.top_k is not None) + 6 * (process.top_p is not None)  # sorted, index, sums
+    filtering = 1.25 * (process.top_k is not None) + 6 * (process.top_p is not None)  # sorted, index, sums
+    drawing = 1 + apart + (filtering if process.temperature else 0)
     tempering = apart * (3 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
     noise = min(at_once, ROWS_AT_ONCE) * 8 if process.temperature else 0  # four of float64
     looking = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2

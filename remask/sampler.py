@@ -21,7 +21,7 @@ from .history import Memory, divergence
 from .predictor import Plan, Predictor
 from .prior import Flat
 from .process import guide, keep_top_k, keep_top_p, suppress, tempered
-from .propose import draw
+from .propose import draw, greedy
 from .recipe import Process, Recipe
 from .row import Decision, Row, alike, among
 from .seen import Seen
@@ -98,14 +98,15 @@ class Looked(NamedTuple):
 
 def decide(model: Predictor, hidden: Tensor, rows: Sequence[Row], plans: Sequence[Plan]) -> list[Decision]:
     """What the recipe of `rows` does with their hidden reads (S, ΣR, d)."""
-    recipe, vocab_size = rows[0].recipe, model.contract.vocab_size
-    at_once = max(1, LOGITS_AT_ONCE // vocab_size)
-    known = [part.split(at_once) for part in recall(recipe, rows, plans, model.device)]
-    parts = [
-        look(model, h, recipe, Known(*k), rows[0].candidates)
-        for h, *k in zip(hidden.split(at_once, 1), *known, strict=True)
-    ]
-    looked = Looked(*map(torch.cat, zip(*parts, strict=True)))
+    recipe, candidates = rows[0].recipe, rows[0].candidates
+    at_once = max(1, LOGITS_AT_ONCE // model.contract.vocab_size)
+    known = recall(recipe, rows, plans, model.device)
+    if hidden.shape[1] <= at_once:
+        looked = look(model, hidden, recipe, known, candidates)
+    else:
+        shares = zip(hidden.split(at_once, 1), *(part.split(at_once) for part in known), strict=True)
+        parts = [look(model, h, recipe, Known(*k), candidates) for h, *k in shares]
+        looked = Looked(*map(torch.cat, zip(*parts, strict=True)))
     changed = choose(looked, recipe, rows, plans, model.device)
     return unpack(looked, changed, plans)
 
@@ -114,11 +115,13 @@ def recall(recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: t
     """What the rows know of their reads, end to end on the device; what the recipe does not use stays 0."""
     pairs, reads = list(zip(rows, plans, strict=True)), sum(len(plan.reads) for plan in plans)
 
-    def gather(needed: bool, of: Callable[[Row, Ints], np.ndarray], otherwise: np.ndarray) -> Tensor:
-        arrays = [of(row, plan.reads) for row, plan in pairs] if needed else [otherwise]
-        return torch.from_numpy(np.concatenate(arrays)).to(device)
+    def gather(needed: bool, of: Callable[[Row, Ints], np.ndarray], otherwise: Tensor) -> Tensor:
+        if not needed:
+            return otherwise
+        return torch.from_numpy(np.concatenate([of(row, plan.reads) for row, plan in pairs])).to(device)
 
-    zeros, nothing, remembers = np.zeros(reads, np.int64), np.zeros((reads, 0, 0), np.int64), recipe.memory[0] > 0
+    zeros, remembers = torch.zeros(reads, dtype=torch.long, device=device), recipe.memory[0] > 0
+    nothing = zeros.new_empty(reads, 0, 0)
     return Known(
         keys=gather(recipe.process.temperature > 0, lambda row, at: row.keys(at).view(np.int64), zeros),
         uniform=gather(recipe.confidence == "random", lambda row, at: row.scores(at), zeros),
@@ -147,21 +150,26 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
     forbidden = ids(contract.forbidden)
     hidden_columns = logits[:, forbidden]
     token_logits = logits.index_fill_(1, forbidden, -torch.inf)  # never guessed …
-    healthy = token_logits.amax(1).isfinite()
-    guess = draw(keep(token_logits, process), process.temperature, known.keys)
+    best = greedy(token_logits)
+    guess = best if not process.temperature else draw(keep(token_logits, process), process.temperature, known.keys)
+    highest = token_logits.gather(1, best[:, None])[:, 0]
+    healthy = highest.isfinite()
     logits.index_copy_(1, forbidden, hidden_columns)  # … but still in the normaliser
-    healthy &= hidden_columns.amax(1).lt(torch.inf) if len(forbidden) else True
+    if len(forbidden):
+        above = hidden_columns.max(1)
+        healthy &= above.values < torch.inf
+        best = torch.where(above.values > highest, forbidden[above.indices], best)
 
-    endings = ids(contract.eos_ids, contract.eot_ids)
-    last = torch.isin(guess, endings) if process.confidence_eos_eot_inf else torch.zeros_like(healthy)
-    if process.confidence_eos_eot_inf and process.compat == "llada":
+    endings, as_theirs = ids(contract.eos_ids, contract.eot_ids), process.compat == "llada"
+    last = torch.isin(guess, endings) if process.confidence_eos_eot_inf and not as_theirs else None
+    if process.confidence_eos_eot_inf and as_theirs:
         logits = suppress(logits, endings if process.temperature == 0 else ids(contract.eot_ids))
-        last = torch.zeros_like(healthy)
-    scored = score(logits if scores is None else scores, guess, recipe.confidence, known.uniform)
+        best = greedy(logits)
+    scored = score(logits if scores is None else scores, guess, best, recipe.confidence, known.uniform)
     wants = recipe.wants
     return Looked(
         guess,
-        scored.confidence.masked_fill(last, -torch.inf),
+        scored.confidence if last is None else scored.confidence.masked_fill(last, -torch.inf),
         scored.logprob,
         healthy,
         entropy(logits)[:, None] if "entropy" in wants else nothing,
@@ -203,7 +211,8 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
     seen = replace(seen, candidate=seen.candidate & inside)
     revision = recipe.revise.revise(seen, select(recipe.select, seen))
     changes = (revision.reveal & seen.candidate, revision.edit & seen.committed, revision.remask & seen.committed)
-    return torch.stack((*changes, inside))[:, seen.valid]
+    told = torch.stack((*changes, inside))
+    return told.flatten(1) if told[0].numel() == len(looked.guess) else told[:, seen.valid]
 
 
 def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Seen:
@@ -215,20 +224,23 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
     flat = np.where(valid, (counts.cumsum() - counts)[:, None] + width, 0)
     where, real = torch.from_numpy(flat).to(device), torch.from_numpy(valid).to(device)
 
+    def shaped(part: Tensor) -> Tensor:
+        return part.unflatten(0, valid.shape) if len(part) == valid.size else part[where]
+
     def spread(of: Callable[[Row, Ints], np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.concatenate([of(row, plan.reads) for row, plan in pairs])[flat]).to(device)
+        return shaped(torch.from_numpy(np.concatenate([of(row, plan.reads) for row, plan in pairs])).to(device))
 
     def asked(part: Tensor) -> Tensor | None:
-        return part[where].squeeze(-1) if part.shape[1] else None
+        return shaped(part).squeeze(-1) if part.shape[1] else None
 
     inside = spread(lambda row, at: among(at, row.window)) & real
-    confidence = looked.confidence[where]
+    confidence = shaped(looked.confidence)
     if recipe.prior != Flat():
         confidence = confidence * spread(lambda row, at: recipe.prior.weights(row.canvas, row.window, at))
     drift = None
     if looked.drift.shape[1]:
         earlier = spread(lambda row, at: row.history.drift[at, :-1])
-        drift = torch.cat((looked.drift[where], earlier), 2)
+        drift = torch.cat((shaped(looked.drift), earlier), 2)
     return Seen(
         valid=real,
         position=spread(lambda row, at: at),
@@ -236,7 +248,7 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
         committed=spread(lambda row, at: row.canvas.committed[at]) & inside,
         current=spread(lambda row, at: row.canvas.tokens[at]),
         stored=spread(lambda row, at: row.canvas.confidence[at]),
-        guess=looked.guess[where],
+        guess=shaped(looked.guess),
         confidence=confidence,
         quota=torch.tensor([row.quota for row in rows], device=device),
         time=torch.tensor([row.time for row in rows], device=device),
@@ -252,10 +264,14 @@ def unpack(looked: Looked, changed: Tensor, plans: Sequence[Plan]) -> list[Decis
     """One copy from device to host, then one `Decision` a row."""
     told = looked._asdict() | dict(zip(("reveal", "edit", "remask", "inside"), changed, strict=True))
     told["drift"] = looked.drift[:, 0] if looked.drift.shape[1] else torch.zeros_like(looked.confidence)
-    tables = [part if part.ndim == 2 else part[:, None] for part in (told[name] for name in HOST)]
-    host = torch.cat([table.double() for table in tables], 1).cpu().numpy()
-    columns = np.split(host, np.cumsum([table.shape[1] for table in tables])[:-1], 1)
-    whole = {name: part.astype(HOST[name]).reshape(told[name].shape) for name, part in zip(HOST, columns, strict=True)}
+    if changed.device.type == "cpu":
+        parts = [told[name].numpy() for name in HOST]
+    else:
+        tables = [part if part.ndim == 2 else part[:, None] for part in (told[name] for name in HOST)]
+        host = torch.cat([table.double() for table in tables], 1).cpu().numpy()
+        columns = np.split(host, np.cumsum([table.shape[1] for table in tables])[:-1], 1)
+        parts = [part.reshape(told[name].shape) for name, part in zip(HOST, columns, strict=True)]
+    whole = {name: part.astype(HOST[name], copy=False) for name, part in zip(HOST, parts, strict=True)}
     decisions, start = [], 0
     for plan in plans:
         stop = start + len(plan.reads)
@@ -276,7 +292,6 @@ def _decision(part: dict[str, np.ndarray], reads: Ints) -> Decision:
     tops, chances = part.pop("top"), part.pop("top_probability")
     candidates = {
         int(position): tuple(Candidate(int(t), float(p)) for t, p in zip(top, chance, strict=True))
-        for position, top, chance in zip(reads, tops, chances, strict=True)
-        if len(top)
+        for position, top, chance in (zip(reads, tops, chances, strict=True) if tops.size else ())
     }
     return Decision(**part, candidates=candidates)

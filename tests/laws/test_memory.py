@@ -150,7 +150,7 @@ PLAIN = Recipe(blocks=Blocks(4))
         (replace(PLAIN, cache=Dual()), {"store"}),
         (replace(PLAIN, guidance=Guidance(1.0)), {"activations", "logits"}),
         (replace(PLAIN, blocks=Blocks(8)), {"logits"}),
-        (replace(PLAIN, process=Process(top_p=0.5)), {"logits"}),
+        (replace(PLAIN, process=Process(temperature=1.0, top_p=0.5)), {"logits"}),
         (replace(PLAIN, cache=Dual(), guidance=Guidance(1.0)), {"store", "activations", "logits"}),
     ],
 )

@@ -45,7 +45,7 @@ def test_scores_are_those_of_a_double_precision_softmax(
     table = [sorted(row, reverse=True)[:width] for row in table]  # the largest first: never all -inf
     guesses = [data.draw(st.integers(0, width - 1)) for _ in table]
     uniform = torch.rand(len(table), generator=torch.Generator().manual_seed(0))
-    scored = score(torch.tensor(table), torch.tensor(guesses), by, uniform)
+    scored = score(torch.tensor(table), torch.tensor(guesses), torch.zeros(len(table), dtype=torch.long), by, uniform)
     for i, (row, guess) in enumerate(zip(table, guesses, strict=True)):
         confidence, logprob = reference(row, guess, by, float(uniform[i]))
         assert float(scored.confidence[i]) == pytest.approx(confidence, abs=2e-6)
@@ -56,7 +56,7 @@ def test_scores_are_those_of_a_double_precision_softmax(
 def test_scores_of_ordinary_logits(by: Confidence) -> None:
     table = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
     guesses, uniform = torch.arange(50) % 30, torch.linspace(0, 1, 50)
-    scored = score(table, guesses, by, uniform)
+    scored = score(table, guesses, table.argmax(1), by, uniform)
     for i, row in enumerate(table.tolist()):
         confidence, logprob = reference(row, int(guesses[i]), by, float(uniform[i]))
         assert float(scored.confidence[i]) == pytest.approx(confidence, rel=1e-4)
@@ -66,7 +66,7 @@ def test_scores_of_ordinary_logits(by: Confidence) -> None:
 @pytest.mark.parametrize("by", CONFIDENCES)
 def test_scores_of_extreme_logits_are_numbers(by: Confidence) -> None:
     logits = torch.tensor([[1e38, -1e38, 0.0], [3e38, 3e38, -torch.inf], [-3e38, -torch.inf, -torch.inf]])
-    scored = score(logits, torch.tensor([0, 1, 0]), by, torch.full((3,), 0.5))
+    scored = score(logits, torch.tensor([0, 1, 0]), logits.argmax(1), by, torch.full((3,), 0.5))
     assert scored.confidence.isfinite().all()
     torch.testing.assert_close(scored.logprob, torch.tensor([0.0, math.log(0.5), 0.0]))
 
@@ -76,8 +76,9 @@ def test_a_broken_row_does_not_spoil_the_scores_of_others(by: Confidence) -> Non
     good = torch.tensor([[1.0, 2.0, 0.5]])
     bad = torch.tensor([[math.nan, 1.0, 0.0], [math.inf, 1.0, 0.0], [-math.inf] * 3])
     uniform = torch.full((4,), 0.25)
-    mixed = score(torch.cat((bad, good)), torch.tensor([0, 0, 0, 1]), by, uniform)
-    single = score(good, torch.tensor([1]), by, uniform[:1])
+    table = torch.cat((bad, good))
+    mixed = score(table, torch.tensor([0, 0, 0, 1]), table.argmax(1), by, uniform)
+    single = score(good, torch.tensor([1]), good.argmax(1), by, uniform[:1])
     assert torch.equal(mixed.confidence[3:], single.confidence) and torch.equal(mixed.logprob[3:], single.logprob)
 
 
@@ -85,7 +86,7 @@ def test_larger_always_means_surer() -> None:
     """The one-hot row is the surest, the flat one the least, whatever is measured."""
     logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [4.0, 0.0, 0.0, 0.0], [90.0, 0.0, 0.0, 0.0]])
     for by in ("probability", "margin", "entropy"):
-        confidence = score(logits, torch.zeros(4, dtype=torch.long), by, torch.zeros(4)).confidence
+        confidence = score(logits, torch.zeros(4, dtype=torch.long), logits.argmax(1), by, torch.zeros(4)).confidence
         assert (confidence.diff() > 0).all()
 
 
