@@ -26,10 +26,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32:
-            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
-        return (x.float() * scale).to(x.dtype) * self.weight
+        wide = x.float()
+        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)  # one kernel; torch's own rms_norm takes eight
+        scale = torch.addcmul(length.new_full((), self.eps), length, length, value=1 / x.shape[-1]).rsqrt_()
+        return (wide * scale).to(x.dtype) * self.weight
 
 
 def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
@@ -58,8 +58,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     if (turning := cos.shape[-1]) < x.shape[-1]:
         return torch.cat((rotate(x[..., :turning], cos, sin), x[..., turning:]), -1)
     wide = x.float()
-    left, right = wide.chunk(2, -1)
-    return torch.addcmul(wide * cos, torch.cat((right, left), -1), sin).to(x.dtype)
+    return torch.addcmul(wide * cos, wide.roll(turning // 2, -1), sin).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -77,12 +76,12 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
-        heads = self.qkv(x).view(len(x), -1, self.head_dim)
-        looking, values = heads.split((self.heads + self.kv_heads, self.kv_heads), 1)
+        heads = self.qkv(x).view(x.shape[0], -1, self.head_dim)
+        looking, values = heads[:, : -self.kv_heads], heads[:, -self.kv_heads :]
         if self.q_norm is not None and self.k_norm is not None:
             looking = torch.cat((self.q_norm(looking[:, : self.heads]), self.k_norm(looking[:, self.heads :])), 1)
-        queries, keys = rotate(looking, cos, sin).split((self.heads, self.kv_heads), 1)
-        return queries, keys, values
+        turned = rotate(looking, cos, sin)
+        return turned[:, : self.heads], turned[:, self.heads :], values
 
     def mix(self, projected: tuple[Tensor, ...], groups: Sequence[Group]) -> Tensor:
         """Mixed values (N, heads · head_dim) of all groups' queries, keys and values. Only here a row sees others."""
