@@ -7,7 +7,7 @@ an axis of the row's recipe, never a loop of its own.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,14 +138,12 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
     if len(hidden) == 2:
         logits = guide(logits, model.logits(hidden[1]), recipe.guidance.cfg_scale)
 
-    def ids(*groups: Sequence[int]) -> Tensor:
-        return columns(tuple(sorted(set().union(*groups))), logits.device)
-
+    ids = partial(columns, device=logits.device)
     nothing = logits.new_empty(len(logits), 0)  # a view would keep these logits to the end
     leaders = likeliest(logits, recipe.memory[1])
     drift = divergence(logits, known.memory)[:, None] if known.memory is not None else nothing
     logits = recipe.history.enhance(logits, known.memory)
-    logits = suppress(logits, ids(process.suppress, contract.eos_ids if process.logits_eos_inf else ()))
+    logits = suppress(logits, ids(process.suppress + contract.eos_ids * process.logits_eos_inf))
     scores = tempered(keep(logits, process), process.temperature) if process.scores == "processed" else None
     forbidden = ids(contract.forbidden)
     hidden_columns = logits[:, forbidden]
@@ -160,7 +158,7 @@ def look(model: Predictor, hidden: Tensor, recipe: Recipe, known: Known, top: in
         healthy &= above.values < torch.inf
         best = torch.where(above.values > highest, forbidden[above.indices], best)
 
-    endings, as_theirs = ids(contract.eos_ids, contract.eot_ids), process.compat == "llada"
+    endings, as_theirs = ids(contract.eos_ids + contract.eot_ids), process.compat == "llada"
     last = torch.isin(guess, endings) if process.confidence_eos_eot_inf and not as_theirs else None
     if process.confidence_eos_eot_inf and as_theirs:
         logits = suppress(logits, endings if process.temperature == 0 else ids(contract.eot_ids))
@@ -198,8 +196,8 @@ def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=256)
 def columns(ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """Token ids as a tensor on the device, made once."""
-    return torch.tensor(ids, dtype=torch.long, device=device)
+    """Token ids as a tensor on the device, sorted and made once."""
+    return torch.tensor(sorted(set(ids)), dtype=torch.long, device=device)
 
 
 def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Tensor:
