@@ -310,10 +310,14 @@ def bundled_work(llm: LLM, task: str, rows: int) -> Work:
 
 
 def random_large(dtype: torch.dtype, device: torch.device) -> MaskPredictor:
-    """Random weights in the large geometry, the head scaled up so that answers are not all one token."""
-    model = Transformer(LARGE).to(dtype).initialise(torch.Generator().manual_seed(0)).to(device)
+    """Random weights in the large geometry: small embeddings and a head of its own, or the mask would predict itself
+    and every answer be one token."""
+    generator = torch.Generator().manual_seed(0)
+    model = Transformer(LARGE).to(dtype).initialise(generator)
     with torch.no_grad():
-        model.unembed.weight.mul_(20)
+        model.embed.weight.normal_(0.0, 0.02, generator=generator)
+        model.unembed.weight.normal_(0.0, 0.4, generator=generator)
+    model = model.to(device)
     return MaskPredictor(model, known_tokens=126349)
 
 
