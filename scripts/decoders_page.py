@@ -53,7 +53,7 @@ passes in 98.1 % (`remask bench llada threshold+select.threshold=0.97 … --item
 
 `--fast` is the threshold of 0.97: the fastest of these whose bound is below one point. It was chosen on other
 weights of this geometry, where it lost 0.57 points (bound 0.84), and 0.63 on 4,000 items that had no say in
-choosing it; these weights came later. The frontier above is of the weights just before them.
+choosing it; these weights came later.
 
 Caches gain nothing on a model this small, where a forward of the window costs nearly what the whole canvas does;
 [caches.md](caches.md) has them on a larger one.
