@@ -210,7 +210,7 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
     revision = recipe.revise.revise(seen, select(recipe.select, seen))
     changes = (revision.reveal & seen.candidate, revision.edit & seen.committed, revision.remask & seen.committed)
     told = torch.stack((*changes, inside))
-    return told.flatten(1) if told[0].numel() == len(looked.guess) else told[:, seen.valid]
+    return told.flatten(1) if seen.valid.numel() == len(looked.guess) else told[:, seen.valid]
 
 
 def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Seen:
@@ -220,10 +220,11 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
     width = np.arange(counts.max())
     valid = width < counts[:, None]  # (B, W)
     flat = np.where(valid, (counts.cumsum() - counts)[:, None] + width, 0)
-    where, real = torch.from_numpy(flat).to(device), torch.from_numpy(valid).to(device)
+    where = None if valid.all() else torch.from_numpy(flat).to(device)
+    real = torch.from_numpy(valid).to(device)
 
     def shaped(part: Tensor) -> Tensor:
-        return part.unflatten(0, valid.shape) if len(part) == valid.size else part[where]
+        return part.unflatten(0, valid.shape) if where is None else part[where]
 
     def spread(of: Callable[[Row, Ints], np.ndarray]) -> Tensor:
         return shaped(torch.from_numpy(np.concatenate([of(row, plan.reads) for row, plan in pairs])).to(device))
@@ -259,16 +260,11 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
 
 
 def unpack(looked: Looked, changed: Tensor, plans: Sequence[Plan]) -> list[Decision]:
-    """One copy from device to host, then one `Decision` a row."""
+    """What was decided, on the host, as one `Decision` a row."""
     told = looked._asdict() | dict(zip(("reveal", "edit", "remask", "inside"), changed, strict=True))
     told["drift"] = looked.drift[:, 0] if looked.drift.shape[1] else torch.zeros_like(looked.confidence)
-    if changed.device.type == "cpu":
-        parts = [told[name].numpy() for name in HOST]
-    else:
-        tables = [part if part.ndim == 2 else part[:, None] for part in (told[name] for name in HOST)]
-        host = torch.cat([table.double() for table in tables], 1).cpu().numpy()
-        columns = np.split(host, np.cumsum([table.shape[1] for table in tables])[:-1], 1)
-        parts = [part.reshape(told[name].shape) for name, part in zip(HOST, columns, strict=True)]
+    wanted = [told[name] for name in HOST]
+    parts = [part.numpy() for part in wanted] if changed.device.type == "cpu" else fetched(wanted)
     whole = {name: part.astype(HOST[name], copy=False) for name, part in zip(HOST, parts, strict=True)}
     decisions, start = [], 0
     for plan in plans:
@@ -276,6 +272,14 @@ def unpack(looked: Looked, changed: Tensor, plans: Sequence[Plan]) -> list[Decis
         decisions.append(_decision({name: part[start:stop] for name, part in whole.items()}, plan.reads))
         start = stop
     return decisions
+
+
+def fetched(parts: Sequence[Tensor]) -> list[np.ndarray]:
+    """Tables (R,) or (R, n) of a device on the host, by one copy, each number as float64."""
+    tables = [part if part.ndim == 2 else part[:, None] for part in parts]
+    host = torch.cat([table.double() for table in tables], 1).cpu().numpy()
+    columns = np.split(host, np.cumsum([table.shape[1] for table in tables])[:-1], 1)
+    return [column.reshape(part.shape) for part, column in zip(parts, columns, strict=True)]
 
 
 HOST: dict[str, type[Any]] = {  # what a `Decision` is made of

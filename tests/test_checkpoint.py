@@ -187,6 +187,23 @@ def test_a_failed_save_leaves_what_was_there(folder: Path, text: Text) -> None:
     assert list(folder.parent.iterdir()) == [folder]
 
 
+def test_a_save_that_cannot_take_its_place_leaves_what_was_there(
+    folder: Path, text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = fingerprint(folder), os.rename
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == folder and source.parent == folder.parent:  # the new one, not the old one on its way back
+            raise OSError("the disk is gone")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="the disk is gone"):
+        write(folder, text, network(text, d_model=64))
+    assert fingerprint(folder) == before
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 # --- what a folder says of itself ---
 
 
@@ -579,8 +596,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
         cutter(normalizer={"type": "Precompiled", "precompiled_charsmap": "////f2FhYWE="}),
         "tokenizer.json cannot be read as a tokenizer",
     ),
-    "tokenizer: no step": (cutter(pre_tokenizer={"type": "FixedLength", "length": 0}), "read but does not work"),
-    "tokenizer: nothing": (cutter(normalizer={"type": "Prepend", "prepend": ""}), "read but does not work"),
+    "tokenizer: no step": (cutter(pre_tokenizer={"type": "FixedLength", "length": 0}), "breaks on any text; download it"),
+    "tokenizer: nothing": (cutter(normalizer={"type": "Prepend", "prepend": ""}), "breaks on any text; download it"),
     "tokenizer: a pipe": (pipe, "tokenizer.json is not a regular file"),
     "tokenizer: a link out": (link("tokenizer.json"), "tokenizer.json is a link that leads out"),
     "tokenizer: larger than the model": (larger_tokenizer, "ids up to 320, but the model has only 320 rows"),

@@ -184,12 +184,13 @@ def vocabulary(folder: Path) -> Vocabulary:
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
         tokenizer = _assembled(folder, said)
     else:
-        with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer"):
+        with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer; download it again"):
             tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
-    with tokenizing(CheckpointError, f"the tokenizer of {folder} is read but does not work"), suppress(Exception):
-        tokenizer.encode("Some text of 6 words.", add_special_tokens=False)  # what does not know these may know others
+    broken = f"the tokenizer of {folder} breaks on any text; download it again, or take another model"
+    with tokenizing(CheckpointError, broken), suppress(Exception):  # one without an unknown token may know other words
+        tokenizer.encode("Some text of 6 words.", add_special_tokens=False)
     more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
     special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
     template = read_text(folder, "chat_template.jinja")

@@ -41,11 +41,10 @@ def train(
     import torch
 
     from ..checkpoint.placement import choose_device
-    from ..training.checkpoints import furthest, step_in
+    from ..training.checkpoints import reached
     from ..training.run import execute
 
-    done = max(0, step_in(furthest(out)))
-    total = asked.optimisation.steps
+    done, total = reached(out), asked.optimisation.steps
     say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
     where = choose_device(device)
     if threads is not None:
@@ -56,7 +55,7 @@ def train(
             for last in execute(asked, out, where):
                 show(last)
     except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from step {max(0, step_in(furthest(out))):,}")
+        say(f"stopped; the same command goes on from step {reached(out):,}")
         return 130
     print(out / "checkpoint")
     say(f"done; try it: remask run -m {out / 'checkpoint'} …")

@@ -82,9 +82,8 @@ class Held(nn.Module, ABC):
 def pack(linear: nn.Linear) -> "Held":
     """By columns where MKL has its fast path for that, and the weight is small; else as oneDNN lays it out.
 
-    Measured on a Xeon with AVX-512: by columns a step of 2 M weights takes 24 % less than in oneDNN's layout; for
-    matrices of more than about 1 M weights it is the other way round. Either way a row's result does not depend on
-    the rows beside it.
+    On a Xeon that is a quarter less for the body of a small model; above about 1 M weights a matrix it is the other way
+    round (docs/log.md). Either way a row's result does not depend on the rows beside it.
     """
     small = linear.weight.dtype == torch.float32 and linear.weight.numel() < 2**20
     return Columns(linear) if small and has_intel_mkl() else Packed(linear)

@@ -73,9 +73,17 @@ def recover(run: Path) -> bool:
         if state.exists():
             state.rename(Path(tempfile.mkdtemp(prefix=".state.old.", dir=run)) / "was")
         best.rename(state)
-    for leftover in (*run.glob(".state.*"), *(run.glob(".checkpoint.*") if state.exists() else ())):
-        shutil.rmtree(leftover, ignore_errors=True)  # a whole state makes its checkpoint again
+    leftovers = [*run.glob(".state.*")]
+    if state.exists():  # which makes its checkpoint again
+        leftovers += run.glob(".checkpoint.*")
+    for leftover in leftovers:
+        shutil.rmtree(leftover, ignore_errors=True)
     return state.exists()
+
+
+def reached(run: Path) -> int:
+    """The step that a run goes on from, 0 if it begins from the start; changes nothing."""
+    return max(0, step_in(furthest(run)))
 
 
 def furthest(run: Path) -> Path:

@@ -7,6 +7,7 @@ from io import StringIO
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from remask.predictor import Packed, Plan
 from remask.recipe import Guidance, Process, Recipe, Stop
 from remask.revision import WINO, Edit
 from remask.row import Decision, Row
-from remask.sampler import step
+from remask.sampler import fetched, step
 from remask.selection import Threshold
 from remask.trace import Step
 from tests.fake_values import Malicious
@@ -158,6 +159,17 @@ def decision(guess: int, **flags: np.ndarray) -> Decision:
         candidates={},
         **{"reveal": never, "edit": never, "remask": never} | flags,
     )
+
+
+@pytest.mark.parametrize("reads", [0, 1, 5])
+def test_one_copy_from_a_device_brings_what_its_tables_hold(reads: int) -> None:
+    draw = torch.Generator().manual_seed(reads)
+    numbers = torch.randn(reads, 3, generator=draw)
+    numbers[::2, 0], numbers[1::2, 1] = -torch.inf, torch.nan
+    ids = torch.randint(2**31, (reads,), generator=draw)
+    parts = [ids, numbers, numbers[:, :0], numbers[:, 2], numbers > 0, ids % 2 == 0]
+    for part, found in zip(parts, fetched(parts), strict=True):
+        np.testing.assert_array_equal(found.astype(part.numpy().dtype), part.numpy())
 
 
 def test_once_the_schedule_has_run_out_positions_leave_one_at_a_time() -> None:
