@@ -28,19 +28,19 @@ from published import Network, fast_dllm, generate_cached
 from torch import Tensor, nn
 
 from remask import checkpoint
-from remask.allocator import keep_freed_memory
-from remask.batch import Batch
-from remask.blocks import Blocks
-from remask.caches import Cache, Dual, NoCache
-from remask.canvas import Canvas
+from remask.decoding.blocks import Blocks
+from remask.decoding.caches import Cache, Dual, NoCache
+from remask.decoding.canvas import Canvas
+from remask.decoding.recipe import Recipe, Stop
+from remask.engine.allocator import keep_freed_memory
+from remask.engine.batch import Batch
+from remask.engine.row import Row
+from remask.engine.step import denoise, step
 from remask.llm import LLM
 from remask.models.config import ModelConfig
-from remask.models.masked import MaskPredictor
+from remask.models.contract import Packed
+from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
-from remask.predictor import Packed
-from remask.recipe import Recipe, Stop
-from remask.row import Row
-from remask.sampler import denoise, step
 
 RECIPES = {"none": "threshold", "prefix": "fast-dllm-prefix", "dual": "fast-dllm"}
 SMALL = ModelConfig(

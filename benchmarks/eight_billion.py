@@ -14,14 +14,14 @@ from itertools import pairwise
 
 import torch
 
-from remask.canvas import Canvas
-from remask.memory import footprint, peak_bytes
+from remask.decoding.canvas import Canvas
+from remask.decoding.recipe import Recipe
+from remask.engine.memory import footprint, peak_bytes
+from remask.engine.row import Row
+from remask.engine.step import denoise
 from remask.models.config import ModelConfig
-from remask.models.masked import MaskPredictor
+from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
-from remask.recipe import Recipe
-from remask.row import Row
-from remask.sampler import denoise
 
 EIGHT_BILLION = ModelConfig(
     family="llada", vocab_size=126464, d_model=4096, n_layers=32, n_heads=32, n_kv_heads=32, head_dim=128, d_ff=12288,

@@ -27,18 +27,18 @@ from published import Network, authors, generate
 from torch import Tensor, nn
 
 from remask import checkpoint
-from remask.allocator import keep_freed_memory
-from remask.canvas import Canvas
+from remask.decoding.canvas import Canvas
+from remask.decoding.recipe import Recipe, Stop
+from remask.engine.allocator import keep_freed_memory
+from remask.engine.row import Row
+from remask.engine.step import denoise
 from remask.evals.items import gen_length
 from remask.llm import LLM
 from remask.models.config import ModelConfig
+from remask.models.contract import Packed
 from remask.models.linear import Weights, convert, kind
-from remask.models.masked import MaskPredictor
+from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
-from remask.predictor import Packed
-from remask.recipe import Recipe, Stop
-from remask.row import Row
-from remask.sampler import denoise
 from remask.tasks import TASKS, examples
 
 LARGE = ModelConfig(

@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from remask.models import tiles
 from remask.models.config import ModelConfig
-from remask.models.masked import MaskPredictor
+from remask.models.contract import Group, Packed
+from remask.models.predictor import MaskPredictor
+from remask.models.rotary import Rope, Rotations
 from remask.models.transformer import Transformer
-from remask.predictor import Group, Packed
-from remask.rotary import Rope, Rotations
 
 CONFIG = ModelConfig(
     family="long", vocab_size=32768, d_model=128, n_layers=2, n_heads=4, n_kv_heads=4, head_dim=32, d_ff=512,

@@ -21,14 +21,14 @@ import torch
 import remask
 from remask.checkpoint import write_json
 from remask.checkpoint.placement import choose_device
-from remask.intervals import wilson
+from remask.evals.longcontext import figures
+from remask.evals.longcontext.cliff import cliff, points
+from remask.evals.longcontext.grid import Cell, Record, Result, Settings, run
+from remask.evals.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, summarise
+from remask.evals.longcontext.suite import KV, prose
+from remask.evals.statistics import wilson
 from remask.llm import LLM
-from remask.longcontext import figures
-from remask.longcontext.cliff import cliff, points
-from remask.longcontext.grid import Cell, Record, Result, Settings, run
-from remask.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, summarise
-from remask.longcontext.suite import KV, prose
-from remask.rotary import Rope
+from remask.models.rotary import Rope
 from remask.training.config import load
 from remask.training.run import execute
 
@@ -39,7 +39,7 @@ CAUSAL = ("ar", "base-ar")
 MULTIPLES = (1, 2, 4, 6, 8)
 DEPTHS = tuple(range(0, 101, 10))
 GATE = 0.98
-CONFIGS = Path(remask.__file__).parent / "training"
+CONFIGS = Path(remask.__file__).parent / "training" / "configs"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import remask
 from remask.render.html import page
-from remask.trace import Writer, read
+from remask.trace.format import Writer, read
 
 llm = remask.load()
 handle = llm.submit("Sort 5380217.", gen_length=8, candidates=3)

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .engine import Completion, Engine, Request
+    from .decoding.recipe import Recipe
+    from .engine.engine import Completion, Engine, Request
     from .errors import RemaskError
     from .llm import LLM
-    from .models.family import Family
-    from .recipe import Recipe
-    from .trace import Step
+    from .models.families.family import Family
+    from .trace.format import Step
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Completion": ".engine",
-    "Engine": ".engine",
+    "Completion": ".engine.engine",
+    "Engine": ".engine.engine",
     "LLM": ".llm",
-    "Recipe": ".recipe",
+    "Recipe": ".decoding.recipe",
     "RemaskError": ".errors",
-    "Request": ".engine",
-    "Step": ".trace",
+    "Request": ".engine.engine",
+    "Step": ".trace.format",
 }
 
 __all__ = [

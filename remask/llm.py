@@ -7,15 +7,15 @@ from typing import Any, overload
 
 import numpy as np
 
-from . import context
 from .checkpoint import Loaded
-from .engine import Completion, Engine, Handle, Request, samples
+from .decoding.objective import Likelihood, log_likelihood
+from .decoding.recipe import Recipe
+from .engine import context
+from .engine.engine import Completion, Engine, Handle, Request, samples
 from .errors import RequestError
 from .kinds import typed
-from .objective import Likelihood, log_likelihood
-from .recipe import Recipe
-from .rotary import Rope
-from .text import Text, template_parts
+from .models.rotary import Rope
+from .text.tokenizer import Text, template_parts
 
 Prompt = str | Sequence[Mapping[str, str]]
 RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remasking")
@@ -27,8 +27,8 @@ class Options:
 
     The names are those of LLaDA's `generate`; `recipe` is a base that the others change, `set` at last, as in
     `{"cache": "none", "select.threshold": 0.8}`. `raw` reads the prompt as plain text, without the chat template.
-    `rope` is spelled as in `remask.rotary.Rope`, `lookahead` counts the masks behind a block that the network sees,
-    `context_policy` is one of `remask.context`.
+    `rope` is spelled as in `remask.models.rotary.Rope`, `lookahead` counts the masks behind a block that the network
+    sees, `context_policy` is one of `remask.engine.context`.
     """
 
     gen_length: int | None = None
@@ -112,7 +112,7 @@ class LLM:
         return self._build([self.text.eos_id] * (positions - length) + [None] * length, asked, self.stop_ids, rope)
 
     def infilling(self, template: str, **options: Any) -> Request:
-        """The request that fills the holes of `template` (see `remask.text.template_parts`)."""
+        """The request that fills the holes of `template` (see `remask.text.tokenizer.template_parts`)."""
         asked = self._options(options)
         parts = [self.text.encode(part) if isinstance(part, str) else part for part in template_parts(template)]
         holes = sum(part for part in parts if isinstance(part, int))
@@ -161,7 +161,7 @@ class LLM:
         return self._all([self.infilling(template, **options)])[0]
 
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
-        """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.objective.log_likelihood`."""
+        """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.decoding.objective.log_likelihood`."""
         return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:

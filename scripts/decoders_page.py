@@ -13,15 +13,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from remask.recipe import Recipe
+from remask.decoding.recipe import Recipe
 
 ALL = "all tasks"
 PAGE = Path(__file__).parents[1] / "docs" / "decoders.md"
 HEAD = """# Decoders
 
-Each published method is a recipe: a [TOML file](../remask/recipes) that names one value on each axis. `--recipe
-NAME` takes one, `--set axis.key=value` changes it, and any value goes with any other that fits the model. This
-page is made by `scripts/decoders_page.py` from those files and from what `remask bench` measured.
+Each published method is a recipe: a [TOML file](../remask/decoding/recipes) that names one value on each axis.
+`--recipe NAME` takes one, `--set axis.key=value` changes it, and any value goes with any other that fits the model.
+This page is made by `scripts/decoders_page.py` from those files and from what `remask bench` measured.
 
 The class says what a recipe claims: **exact** is the authors' own answer; **other order** runs the same network
 and commits in another order; **other canvas** shows it other masks; **approximate network** reuses stale keys
@@ -66,7 +66,7 @@ def described() -> str:
     """One line a recipe: its own first comment, the axes that it sets, its source and its class."""
     lines = ["| recipe | rule | values | source | class |", "|---|---|---|---|---|"]
     for name in Recipe.shipped():
-        text = files("remask.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        text = files("remask.decoding.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
         rule, recipe, tables = text.splitlines()[0].lstrip("# "), Recipe.load(name), tomllib.loads(text)
         values = "; ".join(f"{k} {said(v)}" for k, v in tables.items() if k not in ("name", "citation"))
         lines.append(f"| `{name}` | {rule} | {values} | {recipe.citation} | {recipe.exactness} |")

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import remask
-from remask.allocator import keep_freed_memory
 from remask.checkpoint.hub import SHIPPED
+from remask.engine.allocator import keep_freed_memory
 from remask.evals.accuracy import Accuracy, paired_difference, run, summarise
 from remask.evals.items import Outcome
 from remask.llm import LLM

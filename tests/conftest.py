@@ -7,9 +7,9 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from remask.models.config import ModelConfig
-from remask.models.masked import MaskPredictor
+from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
-from remask.text import Text
+from remask.text.tokenizer import Text
 from remask.training.tokenizer import build, wrap
 
 settings.register_profile(

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 import remask
 from remask.errors import RequestError
 from remask.llm import LLM
-from remask.text import Text
+from remask.text.tokenizer import Text
 
 SHORT = {"gen_length": 8, "steps": 4}
 ASK = "Sort these digits up: 3 1 2."

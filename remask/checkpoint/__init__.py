@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..models.config import ModelConfig
-from ..models.family import Family
+from ..models.families.family import Family
 from ..models.layers import Router
 from ..models.linear import Weights, convert, held_bytes, kind
-from ..models.masked import MaskPredictor
+from ..models.predictor import MaskPredictor
 from ..models.transformer import Transformer
-from ..text import Text
+from ..text.tokenizer import Text
 from . import folder as on_disk
 from .description import Description, inspect, recognise
 from .hub import SHIPPED, cached, locate

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..rotary import Rope
+from ..models.rotary import Rope
 from . import gguf
 from .bpe import parts_of
 from .description import Description

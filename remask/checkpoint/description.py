@@ -10,8 +10,8 @@ import torch
 from ..errors import CheckpointError
 from ..models.config import LARGEST, ModelConfig
 from ..models.families import REPOSITORIES, family_of
-from ..models.family import Family
-from ..text import Text
+from ..models.families.family import Family
+from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
 from .folder import Vocabulary, clip

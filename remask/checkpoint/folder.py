@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
-from ..text import tokenizing
+from ..text.tokenizer import tokenizing
 from .bpe import from_files
 from .shards import Stored, headers
 
 if TYPE_CHECKING:
     from ..models.config import ModelConfig
-    from ..models.family import Family
+    from ..models.families.family import Family
 
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..models.config import ModelConfig, MoE
 from ..models.families import FAMILIES
-from ..models.family import Family, Spelling
+from ..models.families.family import Family, Spelling
 from .bpe import Parts
 from .folder import CONFIG_LIMIT, Files, Vocabulary, clip
 from .shards import PIECE, Stored, listed

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from ..errors import CheckpointError
 
-BUNDLED = Path(__file__).parents[1] / "bundled"
+BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
     "bundled": BUNDLED,
-    "bundled-blockwise": BUNDLED.with_name("bundled_blockwise"),
-    "bundled-haystack": BUNDLED.with_name("bundled_haystack"),
+    "bundled-blockwise": BUNDLED.with_name("blockwise"),
+    "bundled-haystack": BUNDLED.with_name("haystack"),
 }
 FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/name[@revision] on the Hugging Face hub"
 WANTED = (

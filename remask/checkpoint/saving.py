@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ..models.config import ModelConfig
 from ..models.families import FAMILIES
-from ..models.family import Family, Part
+from ..models.families.family import Family, Part
 from ..models.transformer import Transformer
-from ..text import Text
+from ..text.tokenizer import Text
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def bench(
     files.folder(out)
     texts = None if prompts is None else read_all((), prompts)
     from ..evals.bench import Bench, Clock
-    from ..evals.record import Record
+    from ..evals.records import Record
 
     llm = machine.load()
     works = workloads(llm, task or ["sorting"], texts, items, seed, gen_length)
@@ -67,7 +67,7 @@ def bench(
 
 def shipped() -> list[str]:
     """The names of all recipes that ship, LLaDA's own first."""
-    from ..recipe import Recipe
+    from ..decoding.recipe import Recipe
 
     return sorted(Recipe.shipped(), key=lambda name: (name != "llada", name))
 

@@ -17,8 +17,8 @@ def compare(
     as_json: Annotated[bool, Option("--json", help="One JSON object a line.", metavar=FLAG)] = False,
 ) -> None:
     """Put a run beside LongLLaDA's figures, at equal lengths in units of the training length."""
-    from ..longcontext.anchors import anchors, kind_of
-    from ..longcontext.anchors import compare as beside
+    from ..evals.longcontext.anchors import anchors, kind_of
+    from ..evals.longcontext.anchors import compare as beside
 
     found = beside(file, anchor, scale)
     if as_json:

@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ..engine import Completion
-from ..recipe import Recipe
+from ..decoding.recipe import Recipe
+from ..engine.engine import Completion
 
 
 def completion(done: Completion, model: str, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def drift(
         raise UsageError(f"{other.label} is the same recipe as the reference {reference.label}; change one of them")
     given = None if task else read_all(texts or (), prompts)
     from ..evals.bench import Bench
-    from ..evals.record import Record
+    from ..evals.records import Record
 
     llm = machine.load()
     works = workloads(llm, task or (), given, items, seed, gen_length)

@@ -16,7 +16,7 @@ from .screen import tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
-    from ..evals.record import Record
+    from ..evals.records import Record
     from ..llm import LLM
 
 
@@ -46,7 +46,7 @@ def tasks(
     """Measure how many held-out examples of the generated tasks a model answers, one token a step unless told."""
     at_least("items", items, 1)
     at_least("gen_length", gen_length, 1)
-    from ..evals.record import Record, fingerprint
+    from ..evals.records import Record, fingerprint
 
     if commands := [name for name in names if name in COMMANDS]:
         raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")

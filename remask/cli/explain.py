@@ -13,7 +13,7 @@ from .screen import page as page_on
 from .screen import say
 
 if TYPE_CHECKING:
-    from ..render.lesson import Lesson
+    from ..render.lesson.contents import Lesson
 
 PROMPT = "The cat sat"
 
@@ -65,14 +65,14 @@ def explain(
     files.check(svg)
     options = loop.options() | {"raw": not chat}
     llm = machine.load()
-    from .lesson import Asked, gather
+    from ..render.lesson.gather import Asked, gather
 
     show(gather(llm, Asked(text, step, top, options)), html, svg)
 
 
 def show(lesson: "Lesson", html: Path | None, svg: Path | None) -> None:
     """Write what was asked for; the chapters on stdout if that is nothing."""
-    from ..render.chapters import chapters
+    from ..render.lesson.chapters import chapters
 
     told = chapters(lesson)
     if html is not None:

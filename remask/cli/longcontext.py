@@ -12,11 +12,11 @@ from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
+    from ..evals.longcontext.cliff import Cliff, Found
+    from ..evals.longcontext.grid import Result, Settings
+    from ..evals.longcontext.suite import LongTask
     from ..llm import LLM
-    from ..longcontext.cliff import Cliff, Found
-    from ..longcontext.grid import Result, Settings
-    from ..longcontext.suite import LongTask
-    from ..rotary import Extent
+    from ..models.rotary import Extent
 
 MOST = 10_000  # cells of one grid
 
@@ -54,9 +54,9 @@ class Grid:
 
     def settings(self, decoding: Decoding) -> "Settings":
         """How the grid is run. Raises UsageError for what is out of range."""
-        from ..longcontext.corpora import texts
-        from ..longcontext.grid import Settings
-        from ..longcontext.haystack import essays, stories
+        from ..evals.longcontext.corpora import texts
+        from ..evals.longcontext.grid import Settings
+        from ..evals.longcontext.haystack import essays, stories
 
         filler = stories if self.haystack is None else essays("\n".join(texts(self.haystack)))
         options = {k: v for k, v in decoding.options().items() if not (k == "stop" and not v)}
@@ -64,7 +64,7 @@ class Grid:
 
     def about(self, llm: "LLM", kind: str, settings: "Settings") -> dict[str, Any]:
         """What makes two runs the same one. Lengths, depths and tasks may grow."""
-        from ..evals.record import fingerprint
+        from ..evals.records import fingerprint
 
         return {
             "kind": kind,
@@ -83,7 +83,7 @@ class Grid:
 
 def niah(decoding: Decoding, machine: Machine, grid: Grid, depths: Depths = EVERY_TENTH) -> None:
     """Needle in a haystack: one sentence to be found, at each length and depth."""
-    from ..longcontext.suite import NIAH
+    from ..evals.longcontext.suite import NIAH
 
     measure("niah", {"niah": NIAH}, numbers("depths", depths, 100), decoding, machine, grid)
 
@@ -98,7 +98,7 @@ def kv(
     ] = "auto",
 ) -> None:
     """Key-value recall by distance: one of several pairs is asked for, in words that small models know."""
-    from ..longcontext.suite import KV, language_of
+    from ..evals.longcontext.suite import KV, language_of
 
     if language not in ("auto", *KV):
         raise UsageError(f"language must be auto, {' or '.join(KV)}, got {language!r}")
@@ -118,7 +118,7 @@ def ruler(
     ] = None,
 ) -> None:
     """Thirteen tasks in the style of RULER: needles, variable tracking, word counts, questions."""
-    from ..longcontext.suite import RULER
+    from ..evals.longcontext.suite import RULER
 
     measure("ruler", chosen(tasks, RULER), [None], decoding, machine, grid)
 
@@ -135,8 +135,8 @@ def longqa(
     ] = None,
 ) -> None:
     """Questions on long documents, scored by match, exact match and F1."""
-    from ..longcontext.corpora import task
-    from ..longcontext.suite import LONGQA
+    from ..evals.longcontext.corpora import task
+    from ..evals.longcontext.suite import LONGQA
 
     if data is not None and tasks:
         raise UsageError(f"--data brings its own task; leave out {tasks[0]}, or --data")
@@ -155,8 +155,8 @@ def measure(
     kind: str, tasks: Any, depths: "list[float] | list[None]", decoding: Decoding, machine: Machine, options: Grid
 ) -> None:
     """Run a grid behind a progress bar, going on from what is on record; then figures, and a table on stdout."""
-    from ..longcontext.grid import Cell, Record
-    from ..longcontext.grid import run as results
+    from ..evals.longcontext.grid import Cell, Record
+    from ..evals.longcontext.grid import run as results
 
     at_least("repeats", options.repeats, 1)
     at_least("batch", options.batch, 1)
@@ -238,8 +238,8 @@ def brief(result: "Result") -> str:
 
 def report(kind: str, llm: "LLM", found: "list[Result]", settings: "Settings", options: Grid) -> None:
     """The figures if there is a folder for them, and a line for each task, length and scaling on stdout."""
-    from ..longcontext.positions import extents
-    from ..longcontext.suite import ruler_columns
+    from ..evals.longcontext.positions import extents
+    from ..evals.longcontext.suite import ruler_columns
 
     rows = merged(found)
     reach = extents(llm, settings.options, sorted({result.cell.length for result in found}))
@@ -300,7 +300,7 @@ class Scaling:
 
 def by_scaling(found: "list[Result]", reach: "dict[int, Extent]") -> dict[str, Scaling]:
     """The outcomes of all lengths that share a scaling, as one; a model without rotary positions has one, `found`."""
-    from ..longcontext.cliff import cliff, points
+    from ..evals.longcontext.cliff import cliff, points
 
     outcomes: dict[str, list[Any]] = {}
     reaches: dict[str, int] = {}
@@ -316,7 +316,7 @@ def by_scaling(found: "list[Result]", reach: "dict[int, Extent]") -> dict[str, S
 
 def merged(found: "list[Result]") -> "list[Result]":
     """Results of one task and length as one, over all depths."""
-    from ..longcontext.grid import Cell, Result
+    from ..evals.longcontext.grid import Cell, Result
 
     by: dict[tuple[str, int], list[Any]] = {}
     for result in found:
@@ -326,7 +326,7 @@ def merged(found: "list[Result]") -> "list[Result]":
 
 def draw(kind: str, llm: "LLM", found: "list[Result]", scalings: dict[str, Scaling], out: Path) -> None:
     """Figures beside the record."""
-    from ..longcontext import figures
+    from ..evals.longcontext import figures
 
     name = f"{kind} · {Path(llm.loaded.source).name}"
     if scalings:

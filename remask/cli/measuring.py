@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def contenders(specs: Sequence[str], setting: Sequence[str]) -> "list[Contender]":
     """The recipes that `specs` name, each with `setting`. Raises UsageError if two of them are one."""
+    from ..decoding.recipe import Recipe, settings
     from ..evals.bench import Contender
-    from ..recipe import Recipe, settings
 
     found: dict[str, Contender] = {}
     for spec in specs:
@@ -65,7 +65,7 @@ def about(llm: "LLM", works: "Sequence[Workload]", seed: int, gen_length: int | 
     """What a record is of: work that differs in any of it does not go on from it."""
     import torch
 
-    from ..evals.record import fingerprint
+    from ..evals.records import fingerprint
 
     texts = json.dumps([item.prompt for work in works if not work.judged for item in work.items])
     return {

@@ -13,7 +13,7 @@ from .screen import say, size
 
 if TYPE_CHECKING:
     from ..checkpoint import Description
-    from ..rotary import Rotary
+    from ..models.rotary import Rotary
 
 group = typer.Typer(name="models", help="What can be loaded, what it is, and in which format.", no_args_is_help=True)
 NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
@@ -105,7 +105,7 @@ def pull(name: NAME) -> None:
 
 def rope(rotary: "Rotary") -> str:
     """Rotary positions, and what λ lets them reach."""
-    from ..rotary import STOPS, Extent, Rope
+    from ..models.rotary import STOPS, Extent, Rope
 
     extent = Extent.of(Rope(), rotary)
     stops = [Rope("ntk").fit(rotary, times * rotary.trained) for times in STOPS] if extent.factor == 1 else []

@@ -140,7 +140,7 @@ class Decoding:
         if self.fast and self.recipe is not None:
             raise UsageError(f"--fast and --recipe {self.recipe} are two recipes; leave one out")
         if self.fast or self.recipe is not None or self.setting:
-            from ..recipe import FAST, Recipe, settings
+            from ..decoding.recipe import FAST, Recipe, settings
 
             name = FAST if self.fast else self.recipe
             given |= {"recipe": Recipe.load(name)} if name is not None else {}

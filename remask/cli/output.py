@@ -11,7 +11,7 @@ from .options import at_least, output
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..engine import Completion, Handle
+    from ..engine.engine import Completion, Handle
     from .watch import Onlooker
 
 
@@ -89,7 +89,7 @@ def _onlookers(stack: ExitStack, run: Run, watching: bool, streams: bool) -> "li
 
     onlookers: list[Onlooker] = []
     if run.output.trace is not None:
-        from .recording import Recorder
+        from ..trace.recorder import Recorder
 
         try:  # line by line as it happens, not renamed at the end: an interrupted run leaves what it had
             file = stack.enter_context(run.output.trace.open("w", encoding="utf-8", buffering=1))

@@ -12,8 +12,8 @@ from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
+    from ..evals.longcontext.perplexity import Grid, PerplexityRecord
     from ..llm import LLM
-    from ..longcontext.perplexity import Grid, PerplexityRecord
 
 
 def ppl(
@@ -36,10 +36,10 @@ def ppl(
     seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
-    from ..longcontext.corpora import texts
-    from ..longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, given, summarise
-    from ..longcontext.positions import rope_of
-    from ..longcontext.suite import prose
+    from ..evals.longcontext.corpora import texts
+    from ..evals.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, given, summarise
+    from ..evals.longcontext.positions import rope_of
+    from ..evals.longcontext.suite import prose
 
     tokens, near = lengths(length, 4096)[0], lengths(recent, 4096)[0]  # refused before the model is loaded
     Grid(tokens, block, samples, documents, max(near, block))
@@ -74,7 +74,7 @@ def ppl(
 
 def about(llm: "LLM", grid: "Grid", data: Path | None) -> dict[str, Any]:
     """What makes two runs the same one."""
-    from ..evals.record import fingerprint
+    from ..evals.records import fingerprint
 
     return {
         "kind": "ppl",
@@ -90,8 +90,8 @@ def about(llm: "LLM", grid: "Grid", data: Path | None) -> dict[str, Any]:
 
 def draw(llm: "LLM", record: "PerplexityRecord", out: Path) -> None:
     """The curves beside the record."""
-    from ..longcontext.figures import curves
-    from ..longcontext.perplexity import summarise
+    from ..evals.longcontext.figures import curves
+    from ..evals.longcontext.perplexity import summarise
 
     points = summarise(record.blocks)
     middles = [point.start + record.about["block"] / 2 for point in points]

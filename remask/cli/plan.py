@@ -16,8 +16,8 @@ from .screen import page as page_on
 from .screen import size, tell_json
 
 if TYPE_CHECKING:
+    from ..engine.row import Row
     from ..llm import LLM
-    from ..row import Row
 
 MOST = 2**17  # rows that are looked at for the largest batch
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -147,7 +147,7 @@ def plan(
     does not fit is refused with the numbers.
     """
     from ..checkpoint.placement import choose_device, free_memory
-    from ..memory import peak_bytes
+    from ..engine.memory import peak_bytes
 
     at_least("context", context, 1)
     at_least("batch", batch, 1)
@@ -180,7 +180,7 @@ def step(wanted: Wanted, context: int) -> None:
 
 def count(wanted: Wanted, free: int | None) -> Planned:
     """The plan, with the largest context and batch for which it stays within `free` bytes."""
-    from ..memory import footprint
+    from ..engine.memory import footprint
     from ..models.linear import held_bytes
 
     llm = wanted.load(outline=True)

@@ -57,7 +57,7 @@ def run(
 
 def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     """`n` answers, decoded side by side; a line `---` between them, or a JSON object each."""
-    from ..engine import samples
+    from ..engine.engine import samples
 
     failures: list[Exception] = []
     with closing(llm.engine.in_turn(samples(request, n))) as handles:

@@ -14,7 +14,7 @@ from .screen import is_terminal, say, tell_json
 from .screen import page as page_on
 
 if TYPE_CHECKING:
-    from ..trace import Trace
+    from ..trace.format import Trace
 
 group = typer.Typer(name="trace", help="Look at a recorded run, without a model.", no_args_is_help=True)
 OUTPUT = "A name that ends in .html, .svg or .json."
@@ -62,8 +62,8 @@ def export(
 
 def read(file: Path) -> "Trace":
     """The trace in a file. Raises UsageError if there is none."""
-    from ..render.board import checked
-    from ..trace import read as parse
+    from ..trace.board import checked
+    from ..trace.format import read as parse
 
     try:
         with file.open("rb") as lines:
@@ -98,7 +98,7 @@ def save(trace: "Trace", path: Path) -> None:
 
 def frames(trace: "Trace") -> list[dict[str, Any]]:
     """Every canvas of the run: the step it came after, its tokens, and its text with [MASK] where undecided."""
-    from ..render.board import board, steps
+    from ..trace.board import board, steps
 
     canvas = board(trace)
     found: list[dict[str, Any]] = []
@@ -123,7 +123,7 @@ def text_of(trace: "Trace") -> str:
 def still(trace: "Trace", number: int) -> None:
     """The canvas after one step, on stdout."""
     from ..render.ansi import legend, status, window
-    from ..render.board import board, edges, steps
+    from ..trace.board import board, edges, steps
 
     canvas, console = board(trace), page_on()
     for _, step in zip(range(number), steps(trace), strict=False):
@@ -135,7 +135,7 @@ def still(trace: "Trace", number: int) -> None:
 def replay(trace: "Trace", pace: float) -> None:
     """Step through the run on a terminal; elsewhere, the grid of steps and positions. Then the text."""
     from ..render.ansi import Look, grid, live
-    from ..render.board import board, edges, steps, unused
+    from ..trace.board import board, edges, steps, unused
 
     console = page_on()
     if is_terminal(sys.stdout):

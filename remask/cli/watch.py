@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from ..render.board import Board
+from ..trace.board import Board
 from .screen import is_terminal, watcher
 
 if TYPE_CHECKING:
-    from ..engine import Handle
+    from ..engine.engine import Handle
     from ..render.ansi import Look
-    from ..trace import Step
+    from ..trace.format import Step
 
 FRAMES = 24  # a second, at most
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..intervals import Z, tango, wilson
 from ..llm import LLM
 from ..tasks import Task
 from .items import Outcome, decode, gen_length, of_task
+from .statistics import Z, tango, wilson
 
 
 @dataclass(frozen=True)

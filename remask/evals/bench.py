@@ -8,16 +8,16 @@ from functools import partial
 from itertools import chain, product
 from typing import Any
 
-from ..canvas import Canvas
-from ..engine import Request
+from ..decoding.canvas import Canvas
+from ..decoding.recipe import Recipe
+from ..engine.engine import Request
+from ..engine.memory import peak_bytes
+from ..engine.row import Row
 from ..errors import RecipeError
 from ..llm import LLM
-from ..memory import peak_bytes
-from ..recipe import Recipe
-from ..row import Row
 from .cost import timed
 from .items import Item, Outcome, decode
-from .record import Record
+from .records import Record
 from .results import Result, Times, cost, pace, quality, summed, worst
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..engine import Engine, Handle, Request
+from ..engine.engine import Engine, Handle, Request
 from ..llm import LLM
 from .items import finished
 

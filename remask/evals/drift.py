@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ..intervals import clustered, wilson
 from .accuracy import paired_difference
 from .items import Outcome
+from .statistics import clustered, wilson
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Completion, Handle, Request, check
+from ..engine.engine import Completion, Handle, Request, check
 from ..errors import RequestError, RowError
 from ..llm import LLM
 from ..tasks import Example, Task, examples

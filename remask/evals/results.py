@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..intervals import ONE_SIDED, wilson
-from ..recipe import Recipe
+from ..decoding.recipe import Recipe
 from .accuracy import paired_difference
 from .items import Outcome
+from .statistics import ONE_SIDED, wilson
 
 Outcomes = Mapping[tuple[str, int], Outcome]  # by workload and index
 Times = Mapping[str, Mapping[str, float]]  # of one round, by recipe: the fields of a Timing

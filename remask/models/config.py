@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import CheckpointError
-from ..rotary import Rope, Rotary
+from .rotary import Rope, Rotary
 
 Attention = Literal["full", "block_causal"]
 LARGEST = 2**31 - 1  # of any size

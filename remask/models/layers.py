@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..predictor import Group
-from ..rotary import Rotation, Rotations
 from .config import ModelConfig, MoE
+from .contract import Group
 from .kv import KeysValues
+from .rotary import Rotation, Rotations
 from .tiles import SCORES_AT_ONCE, in_tiles, tiles
 
 
@@ -35,7 +35,7 @@ class RMSNorm(nn.Module):
 def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); sin is negative in its first half.
 
-    `rotations` say how each row turns (see `remask.rotary`); without them all turn as the model's `own`.
+    `rotations` say how each row turns (see `remask.models.rotary`); without them all turn as the model's `own`.
     """
     if rotations is None:
         angles = positions.float()[:, None] * torch.tensor(own.frequencies, device=positions.device)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..predictor import Group, Packed
 from .config import ModelConfig
+from .contract import Group, Packed
 from .layers import Block, RMSNorm, rotary_table
 
 

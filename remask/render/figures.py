@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..trace import Trace
-from .board import Cell
+from ..trace.board import Cell
+from ..trace.format import Trace
 
 
 class Token(NamedTuple):

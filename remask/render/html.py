@@ -7,8 +7,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from ..trace import Trace
-from .board import Cell, checked
+from ..trace.board import Cell, checked
+from ..trace.format import Trace
 from .figures import Chapter, Entry, Figure, Grid, Likelihood, Share, Strip, Table, Token
 from .glyph import chip, clean, glyph
 from .ramp import colour, percent
@@ -168,4 +168,4 @@ def _foot(trace: Trace) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return (files("remask") / "web" / name).read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from rich.style import Style
 from rich.table import Table as Columns
 from rich.text import Text
 
+from ..trace.board import board, steps
 from .ansi import FAINT, grid, shade, strip
-from .board import board, steps
 from .figures import Chapter, Entry, Figure, Grid, Likelihood, Share, Strip, Table, Token
 from .glyph import chip
 from .ramp import percent

@@ -6,8 +6,8 @@ from textwrap import wrap
 
 from rich.cells import cell_len
 
-from ..trace import Trace
-from .board import Board, Cell, board, steps, unused
+from ..trace.board import Board, Cell, board, steps, unused
+from ..trace.format import Trace
 from .glyph import glyph
 from .ramp import colour, percent
 

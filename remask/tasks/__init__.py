@@ -4,15 +4,15 @@ Each task states its pass rule, and each solution belongs to one split only: `ex
 draws a solution that `examples(task, "train", seed)` can draw.
 """
 
-from remask.tasks.arithmetic import Arithmetic, Equations
-from remask.tasks.example import Example, Task
-from remask.tasks.extraction import Extraction
-from remask.tasks.haystack import Haystack
-from remask.tasks.recall import Recall
-from remask.tasks.sorting import Sorting
-from remask.tasks.split import Split, examples, split_of
-from remask.tasks.stories import Stories
-from remask.tasks.sudoku import Sudoku
+from .arithmetic import Arithmetic, Equations
+from .example import Example, Task
+from .extraction import Extraction
+from .haystack import Haystack
+from .recall import Recall
+from .sorting import Sorting
+from .split import Split, examples, split_of
+from .stories import Stories
+from .sudoku import Sudoku
 
 __all__ = [
     "DRILLS",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, NamedTuple
 
-from remask.tasks.example import Example
+from .example import Example
 
 WOMEN = ("Lily", "Joy", "Anna", "Emma", "Mia", "Nora", "Rosa", "Sara", "Lucy", "Zoe")
 MEN = ("Randy", "Tom", "Ben", "Jack", "Leo", "Max", "Noah", "Paul", "Sam", "Tim")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from remask.tasks.example import Example
+from .example import Example
 
 NAMES = (
     *("Adam", "Alice", "Amy", "Anna", "Ben", "Bella", "Carl", "Carol", "Chloe", "Clara", "Dan", "David"),

@@ -11,7 +11,7 @@ from random import Random
 from string import ascii_uppercase
 from typing import ClassVar
 
-from remask.tasks.example import Example
+from .example import Example
 
 SYLLABLES = tuple(a + b for a, b in product("bdln", "aeio"))
 FILLER = tuple(a + b for a, b in product(SYLLABLES, SYLLABLES))

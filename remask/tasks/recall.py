@@ -5,7 +5,7 @@ from random import Random
 from string import ascii_uppercase
 from typing import ClassVar
 
-from remask.tasks.example import Example
+from .example import Example
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from remask.tasks.example import Example
+from .example import Example
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Literal
 
-from remask.tasks.example import Example, Task
+from .example import Example, Task
 
 Split = Literal["train", "heldout"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, NamedTuple
 
-from remask.tasks.example import Example
+from .example import Example
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "animal": (

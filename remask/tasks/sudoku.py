@@ -8,7 +8,7 @@ from operator import and_
 from random import Random
 from typing import ClassVar
 
-from remask.tasks.example import Example
+from .example import Example
 
 DIGITS = "123456789"
 BLANK = "."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..tasks import Example, Split, examples
-from ..text import Text
+from ..text.tokenizer import Text
 from .config import KNOWN, Mixture
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.placement import native_bfloat16
+from ..decoding.objective import Noised, add_noise, cross_entropy, stratified_counts
 from ..errors import RemaskError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
-from ..objective import Noised, add_noise, cross_entropy, stratified_counts
-from ..text import Text
+from ..text.tokenizer import Text
 from .checkpoints import State
 from .config import Optimisation, TrainConfig
 from .data import Rows, draw, rows

@@ -17,11 +17,11 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import checkpoint
-from ..allocator import keep_freed_memory
+from ..engine.allocator import keep_freed_memory
 from ..errors import UsageError
 from ..models.transformer import Transformer
 from ..tasks import HAYSTACKS, haystack
-from ..text import Text
+from ..text.tokenizer import Text
 from . import tokenizer as bpe
 from .config import TrainConfig
 from .curves import draw_curves

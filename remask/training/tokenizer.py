@@ -6,7 +6,7 @@ from itertools import chain, islice
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ..tasks import TASKS, Example, examples
-from ..text import LLADA_TEMPLATE, Text
+from ..text.tokenizer import LLADA_TEMPLATE, Text
 
 SPECIAL = {
     "bos_token": "<|startoftext|>",

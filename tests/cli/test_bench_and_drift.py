@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from remask.decoding.recipe import Recipe
 from remask.evals.bench import Bench
 from remask.llm import LLM
-from remask.recipe import Recipe
 
 Invoke = Callable[..., Any]
 FAST = "llada+steps=2"

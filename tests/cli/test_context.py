@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import remask
+from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError, RequestError
 from remask.exactness import Exactness
 from remask.llm import LLM
-from remask.recipe import Recipe
-from remask.rotary import NONE, Extent, Rope
+from remask.models.rotary import NONE, Extent, Rope
 
 LONG = " ".join(f"The colour of item {i} is {('red', 'blue', 'green')[i % 3]}." for i in range(40))
 SHORT = "Sort 3 1 2."

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from remask.cli.explain import Loop
-from remask.cli.lesson import Asked, gather
+from remask.decoding.schedule import even
 from remask.llm import LLM
-from remask.render.chapters import chapters
-from remask.render.lesson import Lesson
-from remask.schedule import even
+from remask.render.lesson.chapters import chapters
+from remask.render.lesson.contents import Lesson
+from remask.render.lesson.gather import Asked, gather
 
 Invoke = Callable[..., Any]
 PROMPT = "The cat sat"

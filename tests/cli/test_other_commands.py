@@ -15,7 +15,7 @@ from remask.cli.screen import size
 from remask.llm import LLM
 from remask.training import run as training
 from remask.training.loop import Progress
-from tests.checkpoints import COMMIT, OTHER, into_cache
+from tests.helpers.checkpoints import COMMIT, OTHER, into_cache
 
 Invoke = Callable[..., Any]
 

@@ -12,7 +12,7 @@ import time
 from io import StringIO
 from pathlib import Path
 
-from remask.trace import read
+from remask.trace.format import read
 
 PROGRAM = [sys.executable, "-m", "remask"]
 SHORT = ["--gen-length", "8", "--steps", "4", "--threads", "1"]

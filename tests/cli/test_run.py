@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from remask.decoding.recipe import FAST, Recipe
 from remask.llm import LLM
-from remask.recipe import FAST, Recipe
-from remask.trace import read
+from remask.trace.format import read
 
 Invoke = Callable[..., Any]
 FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · (.+) · (\w+)\n")

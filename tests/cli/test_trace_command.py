@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remask.cli import main
-from remask.trace import read
+from remask.trace.format import read
 
 Invoke = Callable[..., Any]
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 import remask
+from remask.decoding.recipe import Recipe
 from remask.errors import UsageError
 from remask.evals.accuracy import paired_difference, run, summarise
 from remask.evals.cost import timed
 from remask.evals.items import Outcome, gen_length, template
-from remask.evals.record import Record, fingerprint
+from remask.evals.records import Record, fingerprint
 from remask.llm import LLM
-from remask.recipe import Recipe
 from remask.tasks import TASKS, Stories, examples
-from remask.text import template_parts
+from remask.text.tokenizer import template_parts
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remask
+from remask.decoding.recipe import Recipe
 from remask.evals.accuracy import run, summarise
 from remask.evals.bench import Bench, Clock, Contender, Workload
 from remask.evals.drift import departure
 from remask.evals.drift import summarise as drift
 from remask.evals.frontier import draw
 from remask.evals.items import Outcome, of_prompts, of_task
-from remask.evals.record import Record
+from remask.evals.records import Record
 from remask.evals.results import Result, frontier, pace, quality, summed
 from remask.llm import LLM
-from remask.recipe import Recipe
 from remask.tasks import TASKS, Stories
 
 SPECS = ("llada+steps=8", "llada+select=threshold", "llada+steps=2")

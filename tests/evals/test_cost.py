@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import remask
-from remask.engine import Handle, Request
+from remask.decoding.recipe import Recipe
+from remask.engine.engine import Handle, Request
+from remask.engine.memory import LiveTensors, peak_bytes
 from remask.evals.cost import first_settled, timed
 from remask.llm import LLM
-from remask.memory import LiveTensors, peak_bytes
-from remask.recipe import Recipe
-from remask.trace import Step
+from remask.trace.format import Step
 
 
 @pytest.fixture(scope="module")

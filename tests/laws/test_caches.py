@@ -12,18 +12,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from remask.batch import Batch, lay
-from remask.blocks import Blocks, Whole
-from remask.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
-from remask.memory import footprint
+from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
+from remask.decoding.recipe import Guidance, Recipe, Stop
+from remask.decoding.selection import Threshold, TopK
+from remask.engine.batch import Batch, lay
+from remask.engine.memory import footprint
+from remask.engine.row import Row
+from remask.engine.step import step
 from remask.models.kv import KVStore
-from remask.models.masked import MaskPredictor
-from remask.recipe import Guidance, Recipe, Stop
-from remask.row import Row
-from remask.sampler import step
-from remask.selection import Threshold, TopK
-from remask.trace import Step
-from tests.laws.helpers import Job, holes
+from remask.models.predictor import MaskPredictor
+from remask.trace.format import Step
+from tests.helpers.jobs import Job, holes
 
 Make = Callable[..., MaskPredictor]
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from remask.blocks import Blocks, Whole
-from remask.caches import Dual
-from remask.canvas import Canvas, Full, Growing, Lookahead, Suffix
+from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.caches import Dual
+from remask.decoding.canvas import Canvas, Full, Growing, Lookahead, Suffix
+from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError
 from remask.exactness import Exactness
-from remask.models.fakes import TOY, Hashed, Scripted
-from remask.recipe import Recipe
-from tests.laws.helpers import Job, alone, holes, tokens
-from tests.laws.strategies import EOS
+from remask.testing import TOY, Hashed, Scripted
+from tests.helpers.jobs import Job, alone, holes, tokens
+from tests.helpers.strategies import EOS
 
 
 def test_a_suffix_thins_out_and_ends_and_is_the_same_each_time() -> None:

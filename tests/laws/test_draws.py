@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask import noise
-from remask.batch import Batch
-from remask.blocks import Whole
-from remask.models.fakes import Oracle, Uniform
-from remask.process import keep_top_k, keep_top_p
-from remask.propose import draw, greedy
-from remask.recipe import Process, Recipe
-from remask.sampler import step
-from tests.laws.helpers import Job, alone, holes, run, tokens
-from tests.laws.statistics import fits
+from remask.decoding import noise
+from remask.decoding.blocks import Whole
+from remask.decoding.process import keep_top_k, keep_top_p
+from remask.decoding.propose import draw, greedy
+from remask.decoding.recipe import Process, Recipe
+from remask.engine.batch import Batch
+from remask.engine.step import step
+from remask.testing import Oracle, Uniform
+from tests.helpers.jobs import Job, alone, holes, run, tokens
+from tests.helpers.statistics import fits
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0, -torch.inf, 1.0])
 MANY = 24_000

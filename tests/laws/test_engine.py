@@ -17,20 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.blocks import Adaptive, Blocks, Whole
-from remask.caches import Dual
-from remask.caches.none import NoCache
-from remask.engine import Completion, Engine, Handle, Request, samples
+from remask.decoding.blocks import Adaptive, Blocks, Whole
+from remask.decoding.caches import Dual
+from remask.decoding.caches.none import NoCache
+from remask.decoding.recipe import Guidance, Process, Recipe
+from remask.decoding.revision import Edit
+from remask.engine.engine import Completion, Engine, Handle, Request, samples
+from remask.engine.memory import footprint
 from remask.errors import BusyError, RecipeError, RequestError, RowError
 from remask.exactness import Exactness
-from remask.memory import footprint
-from remask.models.fakes import TOY, Hashed, Oracle, Poisoned
-from remask.predictor import Contract, Packed
-from remask.recipe import Guidance, Process, Recipe
-from remask.revision import Edit
-from remask.text import Text
-from remask.trace import Step
-from tests.laws.helpers import bits, holes
+from remask.models.contract import Contract, Packed
+from remask.testing import TOY, Hashed, Oracle, Poisoned
+from remask.text.tokenizer import Text
+from remask.trace.format import Step
+from tests.helpers.jobs import bits, holes
 
 PROMPT = "Q: "
 WHOLE = Recipe(blocks=Whole())

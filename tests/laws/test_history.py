@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.canvas import Canvas
+from remask.decoding.canvas import Canvas
+from remask.decoding.history import Credit, History, Memory, divergence
+from remask.decoding.prior import Certain, Leftward
+from remask.decoding.recipe import Recipe
+from remask.decoding.selection import Stable
 from remask.errors import RecipeError
-from remask.history import Credit, History, Memory, divergence
-from remask.prior import Certain, Leftward
-from remask.recipe import Recipe
-from remask.selection import Stable
-from tests.laws.helpers import Job, alone, holes
-from tests.laws.strategies import models
+from tests.helpers.jobs import Job, alone, holes
+from tests.helpers.strategies import models
 
 VOCABULARY = 7
 runs = st.tuples(st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.5, 1.0, 2.0])).map(

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.batch import Batch, lay
+from remask.decoding.objective import add_noise, log_likelihood, masked_logits, stratified_counts
+from remask.decoding.process import guide
+from remask.engine.batch import Batch, lay
 from remask.errors import RequestError
-from remask.models.fakes import TOY, Fake, Hashed, Oracle, Scripted
-from remask.models.masked import MaskPredictor
-from remask.objective import add_noise, log_likelihood, masked_logits, stratified_counts
-from remask.predictor import Plan
-from remask.process import guide
-from tests.laws.statistics import fits
+from remask.models.contract import Plan
+from remask.models.predictor import MaskPredictor
+from remask.testing import TOY, Fake, Hashed, Oracle, Scripted
+from tests.helpers.statistics import fits
 
 MASK = TOY.mask_id
 PROMPT, ANSWER = [3, MASK, 4], [1, 2, 5, 6, 7, 8, 9]  # a prompt may hold the mask

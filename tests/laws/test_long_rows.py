@@ -12,21 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.batch import Batch, lay
-from remask.blocks import Blocks, Whole
-from remask.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
-from remask.canvas import Full, Lookahead
+from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
+from remask.decoding.canvas import Full, Lookahead
+from remask.decoding.objective import log_likelihood
+from remask.decoding.recipe import Guidance, Recipe
+from remask.engine.batch import Batch, lay
+from remask.engine.row import Row
+from remask.engine.step import step
 from remask.errors import RecipeError, RequestError
 from remask.exactness import Exactness
-from remask.models.fakes import TOY, Hashed
-from remask.models.masked import MaskPredictor
-from remask.objective import log_likelihood
-from remask.predictor import Group, Packed
-from remask.recipe import Guidance, Recipe
-from remask.rotary import Rope, Rotations
-from remask.row import Row
-from remask.sampler import step
-from tests.laws.helpers import Job, alone, decisions, holes, run, tokens
+from remask.models.contract import Group, Packed
+from remask.models.predictor import MaskPredictor
+from remask.models.rotary import Rope, Rotations
+from remask.testing import TOY, Hashed
+from tests.helpers.jobs import Job, alone, decisions, holes, run, tokens
 
 ROPES = ["none", "ntk:1", "ntk:4", "ntk:31", "ntk-diffusion:auto", "linear:2", "yarn:4", "none,log_n", "ntk:auto"]
 

@@ -12,28 +12,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask.batch import Batch
-from remask.blocks import Blocks
-from remask.caches import Dual
-from remask.canvas import Canvas, Full, Growing, Lookahead, Suffix
 from remask.cli import main
 from remask.cli.plan import largest, parse_size
+from remask.decoding.blocks import Blocks
+from remask.decoding.caches import Dual
+from remask.decoding.canvas import Canvas, Full, Growing, Lookahead, Suffix
+from remask.decoding.history import Credit
+from remask.decoding.recipe import Guidance, Process, Recipe
+from remask.decoding.revision import WINO
+from remask.decoding.selection import EntropyBound
+from remask.engine.batch import Batch
+from remask.engine.memory import footprint, peak_bytes
+from remask.engine.row import Row
+from remask.engine.step import step
 from remask.errors import UsageError
-from remask.history import Credit
-from remask.memory import footprint, peak_bytes
 from remask.models import tiles
 from remask.models.config import ModelConfig, MoE
-from remask.models.fakes import TOY, Hashed
 from remask.models.layers import Router
-from remask.models.masked import MaskPredictor
+from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
-from remask.recipe import Guidance, Process, Recipe
-from remask.revision import WINO
-from remask.row import Row
-from remask.sampler import step
-from remask.selection import EntropyBound
-from remask.text import Text
-from tests.checkpoints import network, write
+from remask.testing import TOY, Hashed
+from remask.text.tokenizer import Text
+from tests.helpers.checkpoints import network, write
 
 CPU = torch.device("cpu")
 BODY = {"vocab_size": 1024, "d_model": 128, "n_layers": 2, "n_heads": 4, "n_kv_heads": 4, "head_dim": 32, "d_ff": 384}

@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.batch import Batch
-from remask.blocks import Adaptive, Blocks, Whole
-from remask.caches import Delayed, Dual, NoCache, Prefix
+from remask.decoding.blocks import Adaptive, Blocks, Whole
+from remask.decoding.caches import Delayed, Dual, NoCache, Prefix
+from remask.decoding.history import Credit
+from remask.decoding.prior import Certain, Leftward
+from remask.decoding.recipe import Guidance, Process, Recipe
+from remask.decoding.revision import RCR, WINO, Edit, ReMDM
+from remask.decoding.selection import SELECTORS, Bernoulli, Threshold
+from remask.engine.batch import Batch
+from remask.engine.row import Row
+from remask.engine.step import step
 from remask.errors import RowError
-from remask.history import Credit
-from remask.models.fakes import TOY, Fake, Hashed, Oracle, Poisoned
-from remask.models.masked import MaskPredictor
-from remask.prior import Certain, Leftward
-from remask.recipe import Guidance, Process, Recipe
-from remask.revision import RCR, WINO, Edit, ReMDM
-from remask.row import Row
-from remask.sampler import step
-from remask.selection import SELECTORS, Bernoulli, Threshold
-from remask.trace import Step
+from remask.models.predictor import MaskPredictor
+from remask.testing import TOY, Fake, Hashed, Oracle, Poisoned
+from remask.trace.format import Step
 from tests.conftest import VOCAB
-from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
-from tests.laws.strategies import jobs, models
+from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
+from tests.helpers.strategies import jobs, models
 
 
 def same_bits(mine: tuple[Row, list[Step]], theirs: tuple[Row, list[Step]]) -> bool:

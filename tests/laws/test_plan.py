@@ -12,20 +12,20 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from remask.batch import Batch, lay
-from remask.blocks import Blocks, Whole
-from remask.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix, View
+from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix, View
+from remask.decoding.recipe import Guidance, Recipe
+from remask.decoding.revision import WINO, Edit
+from remask.decoding.selection import Threshold
+from remask.engine.batch import Batch, lay
+from remask.engine.row import Row
+from remask.engine.step import step
 from remask.errors import RecipeError
-from remask.models.fakes import TOY, Fake, Hashed, Scripted
-from remask.models.masked import MaskPredictor
-from remask.predictor import Packed, Plan, Predictor
-from remask.recipe import Guidance, Recipe
-from remask.revision import WINO, Edit
-from remask.row import Row
-from remask.sampler import step
-from remask.selection import Threshold
-from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
-from tests.laws.strategies import MASK, jobs, models
+from remask.models.contract import Packed, Plan, Predictor
+from remask.models.predictor import MaskPredictor
+from remask.testing import TOY, Fake, Hashed, Scripted
+from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
+from tests.helpers.strategies import MASK, jobs, models
 
 PROMPTS = [(3, 1, 4), (1, 5, 9, 2, 6), (5,), (3, 5, 8, 9, 7, 9, 3)]
 

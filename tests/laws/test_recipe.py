@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from remask.blocks import Blocks
-from remask.caches.delayed import Delayed
+from remask.decoding.blocks import Blocks
+from remask.decoding.caches.delayed import Delayed
+from remask.decoding.recipe import AXES, Recipe, settings
+from remask.decoding.revision import Never
+from remask.decoding.selection import Threshold, TopK
 from remask.errors import RecipeError
-from remask.recipe import AXES, Recipe, settings
-from remask.revision import Never
-from remask.selection import Threshold, TopK
 
-SHIPPED = sorted(file.stem for file in (Path(__file__).parents[2] / "remask" / "recipes").glob("*.toml"))
+SHIPPED = Recipe.shipped()
 REQUIRED = {"grid": {"length": 4}}  # what has no default
 BESIDE = {"remdm": {"select": "bernoulli"}}  # what it goes with
 

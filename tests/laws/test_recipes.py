@@ -2,18 +2,17 @@
 
 import re
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 
-from remask.blocks import Grid
+from remask.decoding.blocks import Grid
+from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError
 from remask.exactness import Exactness
-from remask.models.fakes import TOY, Fake, Hashed, Oracle, Poisoned, Uniform
-from remask.recipe import Recipe
-from tests.laws.helpers import Job, alone, bits, holes, run, tokens
+from remask.testing import TOY, Fake, Hashed, Oracle, Poisoned, Uniform
+from tests.helpers.jobs import Job, alone, bits, holes, run, tokens
 
-SHIPPED = sorted(f.name.removesuffix(".toml") for f in files("remask.recipes").iterdir() if f.name.endswith(".toml"))
+SHIPPED = Recipe.shipped()
 RECIPES = {name: Recipe.load(name).spelled(lambda text: [2]) for name in SHIPPED}
 every_recipe = pytest.mark.parametrize("name", SHIPPED)
 GRIDDED = {name for name, recipe in RECIPES.items() if recipe.cache.attention == "block_causal"}

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from remask.blocks import Adaptive, Blocks, Whole
+from remask.decoding.blocks import Adaptive, Blocks, Whole
+from remask.decoding.recipe import Recipe
+from remask.decoding.revision import RCR, WINO, Edit, ReMDM
+from remask.decoding.selection import Bernoulli, Threshold, TopK
+from remask.engine.row import Row
 from remask.errors import RecipeError
-from remask.models.fakes import TOY, Hashed, Scripted, Uniform
-from remask.models.masked import MaskPredictor
-from remask.recipe import Recipe
-from remask.revision import RCR, WINO, Edit, ReMDM
-from remask.row import Row
-from remask.selection import Bernoulli, Threshold, TopK
-from tests.laws.helpers import Job, alone, holes, run, tokens
-from tests.laws.strategies import MASK
+from remask.models.predictor import MaskPredictor
+from remask.testing import TOY, Hashed, Scripted, Uniform
+from tests.helpers.jobs import Job, alone, holes, run, tokens
+from tests.helpers.strategies import MASK
 
 
 @pytest.mark.parametrize("steps", [3, 5, 8])

@@ -11,22 +11,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask import trace
-from remask.batch import Batch
-from remask.blocks import Blocks, Whole
+from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.recipe import Guidance, Process, Recipe, Stop
+from remask.decoding.revision import WINO, Edit
+from remask.decoding.selection import Threshold
+from remask.engine.batch import Batch
+from remask.engine.row import Decision, Row
+from remask.engine.step import fetched, step
 from remask.errors import RequestError
-from remask.models.fakes import TOY, Fake, Hashed, Oracle, Uniform
-from remask.models.masked import MaskPredictor
-from remask.predictor import Packed, Plan
-from remask.recipe import Guidance, Process, Recipe, Stop
-from remask.revision import WINO, Edit
-from remask.row import Decision, Row
-from remask.sampler import fetched, step
-from remask.selection import Threshold
-from remask.trace import Step
-from tests.fake_values import Malicious
-from tests.laws.helpers import Job, alone, bits, decisions, holes, run, tokens
-from tests.laws.strategies import EOS, MASK, jobs, models
+from remask.models.contract import Packed, Plan
+from remask.models.predictor import MaskPredictor
+from remask.testing import TOY, Fake, Hashed, Oracle, Uniform
+from remask.trace import format as trace
+from remask.trace.format import Step
+from tests.helpers.fake_values import Malicious
+from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
+from tests.helpers.strategies import EOS, MASK, jobs, models
 
 
 def bound(row: Row) -> int:
@@ -399,7 +399,7 @@ def test_taking_logits_in_turns_changes_nothing(monkeypatch: pytest.MonkeyPatch,
     recipe = Recipe(blocks=Whole(), process=Process(temperature=1.0), guidance=Guidance(1.0))
     for model in (Hashed(), tiny):
         at_once = alone(model, Job((1, *holes(12)), recipe, candidates=2))
-        monkeypatch.setattr("remask.sampler.LOGITS_AT_ONCE", 8 * model.contract.vocab_size)
+        monkeypatch.setattr("remask.engine.step.LOGITS_AT_ONCE", 8 * model.contract.vocab_size)
         in_turns = alone(model, Job((1, *holes(12)), recipe, candidates=2))
         monkeypatch.undo()
         assert decisions(at_once[1]) == decisions(in_turns[1])

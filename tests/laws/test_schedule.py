@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remask.decoding.schedule import even, share_steps
 from remask.errors import RecipeError
-from remask.schedule import even, share_steps
 
 
 def authors(masks: int, steps: int) -> list[int]:

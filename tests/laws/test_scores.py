@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.blocks import Whole
-from remask.confidence import CONFIDENCES, Confidence, score
+from remask.decoding.blocks import Whole
+from remask.decoding.confidence import CONFIDENCES, Confidence, score
+from remask.decoding.process import guide, suppress
+from remask.decoding.recipe import Compat, Guidance, Process, Recipe
+from remask.decoding.selection import Threshold
 from remask.errors import RecipeError
-from remask.models.fakes import TOY, Hashed, Oracle, Scripted
-from remask.process import guide, suppress
-from remask.recipe import Compat, Guidance, Process, Recipe
-from remask.selection import Threshold
-from tests.laws.helpers import Job, alone, decisions, holes
+from remask.testing import TOY, Hashed, Oracle, Scripted
+from tests.helpers.jobs import Job, alone, decisions, holes
 
 EOS, EOT, MASK = TOY.eos_ids[0], TOY.eot_ids[0], TOY.mask_id
 

@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.errors import RecipeError
-from remask.models.fakes import TOY, Hashed, Uniform
-from remask.recipe import Recipe
-from remask.seen import Seen
-from remask.selection import (
+from remask.decoding.grid import Seen
+from remask.decoding.recipe import Recipe
+from remask.decoding.selection import (
     SELECTORS,
     Bernoulli,
     Dynamic,
@@ -29,7 +27,9 @@ from remask.selection import (
     TopK,
     select,
 )
-from tests.laws.helpers import Job, alone, holes
+from remask.errors import RecipeError
+from remask.testing import TOY, Hashed, Uniform
+from tests.helpers.jobs import Job, alone, holes
 
 # few values, so that they tie; NaN and -inf among them
 values = st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0, -1.5, math.nan, -math.inf])

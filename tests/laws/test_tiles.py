@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.long import Live
-from remask.batch import Batch, lay
-from remask.blocks import Blocks
-from remask.caches import Dual
+from remask.decoding.blocks import Blocks
+from remask.decoding.caches import Dual
+from remask.decoding.recipe import Guidance, Recipe
+from remask.engine.batch import Batch, lay
 from remask.models import layers, tiles
-from remask.models.masked import MaskPredictor
-from remask.predictor import Group, Packed
-from remask.recipe import Guidance, Recipe
-from remask.rotary import Rope
-from tests.laws.helpers import Job, holes
+from remask.models.contract import Group, Packed
+from remask.models.predictor import MaskPredictor
+from remask.models.rotary import Rope
+from tests.helpers.jobs import Job, holes
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The same logits, and the same steps, as the authors' own classes: their runs on tiny checkpoints of every quirk.
 
-scripts/make_model_golden.py made them; docs/models.md says from which code.
+tests/golden/make/families.py made them; docs/models.md says from which code.
 """
 
 import json
@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from remask.blocks import SubBlocks, Whole
-from remask.canvas import Canvas
-from remask.models.masked import MaskPredictor
-from remask.recipe import Process, Recipe, Stop
-from remask.revision import Edit
-from remask.row import Row
-from remask.sampler import denoise
-from remask.selection import Dynamic, Sequential, Threshold, TopK
-from tests.models.tiny import changed, loaded, logits, prompts
+from remask.decoding.blocks import SubBlocks, Whole
+from remask.decoding.canvas import Canvas
+from remask.decoding.recipe import Process, Recipe, Stop
+from remask.decoding.revision import Edit
+from remask.decoding.selection import Dynamic, Sequential, Threshold, TopK
+from remask.engine.row import Row
+from remask.engine.step import denoise
+from remask.models.predictor import MaskPredictor
+from tests.helpers.tiny import changed, loaded, logits, prompts
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 LOGITS = load_file(GOLDEN / "models.safetensors")

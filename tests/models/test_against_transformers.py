@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from remask.checkpoint import load
+from remask.models.contract import Group
 from remask.models.families import FAMILIES
-from remask.models.masked import MaskPredictor
-from remask.predictor import Group
-from tests.models.tiny import changed, config_of, draw, logits, prompts, write
+from remask.models.predictor import MaskPredictor
+from tests.helpers.tiny import changed, config_of, draw, logits, prompts, write
 
 transformers = pytest.importorskip("transformers", reason="needs the hf extra")
 

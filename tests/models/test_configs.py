@@ -12,10 +12,10 @@ import torch
 
 from remask.errors import CheckpointError
 from remask.models.families import ALL, FAMILIES, REPOSITORIES, family_of
-from remask.models.masked import contract
+from remask.models.predictor import contract
+from remask.models.rotary import Rope
 from remask.models.transformer import Transformer
-from remask.rotary import Rope
-from tests.models.tiny import GEOMETRIES, config_of
+from tests.helpers.tiny import GEOMETRIES, config_of
 
 CONFIGS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "configs.json").read_text(encoding="utf-8"))
 

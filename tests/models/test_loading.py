@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 import remask
 from remask.checkpoint import inspect, load, save
 from remask.checkpoint.description import recognise
+from remask.decoding.recipe import Recipe
 from remask.errors import CheckpointError
 from remask.models.families import ALL
 from remask.models.layers import Experts
-from remask.recipe import Recipe
-from tests.models.tiny import EOS, GEOMETRIES, MASK, config_of, loaded, logits, prompts, published, write
+from tests.helpers.tiny import EOS, GEOMETRIES, MASK, config_of, loaded, logits, prompts, published, write
 
 
 def test_the_mask_is_the_users_then_the_files_then_the_familys(tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from remask.render.ansi import Look, flow, grid, line, live, strip
-from remask.render.board import board, checked, steps, unused
 from remask.render.figures import Chapter, Likelihood, Share, Strip, Table, Token
 from remask.render.glyph import chip, clean, glyph
 from remask.render.html import data, page
 from remask.render.pages import pages
 from remask.render.ramp import bar, colour, percent
 from remask.render.svg import picture
-from remask.trace import Candidate, Change, Guesses, Step, Trace, Writer, read
+from remask.trace.board import board, checked, steps, unused
+from remask.trace.format import Candidate, Change, Guesses, Step, Trace, Writer, read
 
 MARKUP = [
     "</script><img src=x onerror=alert(1)>",

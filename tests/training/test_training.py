@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from remask import checkpoint
+from remask.decoding.objective import Noised, cross_entropy, masked_logits
 from remask.errors import RemaskError, UsageError
 from remask.models.transformer import Transformer
-from remask.objective import Noised, cross_entropy, masked_logits
 from remask.training import loop
 from remask.training import tokenizer as bpe
 from remask.training.checkpoints import State, recover, step_in
@@ -316,7 +316,9 @@ def test_the_defaults_are_a_valid_configuration() -> None:
     assert validate(TrainConfig()) == TrainConfig()
 
 
-@pytest.mark.parametrize("path", sorted(Path(str(files("remask.training"))).glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(Path(str(files("remask.training.configs"))).glob("*.toml")), ids=lambda path: path.stem
+)
 def test_every_configuration_of_the_package_loads(path: Path) -> None:
     assert load(path).name == path.stem
 

@@ -1,0 +1,135 @@
+"""Where a row may commit now: the windows of semi-autoregressive decoding (LLaDA, §2.4 and App. B.4)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import RecipeError, bounded
+from ..exactness import Exactness
+from .canvas import Bools, Ints
+from .grid import Seen
+
+
+class _Rule:
+    """What most rules share: windows that stand, of which every position may be committed at any step."""
+
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    recut: ClassVar[bool] = False  # whether a window's first step says where it ends
+
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+        """Which reads may be committed in this step (B, W), and stay in the window if the rule recuts it: all."""
+        return seen.valid
+
+
+@dataclass(frozen=True)
+class Whole(_Rule):
+    """One window: every undecided position at once."""
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """The undecided positions (n,), as one window."""
+        return [np.flatnonzero(undecided)]
+
+
+@dataclass(frozen=True)
+class Blocks(_Rule):
+    """Windows of `length` undecided positions from left to right, the last one shorter where it does not divide.
+
+    After a prompt these are LLaDA's blocks; in a template they run through the holes and skip what is given.
+    """
+
+    length: int = 32
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise RecipeError(f"block_length must be at least 1, got {self.length}; LLaDA uses 8 to 128")
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """Windows (<= length,) of positions, in order."""
+        positions = np.flatnonzero(undecided)
+        return [positions[i : i + self.length] for i in range(0, len(positions), self.length)]
+
+
+@dataclass(frozen=True)
+class Grid(_Rule):
+    """Windows cut at multiples of `length` from position 0: the grid that block-causal models are trained on."""
+
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise RecipeError(f"blocks.length must be at least 1, got {self.length}; SDAR uses 4 to 64")
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """The undecided positions of each cell that has any, in order."""
+        positions = np.flatnonzero(undecided)
+        cells = positions // self.length
+        return [positions[cells == cell] for cell in np.unique(cells)]
+
+
+@dataclass(frozen=True)
+class Adaptive(_Rule):
+    """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3): the first step of a block looks `reach`
+    undecided positions ahead; where the surest guess of a delimiter reaches `threshold` the block ends with it, else
+    after `length`. Delimiters are token ids, or strings of one token; that step's forward also commits.
+    """
+
+    length: int = 32
+    reach: int = 64
+    threshold: float = 0.3
+    delimiters: tuple[int | str, ...] = ("\n",)
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    recut: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delimiters", tuple(self.delimiters))
+        if not 1 <= self.length <= self.reach:
+            raise RecipeError(
+                f"blocks.length must lie between 1 and blocks.reach, got {self.length} and {self.reach}; "
+                "AdaBlock looks a quarter of the answer ahead"
+            )
+        bounded("blocks.threshold", self.threshold, 0, 1, "AdaBlock uses 0.3 to 0.5")
+        if not self.delimiters:
+            raise RecipeError('blocks.delimiters is empty; without any, use blocks = { by = "blocks" }')
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """The positions that the next block may take, then blocks of `length`, to be cut anew when their turn comes."""
+        positions = np.flatnonzero(undecided)
+        rest = positions[self.reach :]
+        return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
+
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+        """Which reads stay in the window (B, W), decided in a window's first step."""
+        ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=seen.guess.device)
+        pauses = seen.candidate & torch.isin(seen.guess, ids)
+        sure = seen.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
+        column = torch.arange(pauses.shape[1], device=ids.device)
+        cut = torch.where(
+            sure.values >= self.threshold, column <= sure.indices, seen.candidate.cumsum(1) <= self.length
+        )
+        return torch.where(seen.time[:, :1] == 1, cut, True)
+
+
+@dataclass(frozen=True)
+class SubBlocks(_Rule):
+    """Windows of `length` inside the blocks of a block-causal model. The first token of a block comes alone, from the
+    forward that stores the block before (Fast-dLLM v2, arXiv 2509.26328, §3.3; its `small_block_size`)."""
+
+    length: int = 8
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise RecipeError(f"blocks.length must be at least 1, got {self.length}; Fast-dLLM v2 uses 8")
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """As a grid of `length` has them."""
+        return Grid(self.length).windows(undecided)
+
+    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+        """All reads of the window (B, W), but in a block's first step its first position alone."""
+        assert block_size is not None
+        first = seen.candidate & (seen.candidate.cumsum(1) == 1)
+        leads = (seen.time[:, :1] == 1) & (first & (seen.position % block_size == 0)).any(1, keepdim=True)
+        return torch.where(leads, first, True)

@@ -1,0 +1,114 @@
+"""What a row remembers of earlier steps, and what it adds to the logits of the next one.
+
+One record serves every rule: the likeliest tokens of the last steps at each position, their probabilities, and how far
+each step moved from the one before.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import bounded
+from ..exactness import Exactness
+from .canvas import Floats, Ints
+
+
+class Memory(NamedTuple):
+    """The record at R reads: `tokens` and `shares` (R, steps, width), latest step first; -1 and 0 where there is
+    none."""
+
+    tokens: Tensor
+    shares: Tensor
+
+
+@dataclass
+class History:
+    """The likeliest `width` tokens of the last `depth` steps at each of `length` positions, on the host."""
+
+    length: int
+    depth: int
+    width: int
+    tokens: Ints = field(init=False)
+    shares: Floats = field(init=False)
+    drift: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = np.full((self.length, self.depth, self.width), -1, np.int64)
+        self.shares = np.zeros((self.length, self.depth, self.width), np.float32)
+        self.drift = np.full((self.length, self.depth), np.inf, np.float32)
+
+    def record(self, positions: Ints, tokens: Ints, shares: Floats, drift: Floats) -> None:
+        """Add a step: the likeliest `tokens` (R, width), their probabilities, and how far the distribution moved
+        (R,)."""
+        if not self.depth:
+            return
+        for record, latest in ((self.tokens, tokens), (self.shares, shares), (self.drift, drift)):
+            record[positions, 1:] = record[positions, :-1]
+            record[positions, 0] = latest[:, : self.width] if latest.ndim == 2 else latest
+
+
+def divergence(logits: Tensor, memory: Memory) -> Tensor:
+    """KL(now ‖ last step) in nats (R,) over the last step's likeliest tokens and all others as one; inf without one."""
+    before, known = memory.shares[:, 0].double(), memory.tokens[:, 0] >= 0
+    now = (logits.gather(1, memory.tokens[:, 0].clamp(min=0)) - logits.logsumexp(1, keepdim=True)).double().exp()
+    now = now.masked_fill(~known, 0)
+    pairs = [(now, before), (1 - now.sum(1, keepdim=True), 1 - before.sum(1, keepdim=True))]
+    p, q = (torch.cat(parts, 1).clamp(min=0) for parts in zip(*pairs, strict=True))
+    moved = torch.special.xlogy(p, p) - torch.special.xlogy(p, q.clamp(min=1e-12))
+    return moved.sum(1).clamp(min=0).masked_fill(~known.any(1), torch.inf).float()
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """Each step stands alone."""
+
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    memory: ClassVar[tuple[int, int]] = (0, 0)
+
+    def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
+        """The logits as they are."""
+        return logits
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Tokens that led in earlier steps gain: z + strength · ln(1 + C), C = Σ decay^age · p^power over the steps in
+    which the token was the likeliest (credit decoding, arXiv 2510.06133, §4; defaults of dInfer).
+
+    Only such tokens have a credit, so the last `depth` leaders of a position are all that is kept of the (W, V) table.
+    """
+
+    strength: float = 0.7
+    power: float = 0.2
+    decay: float = 0.8
+    depth: int = 16
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+
+    def __post_init__(self) -> None:
+        for name, high in (("strength", 100), ("power", 10), ("decay", 1)):
+            bounded(f"history.{name}", getattr(self, name), 0, high, "dInfer uses 0.7, 0.2 and 0.8")
+        bounded("history.depth", self.depth, 1, 256, "16 steps keep 97 % at a decay of 0.8")
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Steps to remember, and tokens of each."""
+        return self.depth, 1
+
+    def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
+        """Logits (R, V) with the credit of `memory` added, this step's own leader counted as the newest."""
+        assert memory is not None
+        leader = logits.softmax(1).max(1)
+        tokens = torch.cat((leader.indices[:, None], memory.tokens[..., 0]), 1)
+        shares = torch.cat((leader.values[:, None], memory.shares[..., 0]), 1)
+        age = torch.arange(tokens.shape[1], device=tokens.device)
+        worth = (self.decay**age * shares.pow(self.power)).masked_fill(tokens < 0, 0)
+        same = tokens[:, :, None] == tokens[:, None]
+        repeated = same.tril(-1).any(2) | (tokens < 0)
+        gain = (same * worth[:, None]).sum(2).log1p().masked_fill(repeated, 0)
+        return logits.scatter_add(1, tokens.clamp(min=0), self.strength * gain)
+
+
+HISTORIES: dict[str, type[Forgetful] | type[Credit]] = {"none": Forgetful, "credit": Credit}

@@ -1,0 +1,275 @@
+"""Who leaves [MASK] now.
+
+A new rule is one class here, one line in `SELECTORS` and one test: it sees the grid of a step (`Seen`) and marks the
+candidates that leave. Most rules ask how many of the most confident go: those sort once and cumulate.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import bounded
+from ..exactness import Exactness
+from .grid import Seen, Want
+
+ROUNDING = 1e-9  # keeps 10 · (1 - 0.9) from passing as less than 1
+
+
+class Selector(Protocol):
+    """One rule of selection."""
+
+    @property
+    def exactness(self) -> Exactness:
+        """What this rule claims."""
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        """What it needs to see beside the confidence."""
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Who leaves (B, W). The core sees to it that at least one candidate of each row does, and nobody else."""
+
+
+def select(rule: Selector, seen: Seen) -> Tensor:
+    """Who leaves [MASK] (B, W): what `rule` chooses among the candidates, or the most confident if that is nobody."""
+    chosen = rule.choose(seen) & seen.candidate
+    first = torch.zeros_like(chosen).scatter_(1, seen.comparable().argmax(1, keepdim=True), 1)
+    return torch.where(chosen.any(1, keepdim=True), chosen, first & seen.candidate)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What most rules share."""
+
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    wants: ClassVar[tuple[Want, ...]] = ()
+
+
+@dataclass(frozen=True)
+class TopK(_Rule):
+    """As many as the schedule says: LLaDA (arXiv 2502.09992, Alg. 5)."""
+
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+
+    def choose(self, seen: Seen) -> Tensor:
+        """The quota's most confident."""
+        return seen.best(seen.quota)
+
+
+@dataclass(frozen=True)
+class Threshold(_Rule):
+    """All whose confidence reaches `threshold`, or exceeds it if `strict` (Fast-dLLM, arXiv 2505.22618, §3.3)."""
+
+    threshold: float = 0.9
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        bounded("select.threshold", self.threshold, 0, 1, "Fast-dLLM uses 0.9")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Those above it."""
+        return seen.confidence > self.threshold if self.strict else seen.confidence >= self.threshold
+
+
+@dataclass(frozen=True)
+class Dynamic(_Rule):
+    """All above `threshold` if they fill the schedule's quota, else the quota's most confident (SDAR, arXiv 2510.06303,
+    low_confidence_dynamic; LLaDA2.0, arXiv 2512.15745)."""
+
+    threshold: float = 0.85
+
+    def __post_init__(self) -> None:
+        bounded("select.threshold", self.threshold, 0, 1, "SDAR uses 0.85, LLaDA2.0 0.95")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """The larger of the two sets."""
+        above = (seen.confidence > self.threshold) & seen.candidate
+        return torch.where((above.sum(1) >= seen.quota)[:, None], above, seen.best(seen.quota))
+
+
+@dataclass(frozen=True)
+class Factor(_Rule):
+    """The largest n with (n + 1) · (1 - c_n) < `factor`, c_n the n-th highest confidence (Fast-dLLM, arXiv 2505.22618,
+    Thm. 1). The paper's rule: the released loop also commits the first token that fails, where that is the last one."""
+
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        bounded("select.factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Monotone in n, so the count of passing n is the largest."""
+        ordered, _ = seen.ranked()
+        n = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
+        return seen.best(((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1))
+
+
+@dataclass(frozen=True)
+class Frechet(_Rule):
+    """The largest n with Σ_{j≤n} c_j - (n - 1) - (1 - c_n) > `margin`: the Fréchet bound on the joint probability beats
+    any other guess (Fast-dLLM++, arXiv 2606.02955). Equal confidences give the factor rule."""
+
+    margin: float = 0.02
+
+    def __post_init__(self) -> None:
+        bounded("select.margin", self.margin, -1, 1, "Fast-dLLM++ uses 0.02")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Monotone in n."""
+        ordered, _ = seen.ranked()
+        sure = ordered.double()
+        n = torch.arange(1, sure.shape[1] + 1, device=sure.device)
+        return seen.best((sure.cumsum(1) - (n - 1) - (1 - sure) > self.margin + ROUNDING).sum(1))
+
+
+@dataclass(frozen=True)
+class EntropyBound(_Rule):
+    """The most confident, as long as Σ H - max H ≤ `gamma` nats over them, which bounds what independent draws lose
+    (EB-Sampler, arXiv 2505.24857, §3). Ordered by the recipe's confidence; the paper's order is by entropy."""
+
+    gamma: float = 0.1
+    wants: ClassVar[tuple[Want, ...]] = ("entropy",)
+
+    def __post_init__(self) -> None:
+        bounded("select.gamma", self.gamma, 0, 1e6, "EB-Sampler uses 0.001 to 1")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Monotone in n, since no entropy is negative."""
+        assert seen.entropy is not None
+        _, index = seen.ranked()
+        spread = seen.entropy.masked_fill(~seen.candidate, torch.inf).gather(1, index).double()
+        lost = spread.cumsum(1) - spread.cummax(1).values
+        return seen.best((lost <= self.gamma).sum(1))
+
+
+@dataclass(frozen=True)
+class Segment(_Rule):
+    """All above `threshold`, and of each unbroken run of [MASK] the most confident if above `low` (dInfer's
+    hierarchical decoding, arXiv 2510.08666, §4.2)."""
+
+    threshold: float = 0.8
+    low: float = 0.4
+
+    def __post_init__(self) -> None:
+        bounded("select.threshold", self.threshold, 0, 1, "dInfer uses 0.8 to 0.9")
+        bounded("select.low", self.low, 0, 1, "dInfer uses 0.4")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Each run is led by its lowest rank."""
+        rank, run = seen.rank(), seen.runs()
+        lead = torch.full_like(rank, rank.shape[1]).scatter_reduce(1, run, rank, "amin").gather(1, run)
+        return (seen.confidence > self.threshold) | ((rank == lead) & (seen.confidence > self.low))
+
+
+@dataclass(frozen=True)
+class Neighbour(_Rule):
+    """All that reach `threshold`, and within `reach` positions of those all that reach `low` (LocalLeap, arXiv
+    2510.07081)."""
+
+    threshold: float = 0.9
+    low: float = 0.75
+    reach: int = 4
+
+    def __post_init__(self) -> None:
+        bounded("select.threshold", self.threshold, 0, 1, "LocalLeap uses 0.9")
+        bounded("select.low", self.low, 0, 1, "LocalLeap uses about 0.75")
+        bounded("select.reach", self.reach, 0, 1e6, "LocalLeap uses about 4")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """Anchors, and what lies near one."""
+        anchor = (seen.confidence >= self.threshold) & seen.candidate
+        apart = (seen.position[:, :, None] - seen.position[:, None]).abs()
+        near = ((apart <= self.reach) & anchor[:, None]).any(2)
+        return anchor | (near & (seen.confidence >= self.low))
+
+
+@dataclass(frozen=True)
+class Sequential(_Rule):
+    """The schedule's quota from left to right (SDAR's `sequential`; a quota of 1 is autoregressive order)."""
+
+    def choose(self, seen: Seen) -> Tensor:
+        """The first candidates."""
+        return seen.candidate & (seen.candidate.cumsum(1) <= seen.quota[:, None])
+
+
+@dataclass(frozen=True)
+class GumbelTopK(_Rule):
+    """The schedule's quota drawn without replacement from softmax(confidence / `temperature`): Dream's `alg_temp`
+    (arXiv 2508.15487). Gumbel noise and top-k are the same draw (Kool et al., arXiv 1903.06059)."""
+
+    temperature: float = 0.1
+    wants: ClassVar[tuple[Want, ...]] = ("uniform",)
+
+    def __post_init__(self) -> None:
+        bounded("select.temperature", self.temperature, 1e-9, 1e9, "use top_k for no noise at all")
+
+    def choose(self, seen: Seen) -> Tensor:
+        """The best after noise."""
+        assert seen.uniform is not None
+        noise = -(-seen.uniform.double().log()).log()
+        return seen.best(seen.quota, seen.confidence.double() / self.temperature + noise)
+
+
+@dataclass(frozen=True)
+class Bernoulli(_Rule):
+    """Each on its own with the probability (t - s) / t, t and s being what is left of the window's steps before and
+    after this one: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524, §3.2.3; Dream's `origin`)."""
+
+    wants: ClassVar[tuple[Want, ...]] = ("uniform",)
+
+    def choose(self, seen: Seen) -> Tensor:
+        """One coin a candidate; the last step takes all."""
+        assert seen.uniform is not None
+        before, after = seen.time.unbind(1)
+        return seen.uniform < torch.where(after > 0, 1 - after / before, 1.0)[:, None]
+
+
+@dataclass(frozen=True)
+class Stable(_Rule):
+    """All above `threshold` whose distribution has moved by less than `divergence` nats in each of the last `steps`
+    steps; if there are none, the schedule's quota (KLASS, arXiv 2511.05664, Alg. 1).
+
+    The divergence KL(now ‖ before) is taken over the `width` likeliest tokens of the step before and all others as one:
+    a lower bound of the full one, without a (W, V) tensor.
+    """
+
+    threshold: float = 0.6
+    divergence: float = 0.015
+    steps: int = 2
+    width: int = 8
+
+    def __post_init__(self) -> None:
+        bounded("select.threshold", self.threshold, 0, 1, "KLASS uses 0.6 to 0.9")
+        bounded("select.divergence", self.divergence, 0, 1e6, "KLASS uses 0.001 to 0.015")
+        bounded("select.steps", self.steps, 1, 64, "KLASS uses 2")
+        bounded("select.width", self.width, 1, 256, "8 hold nearly all of a peaked distribution")
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Steps to remember, and tokens of each."""
+        return self.steps, self.width
+
+    def choose(self, seen: Seen) -> Tensor:
+        """The ready ones, or the best."""
+        assert seen.drift is not None
+        calm = (seen.drift[..., : self.steps] < self.divergence).all(2)
+        ready = calm & (seen.confidence > self.threshold) & seen.candidate
+        return torch.where(ready.any(1, keepdim=True), ready, seen.best(seen.quota))
+
+
+SELECTORS: dict[str, type[Selector]] = {
+    "top_k": TopK,
+    "threshold": Threshold,
+    "dynamic": Dynamic,
+    "factor": Factor,
+    "frechet": Frechet,
+    "entropy_bound": EntropyBound,
+    "segment": Segment,
+    "neighbour": Neighbour,
+    "sequential": Sequential,
+    "gumbel_top_k": GumbelTopK,
+    "bernoulli": Bernoulli,
+    "stable": Stable,
+}

@@ -1,0 +1,149 @@
+"""The batch that rows share, and how their plans are laid end to end for one forward.
+
+The device holds keys and values; everything else about a row lives in `remask.engine.row`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..decoding.canvas import Ints
+from ..errors import RecipeError
+from ..models.contract import Group, Packed, Plan, Predictor
+from ..models.rotary import Rotation, Rotations
+from .row import Row
+
+MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
+
+
+class Batch:
+    """The live rows and the key/value store that they share. Rows enter and leave between steps."""
+
+    def __init__(self, model: Predictor) -> None:
+        self.model = model
+        self.rows: list[Row] = []
+        self.store: Any = None
+        self.shape = (0, 0)  # entries and slots of the store
+        self.free: list[int] = []
+
+    def admit(self, row: Row) -> None:
+        """Take a row in; it begins with the next step."""
+        if slots := len(row.written):
+            self._reserve(row.streams, slots)
+            row.entries, self.free = self.free[: row.streams], self.free[row.streams :]
+        self.rows.append(row)
+
+    def evict(self, row: Row) -> None:
+        """Let a row go and free its entries; its neighbours are not touched. With the last of them goes the store."""
+        self.rows.remove(row)
+        self.free = sorted([*self.free, *row.entries])  # the lowest go first, so that rows lie side by side
+        row.entries = []
+        if len(self.free) == self.shape[0]:
+            self.store, self.shape, self.free = None, (0, 0), []
+
+    def _reserve(self, entries: int, slots: int) -> None:
+        have, length = self.shape
+        if len(self.free) >= entries and slots <= length:
+            return
+        grown = have + max(0, entries - len(self.free)), max(slots, length)
+        if self.store is None:
+            self.store = self.model.store(*grown)
+        else:
+            self.store.grow(*grown)
+        self.free += range(have, grown[0])
+        self.shape = grown
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Plans laid end to end: `groups` of like shape, and for each plan the packed rows (S, R) that hold its reads."""
+
+    groups: list[Group]
+    tokens: Ints  # (N,)
+    positions: Ints  # (N,)
+    rotations: list[Rotation]  # the distinct ones, none if every row turns as the model does
+    which: Ints  # (N,) the one that each packed row takes
+    where: list[Ints]
+
+    def read(self, rows: Ints, device: torch.device) -> Packed:
+        """The forward that yields the packed `rows` (R,), on `device`."""
+        tokens, positions, reads = (torch.from_numpy(array).to(device) for array in (self.tokens, self.positions, rows))
+        if not self.rotations:
+            return Packed(tokens, positions, self.groups, reads)
+        which = torch.from_numpy(self.which).to(device)
+        return Packed(tokens, positions, self.groups, reads, Rotations.of(self.rotations, which))
+
+
+def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
+    """Lay all plans end to end. Like shapes become one group, so attention runs on them side by side."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for i, plan in enumerate(plans):
+        by_shape.setdefault((*plan.shape, plan.stored is None), []).append(i)
+    order = [(i, s) for members in by_shape.values() for i in members for s in range(len(plans[i].tokens))]
+    lengths = np.array([len(plans[i].positions) for i, _ in order])
+    starts = np.concatenate(([0], lengths.cumsum()))
+    groups, first = [], 0
+    for members in by_shape.values():
+        count = sum(len(plans[i].tokens) for i in members)
+        groups.append(group(batch, plans, order[first : first + count], int(starts[first])))
+        first += count
+    where = [np.empty(0, np.int64)] * len(plans)
+    for k, (i, s) in enumerate(order):
+        if s == 0:
+            where[i] = starts[k : k + len(plans[i].tokens), None] + plans[i].sources
+    tokens = [plans[i].tokens[s] for i, s in order]
+    positions = [plans[i].positions for i, _ in order]
+    rotations = list(dict.fromkeys(plan.rotation for plan in plans))
+    which = np.repeat([rotations.index(plans[i].rotation) for i, _ in order], lengths)
+    if (total := int(starts[-1])) < MIN_QUERIES:  # rows that nobody reads keep the matrices tall enough
+        filler = np.zeros(MIN_QUERIES - total, np.int64)
+        groups.append(Group(total, 1, len(filler)))
+        tokens, positions, which = [*tokens, filler], [*positions, filler], np.append(which, filler)
+    return Laid(groups, np.concatenate(tokens), np.concatenate(positions), distinct(batch, rotations), which, where)
+
+
+def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotation]:
+    """`rotations` with the model's own for None; none at all where there is nothing else."""
+    rotary = batch.model.contract.rotary
+    if rotary is None or all(rotation is None for rotation in rotations):
+        return []
+    return [rotary.own if rotation is None else rotation for rotation in rotations]
+
+
+def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int) -> Group:
+    """The group of `sequences` (plan, stream), all of one shape, from packed row `start` on."""
+    device = batch.model.device
+
+    def stack(arrays: Sequence[Any]) -> torch.Tensor | None:
+        return None if arrays[0] is None else torch.from_numpy(np.stack(arrays)).to(device)
+
+    members = [plans[i] for i, _ in sequences]
+    visible = stack([plan.visible for plan in members])
+    shape = Group(start, len(sequences), len(members[0].positions), visible)
+    if members[0].stored is None and members[0].keep is None:
+        return shape
+    if batch.store is None:
+        raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
+    numbers = [batch.rows[i].entries[s] for i, s in sequences]
+    entries = torch.tensor(numbers, device=device)
+    adjacent = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    run = slice(numbers[0], numbers[-1] + 1) if adjacent else entries
+    return replace(
+        shape,
+        store=batch.store,
+        entries=entries,
+        slots=stack([plan.stored for plan in members]),
+        keep=stack([plan.keep for plan in members]),
+        whole=run if all(map(is_whole, members)) else None,
+    )
+
+
+def is_whole(plan: Plan) -> bool:
+    """Whether the slots that are seen and those that are written are 0, 1, … together, and nothing hides any."""
+    if plan.stored is None or plan.keep is None or plan.visible is not None or (plan.keep < 0).any():
+        return False
+    used = np.concatenate((plan.stored, plan.keep))
+    return bool(np.array_equal(np.bincount(used), np.ones(len(used), np.int64)))

@@ -1,0 +1,297 @@
+"""One request on its way through the loop: its window, clock, seed and recipe.
+
+The host holds the truth about tokens. `Row.apply` is the guard: whatever a recipe asks for, given positions stay, only
+undecided ones are revealed, and every row moves on.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ..decoding import noise
+from ..decoding.caches.contract import View
+from ..decoding.canvas import Bools, Canvas, Floats, Growing, Ints
+from ..decoding.history import History
+from ..decoding.recipe import Recipe
+from ..decoding.revision import Counts
+from ..decoding.schedule import SCHEDULES, share_steps
+from ..errors import RecipeError, RowError
+from ..exactness import Exactness
+from ..models.contract import Contract, Plan
+from ..models.rotary import NONE
+from ..trace.format import Candidate, Guesses, State, Step
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+COINS = 0x5DEECE66D  # sets the third stream of random numbers apart
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a recipe decided for one row's reads (R,): host arrays, before the guard.
+
+    `leaders` and their probabilities `shares` (R, width) are the likeliest tokens, for the row's memory, and
+    `drift` says how far each distribution moved since the last step.
+    """
+
+    guess: Ints
+    confidence: Floats
+    logprob: Floats
+    reveal: Bools
+    edit: Bools
+    remask: Bools
+    inside: Bools
+    healthy: Bools
+    drift: Floats
+    leaders: Ints
+    shares: Floats
+    candidates: dict[int, tuple[Candidate, ...]]
+
+
+class Row:
+    """One request on its way through the loop."""
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        recipe: Recipe,
+        contract: Contract,
+        *,
+        seed: int = 0,
+        stop_ids: Sequence[int] = (),
+        candidates: int = 0,
+    ) -> None:
+        self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
+        self.recipe = recipe.fit(contract, len(canvas))
+        self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
+        if not canvas.undecided.any():
+            raise RecipeError("there is nothing to decide: the canvas has no [MASK]; give it a gen_length or a hole")
+        assert not isinstance(self.recipe.blocks, str)
+        self.blocks = self.recipe.blocks
+        self.stop_ids = np.array(sorted(stop_ids), np.int64)
+        self.windows = self.blocks.windows(canvas.undecided)
+        self.steps = self.recipe.steps or int(canvas.undecided.sum())
+        self._share_steps()
+        self.decides_by = repr((replace(self.recipe, rope=NONE), candidates))
+        self.streams = 2 if self.recipe.guidance.cfg_scale else 1
+        self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
+        self.history = History(len(canvas), *self.recipe.memory)
+        self.growing = self.recipe.canvas if isinstance(self.recipe.canvas, Growing) else None
+        self.horizon = len(canvas)  # positions from here on do not exist yet
+        if self.growing is not None:
+            self.horizon = int(np.flatnonzero(canvas.undecided)[: self.growing.first][-1]) + 1
+        self.entries: list[int] = []
+        self.block = self.clock = self.forwards = self.extra = 0
+        self.previous = -1  # reveals of the last step in this window
+        self.finish_reason: FinishReason | None = None
+        self.error: RowError | None = None
+        self.began = time.perf_counter()
+        first = self.plan()  # nothing is stored yet: no later forward computes more, unless the canvas shows more
+        self.widest = len(first.positions) + len(canvas) - len(self.view(first.reads).everything)
+        self.masked = first.visible is not None or contract.block_size is not None
+
+    @property
+    def exactness(self) -> Exactness:
+        """The weaker claim of the recipe and the model's numbers."""
+        return max(self.recipe.exactness, self.contract.exactness)
+
+    @property
+    def window(self) -> Ints:
+        """Positions that may be committed now."""
+        return self.windows[self.block]
+
+    @property
+    def quota(self) -> int:
+        """How many the schedule wants committed in this step; one at a time once it has run out."""
+        quotas = self.quotas[self.block]
+        return quotas[self.clock] if self.clock < len(quotas) else 1
+
+    @property
+    def time(self) -> tuple[float, float]:
+        """The share of this window's steps that is left before and after the next one."""
+        steps = self.shares[self.block]
+        return max(0.0, 1 - self.clock / steps), max(0.0, 1 - (self.clock + 1) / steps)
+
+    def plan(self) -> Plan:
+        """This row's next forward."""
+        open_positions = self.window[self.canvas.undecided[self.window]]
+        extra = self.recipe.revise.reads(self.canvas, self.window)
+        reads = np.union1d(open_positions, extra) if len(extra) else open_positions
+        if self.growing is not None:
+            reads = np.union1d(reads, self.tail)
+        plan = self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
+        return replace(plan, rotation=self.rotation)
+
+    def view(self, reads: Ints) -> View:
+        """What a cache policy may know, to plan a forward that yields `reads`."""
+        shown = self.recipe.canvas.positions(self.canvas, self.window)
+        shown = shown[shown < max(self.horizon, int(self.window[-1]) + 1)]
+        if len(shown) < len(self.canvas):
+            shown = np.union1d(shown, self.contract.source(reads))
+        return View(
+            self.canvas, self.window, reads, self.clock, self.streams, self.written, self.forwards, self.contract, shown
+        )
+
+    def keys(self, positions: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """The keys of this step's random numbers at `positions`."""
+        return noise.keys(self.seed, self.forwards, positions)
+
+    def scores(self, positions: Ints) -> Floats:
+        """Uniform numbers for random remasking at `positions`; a stream of its own beside the draw's."""
+        return noise.uniform(noise.keys(~self.seed, self.forwards, positions)).astype(np.float32)
+
+    def coins(self, positions: Ints) -> Floats:
+        """Uniform numbers for rules that draw who leaves and who goes back: a third stream."""
+        return noise.uniform(noise.keys(self.seed ^ COINS, self.forwards, positions)).astype(np.float32)
+
+    def apply(self, plan: Plan, decision: Decision) -> Step | None:
+        """Carry out what is allowed of `decision`, advance the clock, and say what changed; None if the row failed."""
+        canvas, reads = self.canvas, plan.reads
+        if plan.keep is not None:
+            self.written[plan.keep[plan.keep >= 0]] = self.forwards
+        index, self.forwards = self.forwards, self.forwards + 1
+        if not decision.healthy.all():
+            self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
+            return None
+        self.history.record(reads, decision.leaders, decision.shares, decision.drift)
+        grew = self._grow(reads, decision)
+        if self.blocks.recut and self.clock == 0 and not grew:
+            self._narrow(reads[decision.inside & among(reads, self.window)])
+        inside = among(reads, self.window)
+        began_open = bool(canvas.undecided[self.window].any())
+        reveal = decision.reveal & canvas.undecided[reads] & inside & (not grew)
+        revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
+        remask = decision.remask & revisable
+        edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
+        seen = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
+        kinds: tuple[tuple[Bools, State], ...] = ((reveal, "committed"), (edit, "revised"), (remask, "masked"))
+        changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
+        self._write(reads, reveal | edit, remask, decision, index)
+        window, block = self.window, self.block
+        self.extra += not began_open
+        if not grew:
+            self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
+        return Step(
+            index=index,
+            block=block,
+            blocks=len(self.windows),
+            window=tuple(window.tolist()),
+            changes=tuple(sorted(changes)),
+            seen=seen,
+            undecided=int(canvas.undecided.sum()),
+            settled=self.settled,
+            forwards=self.forwards,
+            seconds=time.perf_counter() - self.began,
+            candidates=decision.candidates,
+        )
+
+    @property
+    def patience(self) -> int:
+        """Steps in a window after which revision is off, so that every row ends."""
+        return 2 * (len(self.quotas[self.block]) + len(self.window)) + 16
+
+    @property
+    def settled(self) -> int:
+        """Leading positions that can no longer change."""
+        if self.recipe.revise.active and self.finish_reason is None:
+            return int(self.window[0])
+        undecided = np.flatnonzero(self.canvas.undecided)
+        return int(undecided[0]) if len(undecided) else len(self.canvas)
+
+    @property
+    def end(self) -> int:
+        """Where the answer ends: the first committed stop id with nothing undecided before it, else the length."""
+        canvas = self.canvas
+        stops = np.flatnonzero(canvas.committed & (canvas.tokens[:, None] == self.stop_ids).any(1))
+        if len(stops) and not canvas.undecided[: stops[0]].any():
+            return int(stops[0])
+        return len(canvas)
+
+    def finish(self, reason: FinishReason) -> None:
+        """End the row; the first reason holds."""
+        self.finish_reason = self.finish_reason or reason
+
+    def fail(self, step: int, position: int) -> None:
+        """End the row because its logits broke."""
+        self.error = RowError(
+            f"the logits at step {step}, position {position} are NaN, +inf or all -inf; "
+            "check the weights, the dtype and what the recipe suppresses",
+            step=step,
+            position=position,
+        )
+        self.finish("error")
+
+    def _write(self, reads: Ints, decided: Bools, remask: Bools, decision: Decision, index: int) -> None:
+        canvas, at, back = self.canvas, reads[decided], reads[remask]
+        canvas.tokens[at] = decision.guess[decided]
+        canvas.confidence[at] = decision.confidence[decided]
+        canvas.logprob[at] = decision.logprob[decided]
+        canvas.age[at] = index
+        canvas.committed[at] = True
+        canvas.tokens[back] = canvas.mask_id
+        canvas.confidence[back] = canvas.logprob[back] = np.nan
+        canvas.age[back] = -1
+        canvas.committed[back] = False
+
+    @property
+    def tail(self) -> Ints:
+        """The last undecided positions that exist, by which a growing canvas knows whether it is long enough."""
+        assert self.growing is not None
+        undecided = np.flatnonzero(self.canvas.undecided)
+        return undecided[undecided < self.horizon][-self.growing.tail :]
+
+    def _grow(self, reads: Ints, decision: Decision) -> bool:
+        """Let more positions exist if the end is not foreseen, or stop asking. A forward that grows commits nothing."""
+        if self.growing is None:
+            return False
+        ends = among(reads, self.tail)
+        said = np.isin(decision.guess[ends], self.contract.eos_ids)
+        if self.growing.foresees(said, np.exp(decision.logprob[ends])) or self.horizon == len(self.canvas):
+            self.growing = None
+            return False
+        self.horizon = min(len(self.canvas), self.horizon + self.growing.step)
+        return True
+
+    def _advance(self, changed: Counts) -> None:
+        self.clock, self.previous = self.clock + 1, changed.reveals
+        full = not self.canvas.undecided[self.window].any()
+        if full and not (self.clock < self.patience and self.recipe.revise.again(changed)):
+            self.block, self.clock, self.extra, self.previous = self.block + 1, 0, 0, -1
+        stopping = self.recipe.stop.eos_prefix and (not self.recipe.revise.active or self.clock == 0)
+        if stopping and self.end < len(self.canvas):
+            self.finish("stop")
+        elif self.block == len(self.windows):
+            self.finish("stop" if self.end < len(self.canvas) else "length")
+        self.block = min(self.block, len(self.windows) - 1)
+
+    def _share_steps(self) -> None:
+        """Divide the steps among the windows; those that are cut as they come take at least one each."""
+        sizes = [len(window) for window in self.windows]
+        steps = max(self.steps, len(sizes)) if self.blocks.recut else self.steps
+        self.shares = share_steps(sizes, steps)
+        self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, self.shares, strict=True)]
+
+    def _narrow(self, inside: Ints) -> None:
+        """Cut the open window to the reads `inside`, what follows anew, and share the steps in proportion."""
+        done, rest = self.windows[: self.block], self.canvas.undecided.copy()
+        rest[inside] = False
+        following = self.blocks.windows(rest) if rest.any() else []
+        self.windows = [*done, inside, *following]
+        self._share_steps()
+
+
+def alike(rows: Sequence[Row]) -> list[list[int]]:
+    """Indices of rows that decide by the same recipe, so that they decide in one go."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row.decides_by, []).append(i)
+    return list(groups.values())
+
+
+def among(positions: Ints, window: Ints) -> Bools:
+    """Which of `positions` are in the sorted, non-empty `window`."""
+    nearest = np.minimum(np.searchsorted(window, positions), len(window) - 1)
+    found: Bools = window[nearest] == positions
+    return found

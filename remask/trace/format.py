@@ -1,0 +1,226 @@
+"""What one step did, and a run as a file: one JSON object a line, replayable without a model.
+
+    {"format": "remask-trace", "version": 1, "tokens": […], "given": [[start, stop], …], "mask_id": …, …}
+    {"step": 0, "block": 0, "window": [first, last], "changes": [[position, token, state, confidence, logprob], …], …}
+    {"key": 32, "tokens": […]}                       every 32 steps, so that a reader can start anywhere
+    {"end": {"finish_reason": "stop", "text": "…", "unused": [[start, stop]], …}}
+
+Confidences are whole numbers 0…255; "pieces" in the header and in the steps give the text of each token once.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal, NamedTuple
+
+import numpy as np
+
+from ..decoding.canvas import Bools, Floats, Ints
+from ..errors import RequestError
+
+VERSION = 1
+KEY_EVERY = 32
+LOWEST = -1e4  # stands for the logarithm of 0, which JSON cannot say
+State = Literal["masked", "draft", "committed", "revised", "given", "unused"]
+
+
+class Change(NamedTuple):
+    """One position that a step changed. `confidence` as the recipe scored it, `logprob` natural log."""
+
+    position: int
+    token: int
+    state: State
+    confidence: float
+    logprob: float
+
+
+class Candidate(NamedTuple):
+    """One of the most likely tokens at a position, before noise."""
+
+    token: int
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Guesses:
+    """The proposal at every position that was read, kept or not: arrays (R,)."""
+
+    position: Ints
+    token: Ints
+    confidence: Floats
+    logprob: Floats
+
+    def changes(self, where: Bools, state: State, mask_id: int) -> Iterator["Change"]:
+        """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
+        for i in np.flatnonzero(where):
+            token = mask_id if state == "masked" else int(self.token[i])
+            yield Change(int(self.position[i]), token, state, float(self.confidence[i]), float(self.logprob[i]))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One forward of one row and what it changed: the only thing that a consumer ever sees.
+
+    `window` holds the positions that could be committed, `candidates` the most likely tokens at each position read, if
+    asked for. `seconds` is wall time since the row began, `settled` the number of leading positions that can no longer
+    change.
+    """
+
+    index: int
+    block: int
+    blocks: int
+    window: tuple[int, ...]
+    changes: tuple[Change, ...]
+    seen: Guesses = field(compare=False, repr=False)
+    undecided: int
+    settled: int
+    forwards: int
+    seconds: float
+    candidates: Mapping[int, tuple[Candidate, ...]] = field(default_factory=dict)
+
+    @property
+    def guesses(self) -> tuple[Change, ...]:
+        """The proposal at every position that was read, also the ones not kept."""
+        return tuple(self.seen.changes(np.ones(len(self.seen.position), bool), "draft", -1))
+
+
+def level(confidence: float) -> int:
+    """Confidence as one byte; scores at or below 0 (negative entropies) by their exponential."""
+    share = confidence if confidence > 0 else np.exp(max(confidence, -50.0))
+    return round(255 * min(1.0, max(0.0, float(share) if share == share else 0.0)))
+
+
+def _log(logprob: float) -> float:
+    return round(logprob, 4) if logprob > LOWEST else LOWEST  # also for NaN
+
+
+def runs(bitmap: Sequence[bool]) -> list[list[int]]:
+    """[start, stop) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(bitmap, np.int8), [0]))))
+    return [[int(a), int(b)] for a, b in edges.reshape(-1, 2)]
+
+
+class Writer:
+    """Writes a run line by line as it happens, so an interrupted run leaves what it had."""
+
+    def __init__(self, file: IO[str], tokens: Ints, given: Sequence[bool], piece: Callable[[int], str], **about: Any):
+        self.file, self.piece, self.known = file, piece, set[int]()
+        self.tokens = np.array(tokens)
+        self.header = {"format": "remask-trace", "version": VERSION, **about}
+        self._write(self.header | {"tokens": self.tokens.tolist(), "given": runs(given)} | self._pieces(tokens))
+
+    def step(self, step: Step) -> None:
+        """Append one step, and a key frame when it is time for one."""
+        for change in step.changes:
+            self.tokens[change.position] = change.token
+        rows = [[c.position, c.token, c.state, level(c.confidence), _log(c.logprob)] for c in step.changes]
+        line: dict[str, Any] = {
+            "step": step.index,
+            "block": step.block,
+            "window": [step.window[0], step.window[-1]] if step.window else [],
+            "changes": rows,
+            "guesses": [[g.position, g.token, level(g.confidence)] for g in step.guesses],
+            "forwards": step.forwards,
+            "t_ms": round(1000 * step.seconds, 3),
+        }
+        if step.candidates:
+            line["top"] = {
+                str(p): [[c.token, round(c.probability, 5)] for c in tops] for p, tops in step.candidates.items()
+            }
+        seen = [g.token for g in step.guesses] + [c.token for tops in step.candidates.values() for c in tops]
+        self._write(line | self._pieces([c.token for c in step.changes] + seen))
+        if (step.index + 1) % KEY_EVERY == 0:
+            self._write({"key": step.index + 1, "tokens": self.tokens.tolist()})
+
+    def end(self, **about: Any) -> None:
+        """Append how the run ended."""
+        self._write({"end": about})
+        self.file.flush()
+
+    def _pieces(self, tokens: Iterable[int]) -> dict[str, Any]:
+        fresh = sorted({int(t) for t in tokens} - self.known)
+        self.known.update(fresh)
+        return {"pieces": {str(t): self.piece(t) for t in fresh}} if fresh else {}
+
+    def _write(self, value: Any) -> None:
+        self.file.write(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n")
+
+
+@dataclass
+class Trace:
+    """A run read back: `frames()` replays it."""
+
+    header: dict[str, Any]
+    steps: list[dict[str, Any]]
+    end: dict[str, Any] | None  # None: the run was interrupted
+    pieces: dict[int, str]
+
+    @property
+    def mask_id(self) -> int:
+        """The id that undecided positions hold."""
+        return int(self.header["mask_id"])
+
+    def frames(self) -> Iterator[tuple[dict[str, Any], Ints]]:
+        """Each step with the tokens (L,) after it."""
+        tokens = np.array(self.header["tokens"], np.int64)
+        for step in self.steps:
+            for position, token, *_ in step["changes"]:
+                tokens[position] = token
+            yield step, tokens.copy()
+
+    def final(self) -> Ints:
+        """The tokens (L,) at the end."""
+        tokens = np.array(self.header["tokens"], np.int64)
+        for step in self.steps:
+            for position, token, *_ in step["changes"]:
+                tokens[position] = token
+        return tokens
+
+
+def read(lines: Iterable[str | bytes]) -> Trace:
+    """Read a trace. Raises RequestError with the line number if it is not one; a cut last line is left out.
+
+    Where a line may be cut within a character, give bytes.
+    """
+    header: dict[str, Any] | None = None
+    steps: list[dict[str, Any]] = []
+    end, pieces = None, dict[int, str]()
+    numbered = enumerate(lines, 1)
+    for number, line in numbered:
+        try:
+            value = json.loads(line if isinstance(line, str) else line.decode())
+            pieces |= {int(k): str(v) for k, v in value.get("pieces", {}).items()}
+        except (ValueError, AttributeError, RecursionError):
+            if header is not None and next(numbered, None) is None:
+                break  # the run was killed while it wrote this line
+            raise RequestError(f"line {number} is not a trace record; was the file cut or edited?") from None
+        if header is None:
+            header = _header(value)
+        elif "step" in value:
+            steps.append(_checked(value, number, len(header["tokens"])))
+        elif "end" in value:
+            end = value["end"]
+    if header is None:
+        raise RequestError("the trace is empty")
+    return Trace(header, steps, end, pieces)
+
+
+def _header(value: dict[str, Any]) -> dict[str, Any]:
+    if value.get("format") != "remask-trace":
+        raise RequestError("line 1 is not the header of a remask trace")
+    if value.get("version") != VERSION:
+        raise RequestError(f"the trace has version {value.get('version')!r}, this program reads {VERSION}")
+    tokens = value.get("tokens")
+    if not isinstance(tokens, list) or not all(isinstance(t, int) for t in tokens) or "mask_id" not in value:
+        raise RequestError("line 1 lacks the tokens of the canvas")
+    return value
+
+
+def _checked(step: dict[str, Any], number: int, length: int) -> dict[str, Any]:
+    try:
+        good = all(0 <= int(c[0]) < length and isinstance(c[1], int) and len(c) == 5 for c in step["changes"])
+    except (KeyError, TypeError, ValueError, IndexError):
+        good = False
+    if not good:
+        raise RequestError(f"line {number} changes a position outside the canvas of {length}, or is malformed")
+    return step

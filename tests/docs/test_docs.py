@@ -1,0 +1,51 @@
+"""The README and the pages do what they say: Python runs, commands and flags exist, links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from remask.cli.app import build
+from remask.decoding.recipe import Recipe, settings
+
+ROOT = Path(__file__).parents[2]
+EXECUTED = ["README.md", "docs/bench.md"]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks(page, "python")
+    exec(compile(block, page, "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
+    commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]
+    calls = re.findall(r"remask (\w+)((?: [^|;#\n]*)?)", "\n".join(blocks(page, "sh")))
+    assert len(calls) > 8
+    for name, rest in calls:
+        command = commands[name]
+        if hasattr(command, "commands"):
+            first = shlex.split(rest)[0]
+            command = command.commands["tasks" if name == "eval" and first not in command.commands else first]
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = {word.split("=")[0] for word in shlex.split(rest) if re.fullmatch(r"--?[a-z][\w-]*", word)}
+        assert used <= known, f"remask {name} has no {used - known}"
+        for recipe in re.findall(r"--recipe (\S+)", rest):
+            Recipe.load(recipe).change(settings(re.findall(r"--set (\S+)", rest)))
+
+
+@pytest.mark.parametrize(
+    "page", sorted(p.relative_to(ROOT).as_posix() for p in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+)
+def test_links_to_files_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
