@@ -24,7 +24,7 @@ from remask.checkpoint.placement import choose_device
 from remask.evals.longcontext import figures
 from remask.evals.longcontext.cliff import cliff, points
 from remask.evals.longcontext.grid import Cell, Record, Result, Settings, run
-from remask.evals.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, summarise
+from remask.evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, summarise
 from remask.evals.longcontext.suite import KV, prose
 from remask.evals.statistics import wilson
 from remask.llm import LLM
@@ -166,7 +166,7 @@ def measure(
 def perplexities(llm: LLM, folder: Path, plan: Plan) -> list[dict[str, float]]:
     """Windowed perplexity of the filler at λ = 1, to the longest multiple."""
     trained = llm.model.contract.max_positions
-    grid = Grid(
+    grid = Sweep(
         length=max(plan.multiples) * trained, block=trained // 4, samples=8, documents=plan.documents, recent=trained,
         rope=Rope.of("ntk:1"),
     )  # fmt: skip

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .decoding.recipe import Recipe
-    from .engine.engine import Completion, Engine, Request
+    from .engine.engine import Engine
+    from .engine.requests import Completion, Request, Step
     from .errors import RemaskError
     from .llm import LLM
     from .models.families.family import Family
-    from .trace.format import Step
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Completion": ".engine.engine",
+    "Completion": ".engine.requests",
     "Engine": ".engine.engine",
     "LLM": ".llm",
     "Recipe": ".decoding.recipe",
     "RemaskError": ".errors",
-    "Request": ".engine.engine",
-    "Step": ".trace.format",
+    "Request": ".engine.requests",
+    "Step": ".engine.requests",
 }
 
 __all__ = [

@@ -11,11 +11,14 @@ from .checkpoint import Loaded
 from .decoding.objective import Likelihood, log_likelihood
 from .decoding.recipe import Recipe
 from .engine import context
-from .engine.engine import Completion, Engine, Handle, Request, samples
+from .engine.engine import Engine
+from .engine.handle import Handle
+from .engine.requests import Completion, Request, samples
 from .errors import RequestError
 from .kinds import typed
 from .models.rotary import Rope
-from .text.tokenizer import Text, template_parts
+from .text.holes import template_parts
+from .text.tokenizer import Text
 
 Prompt = str | Sequence[Mapping[str, str]]
 RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remasking")
@@ -112,7 +115,7 @@ class LLM:
         return self._build([self.text.eos_id] * (positions - length) + [None] * length, asked, self.stop_ids, rope)
 
     def infilling(self, template: str, **options: Any) -> Request:
-        """The request that fills the holes of `template` (see `remask.text.tokenizer.template_parts`)."""
+        """The request that fills the holes of `template` (see `remask.text.holes.template_parts`)."""
         asked = self._options(options)
         parts = [self.text.encode(part) if isinstance(part, str) else part for part in template_parts(template)]
         holes = sum(part for part in parts if isinstance(part, int))
@@ -166,14 +169,14 @@ class LLM:
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""
-        with closing(self.engine.in_turn(requests)) as done:
+        with closing(self.engine.run(requests)) as done:
             return [handle.result() for handle in done]
 
     def _pieces(self, handle: Handle) -> Iterator[str]:
         try:
             yield from handle.pieces()
         finally:
-            self.engine.let_go(handle)
+            self.engine.cancel(handle)
 
     def _options(self, options: Mapping[str, Any]) -> Options:
         known = set(Options.__dataclass_fields__)

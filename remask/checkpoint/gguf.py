@@ -100,7 +100,7 @@ def halved(rows: Tensor, head_dim: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Packed(Stored):
+class GGUFTensor(Stored):
     """A tensor in a GGUF file, perhaps quantised: `data` are its rows in the mapped file."""
 
     data: np.ndarray[Any, Any]
@@ -150,7 +150,7 @@ def read(path: Path) -> Files:
             f"{path}: diffusion.shift_logits is {not shift}, but the {family.name} family has {bool(shift)}"
         )
 
-    def stored(family: Family, config: ModelConfig) -> Mapping[str, Packed]:
+    def stored(family: Family, config: ModelConfig) -> Mapping[str, GGUFTensor]:
         return _stored(path, family, config, tensors)
 
     return Files(
@@ -303,12 +303,12 @@ def _words(path: Path, said: Metadata) -> Vocabulary:
     return Vocabulary(tokenizer, special, template or None)
 
 
-def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[str, Any]) -> dict[str, Packed]:
+def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[str, Any]) -> dict[str, GGUFTensor]:
     """The file's tensors by their published names; one that has no place keeps the name that it has here."""
     wanted = places(family, config)
     if missing := sorted({where.tensor for where in wanted.values()} - set(tensors)):
         raise CheckpointError(f"{path} lacks {listed(missing)}, which its metadata imply")
-    found: dict[str, Packed] = {}
+    found: dict[str, GGUFTensor] = {}
     for name, where in wanted.items():
         tensor = tensors[where.tensor]
         shape, data = tuple(int(n) for n in reversed(tensor.shape)), tensor.data
@@ -319,11 +319,11 @@ def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[st
         head_dim = config.head_dim if is_permuted(family, where.tensor) else 0
         if head_dim and shape[0] % head_dim:
             raise CheckpointError(f"{path}: {where.tensor!r} has {shape[0]} rows, not whole heads of {head_dim}")
-        found[name] = Packed(path, tensor.tensor_type.name, shape, data, head_dim)
+        found[name] = GGUFTensor(path, tensor.tensor_type.name, shape, data, head_dim)
     used = {where.tensor for where in wanted.values()}
     for name, tensor in tensors.items():
         if name not in used:
-            found[name] = Packed(path, tensor.tensor_type.name, tuple(map(int, tensor.shape)), tensor.data)
+            found[name] = GGUFTensor(path, tensor.tensor_type.name, tuple(map(int, tensor.shape)), tensor.data)
     return found
 
 

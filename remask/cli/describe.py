@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..decoding.recipe import Recipe
-from ..engine.engine import Completion
+from ..engine.requests import Completion
 
 
 def completion(done: Completion, model: str, recipe: Recipe, seed: int) -> dict[str, Any]:

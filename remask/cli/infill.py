@@ -10,7 +10,7 @@ from .options import Decoding, Machine, at_least
 from .output import Output, Run, follow, tell
 
 if TYPE_CHECKING:
-    from ..engine.engine import Completion
+    from ..engine.requests import Completion
 
 
 TEMPLATE = "Text in which {{3}} is a hole of three tokens; '-' or nothing reads stdin."
@@ -38,7 +38,7 @@ def infill(
 
 def template_of(template: str | None, prefix: str | None, suffix: str | None, length: int | None) -> str:
     """The template, or the one that prefix, suffix and length spell."""
-    from ..text.tokenizer import template_parts
+    from ..text.holes import template_parts
     from . import prompt as prompts
 
     if prefix is None and suffix is None:
@@ -61,7 +61,7 @@ def template_of(template: str | None, prefix: str | None, suffix: str | None, le
 
 def document(template: str, done: "Completion") -> str:
     """The template with its holes filled: what was given stays as it was written, to the byte."""
-    from ..text.tokenizer import template_parts
+    from ..text.holes import template_parts
 
     fills = iter(done.fills)
     parts = template_parts(template)

@@ -11,7 +11,8 @@ from .options import at_least, output
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..engine.engine import Completion, Handle
+    from ..engine.handle import Handle
+    from ..engine.requests import Completion
     from .watch import Onlooker
 
 
@@ -71,7 +72,7 @@ def follow(run: Run) -> tuple["Completion", float, bool]:
                         onlooker.step(step)
             except KeyboardInterrupt:
                 run.handle.cancel("interrupted")
-                run.handle.engine.advance()  # lets go of the row
+                run.handle.engine.step()  # lets go of the row
                 raise
             finally:
                 for onlooker in onlookers:

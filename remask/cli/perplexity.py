@@ -12,7 +12,7 @@ from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..evals.longcontext.perplexity import Grid, PerplexityRecord
+    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep
     from ..llm import LLM
 
 
@@ -37,18 +37,18 @@ def ppl(
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
     from ..evals.longcontext.corpora import texts
-    from ..evals.longcontext.perplexity import Grid, PerplexityRecord, blocks, generated, given, summarise
+    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, given, summarise
     from ..evals.longcontext.positions import rope_of
     from ..evals.longcontext.suite import prose
 
     tokens, near = lengths(length, 4096)[0], lengths(recent, 4096)[0]  # refused before the model is loaded
-    Grid(tokens, block, samples, documents, max(near, block))
+    Sweep(tokens, block, samples, documents, max(near, block))
     found = None if data is None else texts(data)
     llm = machine.load(quiet=as_json)
     whole = trained(llm)
     tokens, near = lengths(length, whole)[0], lengths(recent, whole)[0]
     turning = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
-    grid = Grid(tokens, block, samples, documents, near, seed, turning)
+    grid = Sweep(tokens, block, samples, documents, near, seed, turning)
     if found is None:
         rows = generated(llm.text.encode, prose(llm.text), grid)
     else:
@@ -72,7 +72,7 @@ def ppl(
         )
 
 
-def about(llm: "LLM", grid: "Grid", data: Path | None) -> dict[str, Any]:
+def about(llm: "LLM", grid: "Sweep", data: Path | None) -> dict[str, Any]:
     """What makes two runs the same one."""
     from ..evals.records import fingerprint
 

@@ -175,7 +175,7 @@ def step(wanted: Wanted, context: int) -> None:
     llm = wanted.load()
     for _ in range(wanted.batch):
         llm.engine.submit(llm.blank(context, **wanted.options))
-    llm.engine.advance()
+    llm.engine.step()
 
 
 def count(wanted: Wanted, free: int | None) -> Planned:

@@ -57,10 +57,10 @@ def run(
 
 def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     """`n` answers, decoded side by side; a line `---` between them, or a JSON object each."""
-    from ..engine.engine import samples
+    from ..engine.requests import samples
 
     failures: list[Exception] = []
-    with closing(llm.engine.in_turn(samples(request, n))) as handles:
+    with closing(llm.engine.run(samples(request, n))) as handles:
         for i, handle in enumerate(handles):
             if i and not output.as_json:
                 print("---")

@@ -66,7 +66,7 @@ def located(name: str) -> Path:
     """A configuration of the package by its name, else the file of that name."""
     if name.endswith(".toml"):
         return Path(name)
-    paths = [Path(str(file)) for file in files("remask.training.configs").iterdir()]
+    paths = [Path(str(file)) for file in (files("remask.training") / "configs").iterdir()]
     shipped = {path.stem: path for path in paths if path.suffix == ".toml"}
     if name not in shipped:
         raise UsageError(f"there is no configuration {name!r}; give {', '.join(sorted(shipped))} or a .toml file")

@@ -10,9 +10,9 @@ from ..trace.board import Board
 from .screen import is_terminal, watcher
 
 if TYPE_CHECKING:
-    from ..engine.engine import Handle
+    from ..engine.handle import Handle
+    from ..engine.requests import Step
     from ..render.ansi import Look
-    from ..trace.format import Step
 
 FRAMES = 24  # a second, at most
 

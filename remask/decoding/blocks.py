@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import RecipeError, bounded
 from ..exactness import Exactness
-from .canvas import Bools, Ints
-from .grid import Seen
+from ..models.contract import Bools, Ints
+from .grid import Grid
 
 
 class _Rule:
@@ -19,9 +19,9 @@ class _Rule:
     exactness: ClassVar[Exactness] = Exactness.EXACT
     recut: ClassVar[bool] = False  # whether a window's first step says where it ends
 
-    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+    def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """Which reads may be committed in this step (B, W), and stay in the window if the rule recuts it: all."""
-        return seen.valid
+        return grid.valid
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Blocks(_Rule):
 
 
 @dataclass(frozen=True)
-class Grid(_Rule):
+class AlignedBlocks(_Rule):
     """Windows cut at multiples of `length` from position 0: the grid that block-causal models are trained on."""
 
     length: int
@@ -100,16 +100,16 @@ class Adaptive(_Rule):
         rest = positions[self.reach :]
         return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
 
-    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+    def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """Which reads stay in the window (B, W), decided in a window's first step."""
-        ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=seen.guess.device)
-        pauses = seen.candidate & torch.isin(seen.guess, ids)
-        sure = seen.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
+        ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=grid.guess.device)
+        pauses = grid.candidate & torch.isin(grid.guess, ids)
+        sure = grid.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
         column = torch.arange(pauses.shape[1], device=ids.device)
         cut = torch.where(
-            sure.values >= self.threshold, column <= sure.indices, seen.candidate.cumsum(1) <= self.length
+            sure.values >= self.threshold, column <= sure.indices, grid.candidate.cumsum(1) <= self.length
         )
-        return torch.where(seen.time[:, :1] == 1, cut, True)
+        return torch.where(grid.time[:, :1] == 1, cut, True)
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class SubBlocks(_Rule):
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """As a grid of `length` has them."""
-        return Grid(self.length).windows(undecided)
+        return AlignedBlocks(self.length).windows(undecided)
 
-    def narrow(self, seen: Seen, block_size: int | None) -> Tensor:
+    def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """All reads of the window (B, W), but in a block's first step its first position alone."""
         assert block_size is not None
-        first = seen.candidate & (seen.candidate.cumsum(1) == 1)
-        leads = (seen.time[:, :1] == 1) & (first & (seen.position % block_size == 0)).any(1, keepdim=True)
+        first = grid.candidate & (grid.candidate.cumsum(1) == 1)
+        leads = (grid.time[:, :1] == 1) & (first & (grid.position % block_size == 0)).any(1, keepdim=True)
         return torch.where(leads, first, True)

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import RecipeError, bounded
 from ..exactness import Exactness
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
+from ..models.contract import Bools, Floats, Ints
 
 
 @dataclass

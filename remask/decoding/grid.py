@@ -10,7 +10,7 @@ Want = Literal["entropy", "likelihood", "uniform"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Grid:
     """One row a request, one column a read, in canvas order: all (B, W) unless another shape is said.
 
     What costs something is None unless a rule of the recipe lists it in its `wants`.

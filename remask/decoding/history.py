@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import bounded
 from ..exactness import Exactness
-from .canvas import Floats, Ints
+from ..models.contract import Floats, Ints
 
 
 class Memory(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import bounded
 from ..exactness import Exactness
-from .canvas import Canvas, Floats, Ints
+from ..models.contract import Floats, Ints
+from .canvas import Canvas
 
 
 class Prior(Protocol):

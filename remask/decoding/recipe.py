@@ -18,7 +18,7 @@ from ..exactness import Exactness
 from ..kinds import fits, in_words
 from ..models.contract import Contract
 from ..models.rotary import NONE, Rope
-from .blocks import Adaptive, Blocks, Grid, SubBlocks, Whole
+from .blocks import Adaptive, AlignedBlocks, Blocks, SubBlocks, Whole
 from .caches import CACHES, Cache, NoCache
 from .canvas import Full, Growing, Lookahead, Shown, Suffix
 from .confidence import CONFIDENCES, Confidence
@@ -116,7 +116,7 @@ class Recipe:
     steps: int | None = None
     canvas: Shown = Full()
     rope: Rope = NONE
-    blocks: Blocks | Whole | Grid | SubBlocks | Adaptive | Literal["auto"] = "auto"
+    blocks: Blocks | Whole | AlignedBlocks | SubBlocks | Adaptive | Literal["auto"] = "auto"
     schedule: str = "even"
     guidance: Guidance = Guidance()
     process: Process = Process()
@@ -214,14 +214,14 @@ class Recipe:
         """
         recipe, grid = replace(self, rope=self.rope.fit(contract.rotary, length)), contract.block_size
         if self.blocks == "auto":
-            recipe = replace(recipe, blocks=Blocks() if grid is None else Grid(grid))
+            recipe = replace(recipe, blocks=Blocks() if grid is None else AlignedBlocks(grid))
         elif isinstance(self.blocks, SubBlocks):
             if grid is None or grid % self.blocks.length:
                 raise RecipeError(
                     f"sub_blocks of {self.blocks.length} need a model with a grid of a multiple of that, and this one "
                     f"{'has none' if grid is None else f'has {grid}'}; use blocks = auto"
                 )
-        elif grid is not None and recipe.blocks != Grid(grid):
+        elif grid is not None and recipe.blocks != AlignedBlocks(grid):
             raise RecipeError(
                 f"this model decodes on its own grid of {grid} positions and takes no block_length; leave it out"
             )
@@ -325,7 +325,7 @@ AXES: dict[str, dict[str, Any]] = {
         "auto": "auto",
         "whole": Whole,
         "blocks": Blocks,
-        "grid": Grid,
+        "grid": AlignedBlocks,
         "sub_blocks": SubBlocks,
         "adaptive": Adaptive,
     },

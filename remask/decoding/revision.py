@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..errors import RecipeError, bounded
 from ..exactness import Exactness
-from ..models.contract import Plan
-from .canvas import Canvas, Ints
-from .grid import Seen, Want
+from ..models.contract import Ints, Plan
+from .canvas import Canvas
+from .grid import Grid, Want
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Reviser(Protocol):
         """The plan with query rows of its own added, such as shadow rows. Under a right shift `plan.sources` holds the
         row to the left of each read."""
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """What to reveal (the selector's choice is `chosen`), rewrite and send back."""
 
     def again(self, changed: Counts) -> bool:
@@ -111,7 +111,7 @@ class Never(_Rule):
         """None."""
         return window[:0]
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Only reveals."""
         nothing = torch.zeros_like(chosen)
         return Revision(chosen, nothing, nothing)
@@ -137,9 +137,9 @@ class Edit(_Rule):
         """T2T needs a model that was trained so; T2M does not."""
         return not self.remask
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Both in one step: reveals and rewrites."""
-        wrong = seen.committed & (seen.guess != seen.current) & (seen.confidence > self.threshold)
+        wrong = grid.committed & (grid.guess != grid.current) & (grid.confidence > self.threshold)
         nothing = torch.zeros_like(wrong)
         return Revision(chosen, nothing, wrong) if self.remask else Revision(chosen, wrong, nothing)
 
@@ -154,15 +154,15 @@ class RCR(_Rule):
     positions that were or would be committed with the highest confidence; whatever else was committed goes back to
     [MASK]."""
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """One ranking of stored and new confidences."""
         running = replace(
-            seen,
-            candidate=seen.candidate | seen.committed,
-            confidence=torch.where(seen.committed, seen.stored, seen.confidence),
+            grid,
+            candidate=grid.candidate | grid.committed,
+            confidence=torch.where(grid.committed, grid.stored, grid.confidence),
         )
-        kept = running.best(seen.committed.sum(1) + seen.quota)
-        return Revision(kept & seen.candidate, torch.zeros_like(kept), seen.committed & ~kept)
+        kept = running.best(grid.committed.sum(1) + grid.quota)
+        return Revision(kept & grid.candidate, torch.zeros_like(kept), grid.committed & ~kept)
 
 
 @dataclass(frozen=True)
@@ -186,18 +186,18 @@ class ReMDM(_Rule):
         if self.schedule not in (known := get_args(type(self).__annotations__["schedule"])):
             raise RecipeError(f"revise.schedule must be one of {', '.join(known)}, got {self.schedule!r}")
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """One coin a position; the last step takes all."""
-        assert seen.uniform is not None
-        t, s = seen.time.double().unbind(1)
+        assert grid.uniform is not None
+        t, s = grid.time.double().unbind(1)
         most = (s / (1 - t).clamp(min=1e-12)).clamp(max=1)
         sigma = {"cap": most.clamp(max=self.eta), "rescale": self.eta * most, "conf": 0 * most}[self.schedule]
         leave = torch.where(s > 0, ((1 - s) - (1 - sigma) * (1 - t)) / t.clamp(min=1e-12), 1.0)
         back = sigma[:, None]
         if self.schedule == "conf":
-            back = most[:, None] * seen.stored.double().neg().masked_fill(~seen.committed, -torch.inf).softmax(1)
-        remask = seen.committed & (seen.uniform < back)
-        return Revision(seen.candidate & (seen.uniform < leave[:, None]), torch.zeros_like(remask), remask)
+            back = most[:, None] * grid.stored.double().neg().masked_fill(~grid.committed, -torch.inf).softmax(1)
+        remask = grid.committed & (grid.uniform < back)
+        return Revision(grid.candidate & (grid.uniform < leave[:, None]), torch.zeros_like(remask), remask)
 
 
 @dataclass(frozen=True)
@@ -222,8 +222,8 @@ class WINO(_Rule):
         keys, count = np.concatenate((stored, plan.positions)), len(plan.reads)
         places = plan.positions[plan.sources]
         own = places == plan.reads
-        seen = np.ones((len(plan.positions), len(keys)), bool) if plan.visible is None else plan.visible
-        hidden = np.zeros((len(seen), count), bool)
+        visible = np.ones((len(plan.positions), len(keys)), bool) if plan.visible is None else plan.visible
+        hidden = np.zeros((len(visible), count), bool)
         others = own | (places != plan.reads[:, None])  # a shadow that is a real token shows it
         rows = len(plan.positions) + np.arange(count)
         return replace(
@@ -232,18 +232,18 @@ class WINO(_Rule):
             positions=np.concatenate((plan.positions, places)),
             sources=np.where(canvas.committed[plan.reads], rows, plan.sources),
             keep=None if plan.keep is None else np.concatenate((plan.keep, np.full(count, -1))),
-            visible=np.block([[seen, hidden], [keys != plan.reads[:, None], others]]),
+            visible=np.block([[visible, hidden], [keys != plan.reads[:, None], others]]),
         )
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Reveals capped, and the least likely sent back if more than one leaves."""
-        assert seen.likelihood is not None
-        masks = seen.candidate.sum(1)
-        reveal = chosen & seen.best((masks * 7 // 10).clamp(min=5, max=20))
-        doubted = replace(seen, candidate=seen.committed & (seen.likelihood < self.threshold))
-        budget = torch.where(seen.previous < 0, 30, seen.previous) - 1
+        assert grid.likelihood is not None
+        masks = grid.candidate.sum(1)
+        reveal = chosen & grid.best((masks * 7 // 10).clamp(min=5, max=20))
+        doubted = replace(grid, candidate=grid.committed & (grid.likelihood < self.threshold))
+        budget = torch.where(grid.previous < 0, 30, grid.previous) - 1
         budget = budget.masked_fill(reveal.sum(1) <= 1, 0)
-        return Revision(reveal, torch.zeros_like(reveal), doubted.best(budget, -seen.likelihood))
+        return Revision(reveal, torch.zeros_like(reveal), doubted.best(budget, -grid.likelihood))
 
 
 REVISERS: dict[str, type[Reviser]] = {"never": Never, "edit": Edit, "rcr": RCR, "remdm": ReMDM, "wino": WINO}

@@ -1,6 +1,6 @@
 """Who leaves [MASK] now.
 
-A new rule is one class here, one line in `SELECTORS` and one test: it sees the grid of a step (`Seen`) and marks the
+A new rule is one class here, one line in `SELECTORS` and one test: it sees the grid of a step (`Grid`) and marks the
 candidates that leave. Most rules ask how many of the most confident go: those sort once and cumulate.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import bounded
 from ..exactness import Exactness
-from .grid import Seen, Want
+from .grid import Grid, Want
 
 ROUNDING = 1e-9  # keeps 10 · (1 - 0.9) from passing as less than 1
 
@@ -28,15 +28,15 @@ class Selector(Protocol):
     def wants(self) -> tuple[Want, ...]:
         """What it needs to see beside the confidence."""
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Who leaves (B, W). The core sees to it that at least one candidate of each row does, and nobody else."""
 
 
-def select(rule: Selector, seen: Seen) -> Tensor:
+def select(rule: Selector, grid: Grid) -> Tensor:
     """Who leaves [MASK] (B, W): what `rule` chooses among the candidates, or the most confident if that is nobody."""
-    chosen = rule.choose(seen) & seen.candidate
-    first = torch.zeros_like(chosen).scatter_(1, seen.comparable().argmax(1, keepdim=True), 1)
-    return torch.where(chosen.any(1, keepdim=True), chosen, first & seen.candidate)
+    chosen = rule.choose(grid) & grid.candidate
+    first = torch.zeros_like(chosen).scatter_(1, grid.comparable().argmax(1, keepdim=True), 1)
+    return torch.where(chosen.any(1, keepdim=True), chosen, first & grid.candidate)
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class TopK(_Rule):
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """The quota's most confident."""
-        return seen.best(seen.quota)
+        return grid.best(grid.quota)
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Threshold(_Rule):
     def __post_init__(self) -> None:
         bounded("select.threshold", self.threshold, 0, 1, "Fast-dLLM uses 0.9")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Those above it."""
-        return seen.confidence > self.threshold if self.strict else seen.confidence >= self.threshold
+        return grid.confidence > self.threshold if self.strict else grid.confidence >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class Dynamic(_Rule):
     def __post_init__(self) -> None:
         bounded("select.threshold", self.threshold, 0, 1, "SDAR uses 0.85, LLaDA2.0 0.95")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """The larger of the two sets."""
-        above = (seen.confidence > self.threshold) & seen.candidate
-        return torch.where((above.sum(1) >= seen.quota)[:, None], above, seen.best(seen.quota))
+        above = (grid.confidence > self.threshold) & grid.candidate
+        return torch.where((above.sum(1) >= grid.quota)[:, None], above, grid.best(grid.quota))
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class Factor(_Rule):
     def __post_init__(self) -> None:
         bounded("select.factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Monotone in n, so the count of passing n is the largest."""
-        ordered, _ = seen.ranked()
+        ordered, _ = grid.ranked()
         n = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
-        return seen.best(((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1))
+        return grid.best(((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1))
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class Frechet(_Rule):
     def __post_init__(self) -> None:
         bounded("select.margin", self.margin, -1, 1, "Fast-dLLM++ uses 0.02")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Monotone in n."""
-        ordered, _ = seen.ranked()
+        ordered, _ = grid.ranked()
         sure = ordered.double()
         n = torch.arange(1, sure.shape[1] + 1, device=sure.device)
-        return seen.best((sure.cumsum(1) - (n - 1) - (1 - sure) > self.margin + ROUNDING).sum(1))
+        return grid.best((sure.cumsum(1) - (n - 1) - (1 - sure) > self.margin + ROUNDING).sum(1))
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,13 @@ class EntropyBound(_Rule):
     def __post_init__(self) -> None:
         bounded("select.gamma", self.gamma, 0, 1e6, "EB-Sampler uses 0.001 to 1")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Monotone in n, since no entropy is negative."""
-        assert seen.entropy is not None
-        _, index = seen.ranked()
-        spread = seen.entropy.masked_fill(~seen.candidate, torch.inf).gather(1, index).double()
+        assert grid.entropy is not None
+        _, index = grid.ranked()
+        spread = grid.entropy.masked_fill(~grid.candidate, torch.inf).gather(1, index).double()
         lost = spread.cumsum(1) - spread.cummax(1).values
-        return seen.best((lost <= self.gamma).sum(1))
+        return grid.best((lost <= self.gamma).sum(1))
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,11 @@ class Segment(_Rule):
         bounded("select.threshold", self.threshold, 0, 1, "dInfer uses 0.8 to 0.9")
         bounded("select.low", self.low, 0, 1, "dInfer uses 0.4")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Each run is led by its lowest rank."""
-        rank, run = seen.rank(), seen.runs()
+        rank, run = grid.rank(), grid.runs()
         lead = torch.full_like(rank, rank.shape[1]).scatter_reduce(1, run, rank, "amin").gather(1, run)
-        return (seen.confidence > self.threshold) | ((rank == lead) & (seen.confidence > self.low))
+        return (grid.confidence > self.threshold) | ((rank == lead) & (grid.confidence > self.low))
 
 
 @dataclass(frozen=True)
@@ -177,21 +177,21 @@ class Neighbour(_Rule):
         bounded("select.low", self.low, 0, 1, "LocalLeap uses about 0.75")
         bounded("select.reach", self.reach, 0, 1e6, "LocalLeap uses about 4")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """Anchors, and what lies near one."""
-        anchor = (seen.confidence >= self.threshold) & seen.candidate
-        apart = (seen.position[:, :, None] - seen.position[:, None]).abs()
+        anchor = (grid.confidence >= self.threshold) & grid.candidate
+        apart = (grid.position[:, :, None] - grid.position[:, None]).abs()
         near = ((apart <= self.reach) & anchor[:, None]).any(2)
-        return anchor | (near & (seen.confidence >= self.low))
+        return anchor | (near & (grid.confidence >= self.low))
 
 
 @dataclass(frozen=True)
 class Sequential(_Rule):
     """The schedule's quota from left to right (SDAR's `sequential`; a quota of 1 is autoregressive order)."""
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """The first candidates."""
-        return seen.candidate & (seen.candidate.cumsum(1) <= seen.quota[:, None])
+        return grid.candidate & (grid.candidate.cumsum(1) <= grid.quota[:, None])
 
 
 @dataclass(frozen=True)
@@ -205,11 +205,11 @@ class GumbelTopK(_Rule):
     def __post_init__(self) -> None:
         bounded("select.temperature", self.temperature, 1e-9, 1e9, "use top_k for no noise at all")
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """The best after noise."""
-        assert seen.uniform is not None
-        noise = -(-seen.uniform.double().log()).log()
-        return seen.best(seen.quota, seen.confidence.double() / self.temperature + noise)
+        assert grid.uniform is not None
+        noise = -(-grid.uniform.double().log()).log()
+        return grid.best(grid.quota, grid.confidence.double() / self.temperature + noise)
 
 
 @dataclass(frozen=True)
@@ -219,11 +219,11 @@ class Bernoulli(_Rule):
 
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """One coin a candidate; the last step takes all."""
-        assert seen.uniform is not None
-        before, after = seen.time.unbind(1)
-        return seen.uniform < torch.where(after > 0, 1 - after / before, 1.0)[:, None]
+        assert grid.uniform is not None
+        before, after = grid.time.unbind(1)
+        return grid.uniform < torch.where(after > 0, 1 - after / before, 1.0)[:, None]
 
 
 @dataclass(frozen=True)
@@ -251,12 +251,12 @@ class Stable(_Rule):
         """Steps to remember, and tokens of each."""
         return self.steps, self.width
 
-    def choose(self, seen: Seen) -> Tensor:
+    def choose(self, grid: Grid) -> Tensor:
         """The ready ones, or the best."""
-        assert seen.drift is not None
-        calm = (seen.drift[..., : self.steps] < self.divergence).all(2)
-        ready = calm & (seen.confidence > self.threshold) & seen.candidate
-        return torch.where(ready.any(1, keepdim=True), ready, seen.best(seen.quota))
+        assert grid.drift is not None
+        calm = (grid.drift[..., : self.steps] < self.divergence).all(2)
+        ready = calm & (grid.confidence > self.threshold) & grid.candidate
+        return torch.where(ready.any(1, keepdim=True), ready, grid.best(grid.quota))
 
 
 SELECTORS: dict[str, type[Selector]] = {

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..decoding.canvas import Ints
 from ..errors import RecipeError
-from ..models.contract import Group, Packed, Plan, Predictor
+from ..models.contract import Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotation, Rotations
 from .row import Row
 

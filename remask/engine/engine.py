@@ -6,172 +6,19 @@ thread of its own. Between two steps rows are admitted, cancelled and let go.
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable
 from threading import RLock
 
 from ..decoding.canvas import Canvas
-from ..decoding.recipe import Recipe
 from ..errors import BusyError, RequestError
-from ..exactness import Exactness
-from ..kinds import typed
 from ..models.contract import Predictor
-from ..models.rotary import Extent
-from ..text.tokenizer import Settled, Text
-from ..trace.format import Step
+from ..text.tokenizer import Text
 from .batch import Batch
-from .context import within
+from .handle import Handle
 from .memory import footprint
-from .row import FinishReason, Row
+from .requests import Request, check
+from .row import Row
 from .step import step
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for. `tokens` (L,) are the canvas: ids, and None where the model decides.
-
-    `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
-    asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or with
-    `document` the whole canvas; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give equal
-    answers in any batch.
-    """
-
-    tokens: tuple[int | None, ...]
-    recipe: Recipe = Recipe()
-    seed: int = 0
-    stop_ids: tuple[int, ...] = ()
-    stop: tuple[str, ...] = ()
-    deadline: float | None = None
-    candidates: int = 0
-    document: bool = False
-    dropped: int = 0
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What came out. `tokens` are the ids decided before the end, with the natural-log probability and confidence that
-    each had when it was committed; `fills` is the text of each run of them (one, unless it was a template).
-
-    `rope` says how far positions reach (None where a model has no rotary ones), `dropped` how many prompt tokens were
-    left out of the middle; `warnings` what to know beside.
-    """
-
-    text: str
-    tokens: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    confidences: tuple[float, ...]
-    fills: tuple[str, ...]
-    finish_reason: FinishReason
-    prompt_tokens: int
-    forwards: int
-    seconds: float
-    exactness: Exactness
-    rope: Extent | None = None
-    dropped: int = 0
-    warnings: tuple[str, ...] = ()
-    error: str | None = None
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens of the answer per second of decoding."""
-        return len(self.tokens) / self.seconds if self.seconds else 0.0
-
-
-class Handle:
-    """One request on its way. Iterating yields its steps as they happen; `result()` waits for the end."""
-
-    def __init__(self, engine: "Engine", request: Request, row: Row) -> None:
-        self.engine, self.request, self.row = engine, request, row
-        self.submitted = time.perf_counter()
-        self.settled = Settled(engine.text, request.stop)
-        self.steps: deque[Step] = deque()
-        self.detail: str | None = None
-        self.failure: Exception | None = None
-        self.ended: float | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the row has ended and was let go; steps may still wait to be read, but none will come."""
-        return self.ended is not None
-
-    def __iter__(self) -> Iterator[Step]:
-        while True:
-            done = self.done  # asked before the last look: another thread may end the row in between
-            while self.steps:
-                yield self.steps.popleft()
-            if done:
-                return
-            self.engine.advance()
-
-    def cancel(self, why: str | None = None) -> None:
-        """End the row at the next step; what is committed stays readable."""
-        if self.row.finish_reason is None:
-            self.detail = why
-            self.row.finish("cancelled")
-
-    def pieces(self) -> Iterator[str]:
-        """The answer's text as it settles from the left: appending all pieces gives the completion's text.
-
-        Raises what `result` raises, after the text that had settled.
-        """
-        for _ in self:
-            done = self.done  # asked before the answer, which another thread may complete in between
-            if piece := self.settled.feed(self.answer(), last=done):
-                yield piece
-        if piece := self.settled.feed(self.answer(), last=True):
-            yield piece
-        self._raise()
-
-    def result(self) -> Completion:
-        """The completion, once the row has ended. Raises RowError if its logits broke, or what broke the step."""
-        for _ in self:
-            pass
-        self._raise()
-        return self.completion()
-
-    def answer(self) -> list[int]:
-        """Ids of the settled answer: decided positions with nothing undecided and no stop id before them."""
-        return [int(self.row.canvas.tokens[i]) for i in self._decided(self.row.settled)]
-
-    def completion(self) -> Completion:
-        """What there is now, as far as it has settled; final once `done`. A template's text is the whole canvas."""
-        row, canvas, text = self.row, self.row.canvas, self.engine.text
-        rotary = row.contract.rotary
-        template = self.request.document
-        places = self._decided(len(canvas) if template else row.settled)
-        runs: list[list[int]] = []
-        for i, place in enumerate(places):
-            if i and place == places[i - 1] + 1:
-                runs[-1].append(place)
-            else:
-                runs.append([place])
-        whole = [int(canvas.tokens[i]) for i in places]
-        shown = text.decode(canvas.tokens.tolist() if template else whole)
-        return Completion(
-            text=self.settled.cut(shown),
-            tokens=tuple(whole),
-            logprobs=tuple(float(canvas.logprob[i]) for i in places),
-            confidences=tuple(float(canvas.confidence[i]) for i in places),
-            fills=tuple(text.decode([int(canvas.tokens[i]) for i in run]) for run in runs),
-            finish_reason=row.finish_reason or "cancelled",
-            prompt_tokens=int(canvas.given.sum()),
-            forwards=row.forwards,
-            seconds=(self.ended or time.perf_counter()) - row.began,
-            exactness=row.exactness,
-            rope=None if rotary is None else Extent.of(row.recipe.rope, rotary),
-            dropped=self.request.dropped,
-            warnings=self.request.recipe.rope.warnings(rotary, len(canvas)),
-            error=str(row.error or self.failure) if row.error or self.failure else self.detail,
-        )
-
-    def _raise(self) -> None:
-        if broken := self.row.error or self.failure:
-            raise broken
-
-    def _decided(self, until: int) -> list[int]:
-        canvas = self.row.canvas
-        end = min(until, self.row.end)
-        return [i for i in range(end) if canvas.committed[i]]
 
 
 class Engine:
@@ -206,7 +53,7 @@ class Engine:
             self.waiting.append(handle)
         return handle
 
-    def in_turn(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
+    def run(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
         """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
 
         Closing the iterator, or an error on the way, cancels what is still under way.
@@ -215,16 +62,16 @@ class Engine:
         try:
             for request in requests:
                 while len(self.waiting) >= self.max_waiting:
-                    self.advance()
+                    self.step()
                 handles.append(self.submit(request))
             for handle in handles:
                 for _ in handle:
                     pass
                 yield handle
         finally:
-            self.let_go(*handles)
+            self.cancel(*handles)
 
-    def let_go(self, *handles: Handle) -> None:
+    def cancel(self, *handles: Handle) -> None:
         """Cancel these, unless they have ended, and free what they hold."""
         for handle in handles:
             handle.cancel()
@@ -243,7 +90,7 @@ class Engine:
             candidates=request.candidates,
         )
 
-    def advance(self) -> None:
+    def step(self) -> None:
         """Let go of ended rows, admit waiting ones, and take one step with all that are live."""
         with self.lock:
             self._expire()
@@ -301,31 +148,3 @@ class Engine:
             else:
                 self.waiting.remove(handle)
             handle.ended = time.perf_counter()
-
-
-def check(request: Request, model: Predictor) -> None:
-    """Refuse what cannot run on `model`, quoting the value, the bound and the remedy."""
-    typed(request, RequestError, but=("tokens",))
-    contract = model.contract
-    length, holes = len(request.tokens), request.tokens.count(None)
-    if not holes:
-        raise RequestError("there is nothing to decide: the request has no [MASK]; give gen_length or holes")
-    within(length, holes, contract, request.recipe.rope)
-    for what, ids in (("token", request.tokens), ("stop", request.stop_ids)):
-        if outside := [i for i in ids if i is not None and not 0 <= i < contract.vocab_size]:
-            raise RequestError(f"{what} id {outside[0]} is outside the vocabulary of {contract.vocab_size}")
-    if request.deadline is not None and not request.deadline > 0:
-        raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
-    if not 0 <= request.candidates <= 100:
-        raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
-    if request.stop and request.document:
-        raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
-    if any(not stop for stop in request.stop):
-        raise RequestError("a stop string is empty; leave it out")
-
-
-def samples(request: Request, n: int) -> list[Request]:
-    """`n` requests that differ in their seed alone; the first keeps the seed it has."""
-    if n < 1:
-        raise RequestError(f"n must be at least 1, got {n}")
-    return [replace(request, seed=request.seed + i) for i in range(n)]

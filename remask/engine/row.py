@@ -7,24 +7,23 @@ undecided ones are revealed, and every row moves on.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..decoding import noise
 from ..decoding.caches.contract import View
-from ..decoding.canvas import Bools, Canvas, Floats, Growing, Ints
+from ..decoding.canvas import Canvas, Growing
 from ..decoding.history import History
 from ..decoding.recipe import Recipe
 from ..decoding.revision import Counts
 from ..decoding.schedule import SCHEDULES, share_steps
 from ..errors import RecipeError, RowError
 from ..exactness import Exactness
-from ..models.contract import Contract, Plan
+from ..models.contract import Bools, Contract, Floats, Ints, Plan
 from ..models.rotary import NONE
-from ..trace.format import Candidate, Guesses, State, Step
+from .requests import Candidate, FinishReason, Guesses, State, Step
 
-FinishReason = Literal["stop", "length", "cancelled", "error"]
 COINS = 0x5DEECE66D  # sets the third stream of random numbers apart
 
 

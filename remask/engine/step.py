@@ -14,18 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..decoding.canvas import Ints
 from ..decoding.confidence import entropy, score
-from ..decoding.grid import Seen
+from ..decoding.grid import Grid
 from ..decoding.history import Memory, divergence
 from ..decoding.prior import Flat
 from ..decoding.process import guide, keep_top_k, keep_top_p, suppress, tempered
 from ..decoding.propose import draw, greedy
 from ..decoding.recipe import Process, Recipe
 from ..decoding.selection import select
-from ..models.contract import Plan, Predictor
-from ..trace.format import Candidate, Step
+from ..models.contract import Ints, Plan, Predictor
 from .batch import Batch, lay
+from .requests import Candidate, Step
 from .row import Decision, Row, alike, among
 
 LOGITS_AT_ONCE = 2**25  # numbers of one logits tensor, 128 MiB in float32; more reads are taken in turns
@@ -213,7 +212,7 @@ def choose(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[
     return told.flatten(1) if seen.valid.numel() == len(looked.guess) else told[:, seen.valid]
 
 
-def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Seen:
+def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Plan], device: torch.device) -> Grid:
     """What was looked at, one row a request, as wide as the longest needs."""
     pairs = list(zip(rows, plans, strict=True))
     counts = np.array([len(plan.reads) for plan in plans])
@@ -240,7 +239,7 @@ def grid(looked: Looked, recipe: Recipe, rows: Sequence[Row], plans: Sequence[Pl
     if looked.drift.shape[1]:
         earlier = spread(lambda row, at: row.history.drift[at, :-1])
         drift = torch.cat((shaped(looked.drift), earlier), 2)
-    return Seen(
+    return Grid(
         valid=real,
         position=spread(lambda row, at: at),
         candidate=spread(lambda row, at: row.canvas.undecided[at]) & inside,

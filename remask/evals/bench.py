@@ -10,8 +10,8 @@ from typing import Any
 
 from ..decoding.canvas import Canvas
 from ..decoding.recipe import Recipe
-from ..engine.engine import Request
 from ..engine.memory import peak_bytes
+from ..engine.requests import Request
 from ..engine.row import Row
 from ..errors import RecipeError
 from ..llm import LLM

@@ -5,7 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..engine.engine import Engine, Handle, Request
+from ..engine.engine import Engine
+from ..engine.handle import Handle
+from ..engine.requests import Request
 from ..llm import LLM
 from .items import finished
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.engine import Completion, Handle, Request, check
+from ..engine.handle import Handle
+from ..engine.requests import Completion, Request, check
 from ..errors import RequestError, RowError
 from ..llm import LLM
 from ..tasks import Example, Task, examples

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..decoding.canvas import Bools, Ints
 from ..exactness import Exactness
 from .rotary import Rotary, Rotation, Rotations
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ class Experts(nn.Module):
 GROUPED = hasattr(F, "grouped_mm")  # torch 2.10
 
 
-class Block(nn.Module):
+class Layer(nn.Module):
     """Pre-norm transformer layer."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:

@@ -86,7 +86,7 @@ def pack(linear: nn.Linear) -> "Held":
     round (docs/log.md). Either way a row's result does not depend on the rows beside it.
     """
     small = linear.weight.dtype == torch.float32 and linear.weight.numel() < 2**20
-    return Columns(linear) if small and has_intel_mkl() else Packed(linear)
+    return Columns(linear) if small and has_intel_mkl() else PackedLinear(linear)
 
 
 class Columns(Held):
@@ -104,7 +104,7 @@ class Columns(Held):
         return self.columns
 
 
-class Packed(Held):
+class PackedLinear(Held):
     """The weight in the block layout that oneDNN multiplies fastest."""
 
     def __init__(self, linear: nn.Linear) -> None:

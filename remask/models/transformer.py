@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .config import ModelConfig
 from .contract import Group, Packed
-from .layers import Block, RMSNorm, rotary_table
+from .layers import Layer, RMSNorm, rotary_table
 
 
 class Transformer(nn.Module):
@@ -20,7 +20,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.blocks = nn.ModuleList(Layer(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.unembed = nn.Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_embeddings:

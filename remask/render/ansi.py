@@ -14,8 +14,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from ..engine.requests import Step
 from ..trace.board import Board, Cell
-from ..trace.format import Step
 from .glyph import chip, clean, glyph
 from .ramp import Colour, bar, colour
 

@@ -55,14 +55,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Film:
     """A whole run: a row a step, a column a position."""
 
     trace: Trace
     caption: str
 
 
-Figure = Strip | Table | Grid
+Figure = Strip | Table | Film
 
 
 @dataclass(frozen=True)

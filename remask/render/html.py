@@ -9,7 +9,7 @@ from typing import Any
 
 from ..trace.board import Cell, checked
 from ..trace.format import Trace
-from .figures import Chapter, Entry, Figure, Grid, Likelihood, Share, Strip, Table, Token
+from .figures import Chapter, Entry, Figure, Film, Likelihood, Share, Strip, Table, Token
 from .glyph import chip, clean, glyph
 from .ramp import colour, percent
 from .svg import picture
@@ -85,7 +85,7 @@ def figure(one: Figure) -> str:
     kind, drawn = "", ""
     if isinstance(one, Strip):
         drawn = f'<div class="strip">{"".join(map(cell, one.cells))}</div>'
-    elif isinstance(one, Grid):
+    elif isinstance(one, Film):
         kind, drawn = ' class="film"', picture(one.trace, alone=False)
     else:
         drawn = table(one)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..trace.board import board, steps
 from .ansi import FAINT, grid, shade, strip
-from .figures import Chapter, Entry, Figure, Grid, Likelihood, Share, Strip, Table, Token
+from .figures import Chapter, Entry, Figure, Film, Likelihood, Share, Strip, Table, Token
 from .glyph import chip
 from .ramp import percent
 
@@ -40,7 +40,7 @@ def figure(one: Figure, width: int) -> RenderableType:
     """A figure, with its caption below."""
     if isinstance(one, Strip):
         return Group(Text(one.caption, style=FAINT), strip(one.cells))
-    if isinstance(one, Grid):
+    if isinstance(one, Film):
         return Group(grid(board(one.trace), list(steps(one.trace)), width), Text("\n" + one.caption, style=FAINT))
     return Group(table(one), *([Text(one.caption, style=FAINT)] if one.caption else []))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.requests import Candidate, Change, Guesses, State, Step
 from ..errors import RequestError
-from .format import Candidate, Change, Guesses, State, Step, Trace
+from .format import Trace
 
 
 @dataclass(frozen=True)

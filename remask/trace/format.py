@@ -1,4 +1,4 @@
-"""What one step did, and a run as a file: one JSON object a line, replayable without a model.
+"""A run as a file: one JSON object a line, replayable without a model.
 
     {"format": "remask-trace", "version": 1, "tokens": […], "given": [[start, stop], …], "mask_id": …, …}
     {"step": 0, "block": 0, "window": [first, last], "changes": [[position, token, state, confidence, logprob], …], …}
@@ -9,79 +9,19 @@ Confidences are whole numbers 0…255; "pieces" in the header and in the steps g
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import IO, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
 
 import numpy as np
 
-from ..decoding.canvas import Bools, Floats, Ints
+from ..engine.requests import Step
 from ..errors import RequestError
+from ..models.contract import Ints
 
 VERSION = 1
 KEY_EVERY = 32
 LOWEST = -1e4  # stands for the logarithm of 0, which JSON cannot say
-State = Literal["masked", "draft", "committed", "revised", "given", "unused"]
-
-
-class Change(NamedTuple):
-    """One position that a step changed. `confidence` as the recipe scored it, `logprob` natural log."""
-
-    position: int
-    token: int
-    state: State
-    confidence: float
-    logprob: float
-
-
-class Candidate(NamedTuple):
-    """One of the most likely tokens at a position, before noise."""
-
-    token: int
-    probability: float
-
-
-@dataclass(frozen=True, eq=False)
-class Guesses:
-    """The proposal at every position that was read, kept or not: arrays (R,)."""
-
-    position: Ints
-    token: Ints
-    confidence: Floats
-    logprob: Floats
-
-    def changes(self, where: Bools, state: State, mask_id: int) -> Iterator["Change"]:
-        """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
-        for i in np.flatnonzero(where):
-            token = mask_id if state == "masked" else int(self.token[i])
-            yield Change(int(self.position[i]), token, state, float(self.confidence[i]), float(self.logprob[i]))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One forward of one row and what it changed: the only thing that a consumer ever sees.
-
-    `window` holds the positions that could be committed, `candidates` the most likely tokens at each position read, if
-    asked for. `seconds` is wall time since the row began, `settled` the number of leading positions that can no longer
-    change.
-    """
-
-    index: int
-    block: int
-    blocks: int
-    window: tuple[int, ...]
-    changes: tuple[Change, ...]
-    seen: Guesses = field(compare=False, repr=False)
-    undecided: int
-    settled: int
-    forwards: int
-    seconds: float
-    candidates: Mapping[int, tuple[Candidate, ...]] = field(default_factory=dict)
-
-    @property
-    def guesses(self) -> tuple[Change, ...]:
-        """The proposal at every position that was read, also the ones not kept."""
-        return tuple(self.seen.changes(np.ones(len(self.seen.position), bool), "draft", -1))
 
 
 def level(confidence: float) -> int:

@@ -2,8 +2,9 @@
 
 from typing import IO
 
-from ..engine.engine import Handle
-from .format import Step, Writer, runs
+from ..engine.handle import Handle
+from ..engine.requests import Step
+from .format import Writer, runs
 
 
 class Recorder:

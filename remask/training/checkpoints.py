@@ -17,7 +17,7 @@ from ..errors import UsageError
 
 
 @dataclass
-class State:
+class TrainingState:
     """Everything that step n+1 depends on. Data and noise are functions of (seed, step), so they need no state."""
 
     model: torch.nn.Module

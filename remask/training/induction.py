@@ -7,7 +7,7 @@ use only once the other is there (Olsson et al., arXiv 2209.11895). Everything s
 import torch
 from torch import Generator, Tensor
 
-from ..models.layers import Attention, Block
+from ..models.layers import Attention, Layer
 from ..models.transformer import Transformer
 
 COMMON = 0.7  # size of the direction that all embeddings share, as a share of their own
@@ -64,7 +64,7 @@ def wire(model: Transformer, generator: Generator) -> Transformer:
 
 def _attention(model: Transformer, layer: int) -> Attention:
     block = model.blocks[layer]
-    assert isinstance(block, Block)
+    assert isinstance(block, Layer)
     return block.attention
 
 

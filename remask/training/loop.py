@@ -18,7 +18,7 @@ from ..errors import RemaskError
 from ..models.config import ModelConfig
 from ..models.transformer import Transformer
 from ..text.tokenizer import Text
-from .checkpoints import State
+from .checkpoints import TrainingState
 from .config import Optimisation, TrainConfig
 from .data import Rows, draw, rows
 from .muon import Muon
@@ -42,7 +42,9 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
     At the end the model holds the averaged weights. Interrupting it loses at most `save_every` steps, and going on
     gives the same run, step for step.
     """
-    state = State(model, {k: v.clone() for k, v in model.state_dict().items()}, optimizers(model, config.optimisation))
+    state = TrainingState(
+        model, {k: v.clone() for k, v in model.state_dict().items()}, optimizers(model, config.optimisation)
+    )
     fingerprint = asdict(replace(config, log_every=0, save_every=0, evaluate_every=0))
     state.load(run, fingerprint)
     began, done, total, seen = time.perf_counter(), state.step, config.optimisation.steps, 0
@@ -78,7 +80,7 @@ def train(config: TrainConfig, model: Transformer, text: Text, run: Path) -> Ite
     model.load_state_dict(state.average)
 
 
-def refuse_broken(state: State, loss: float, how: Optimisation, kept: str) -> None:
+def refuse_broken(state: TrainingState, loss: float, how: Optimisation, kept: str) -> None:
     """Raise RemaskError if the loss or a weight is not finite: no later one is, and a good state must not be lost."""
     whole = torch.stack([weight.isfinite().all() for weight in state.model.parameters()]).all()
     if not (whole and math.isfinite(loss)):
@@ -100,7 +102,7 @@ def thread_per_group(groups: int) -> Iterator[Executor]:
             torch.set_num_threads(threads)
 
 
-def one_step(state: State, config: TrainConfig, text: Text, workers: Executor) -> tuple[Tensor, int]:
+def one_step(state: TrainingState, config: TrainConfig, text: Text, workers: Executor) -> tuple[Tensor, int]:
     """One update; batch, noise and learning rate depend on the seed and the step alone.
 
     Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum.
@@ -160,7 +162,7 @@ def losses(model: Transformer, noised: Sequence[Noised]) -> Tensor:
 
 
 @torch.no_grad()
-def heldout_losses(state: State, config: TrainConfig, text: Text) -> dict[str, float]:
+def heldout_losses(state: TrainingState, config: TrainConfig, text: Text) -> dict[str, float]:
     """Nats per masked token on held-out examples, by task, under the averaged weights."""
     model = state.model
     assert isinstance(model, Transformer)

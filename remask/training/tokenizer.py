@@ -6,7 +6,8 @@ from itertools import chain, islice
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ..tasks import TASKS, Example, examples
-from ..text.tokenizer import LLADA_TEMPLATE, Text
+from ..text.chat import LLADA_TEMPLATE
+from ..text.tokenizer import Text
 
 SPECIAL = {
     "bos_token": "<|startoftext|>",

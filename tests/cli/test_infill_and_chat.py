@@ -91,14 +91,14 @@ def test_an_interrupted_answer_is_forgotten_and_the_conversation_goes_on(
 ) -> None:
     lines = iter(["Sort 3 1 2.", "Sort 5 4.", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
-    advance, calls = llm.engine.advance, iter(range(100))
+    step, calls = llm.engine.step, iter(range(100))
 
     def interrupted() -> None:
         if next(calls) == 2:
             raise KeyboardInterrupt
-        advance()
+        step()
 
-    monkeypatch.setattr(llm.engine, "advance", interrupted)
+    monkeypatch.setattr(llm.engine, "step", interrupted)
     result = invoke("chat", "--gen-length", 8, "-q", terminal=True)
     assert result.code == 0 and "stopped; the turn is not kept" in result.err
     assert result.out.endswith(llm.generate("Sort 5 4.", gen_length=8).text + "\n")

@@ -16,7 +16,7 @@ from remask.evals.items import Outcome, gen_length, template
 from remask.evals.records import Record, fingerprint
 from remask.llm import LLM
 from remask.tasks import TASKS, Stories, examples
-from remask.text.tokenizer import template_parts
+from remask.text.holes import template_parts
 
 
 @pytest.fixture(scope="module")

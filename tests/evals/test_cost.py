@@ -8,11 +8,11 @@ import torch
 
 import remask
 from remask.decoding.recipe import Recipe
-from remask.engine.engine import Handle, Request
+from remask.engine.handle import Handle
 from remask.engine.memory import LiveTensors, peak_bytes
+from remask.engine.requests import Request, Step
 from remask.evals.cost import first_settled, timed
 from remask.llm import LLM
-from remask.trace.format import Step
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from remask.decoding.canvas import Canvas, Floats, Ints
+from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
 from remask.engine.row import Row
+from remask.models.contract import Floats, Ints
 from tests.helpers.goldens import (
     EXEMPT,
     FOLDERS,

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from remask.decoding.canvas import Canvas, Ints
-from remask.decoding.grid import Seen
+from remask.decoding.canvas import Canvas
+from remask.decoding.grid import Grid
 from remask.decoding.revision import Counts, Never, Revision
+from remask.models.contract import Ints
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Malicious(Never):
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
         return window[:0] if self.blind else np.arange(len(canvas))
 
-    def revise(self, seen: Seen, chosen: Tensor) -> Revision:
+    def revise(self, seen: Grid, chosen: Tensor) -> Revision:
         everything = torch.ones_like(seen.valid)
         return Revision(chosen, everything & self.edit, everything & self.remask)
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from remask.checkpoint import Loaded, load
 from remask.checkpoint.hub import BUNDLED
+from remask.engine.requests import Step
 from remask.engine.row import Decision, Row
 from remask.engine.step import denoise
 from remask.models.contract import Plan
 from remask.models.predictor import MaskPredictor
-from remask.trace.format import Step
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FOLDERS = {"bundled": BUNDLED, "random-a": GOLDEN / "random-a", "random-b": GOLDEN / "random-b"}

@@ -8,11 +8,11 @@ from typing import Any
 
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe
+from remask.engine.requests import Change, Step
 from remask.engine.row import Row
 from remask.engine.step import denoise
 from remask.models.contract import Contract, Predictor
 from remask.testing import TOY
-from remask.trace.format import Change, Step
 
 Template = Sequence[int | None]
 

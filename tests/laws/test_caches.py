@@ -18,11 +18,11 @@ from remask.decoding.recipe import Guidance, Recipe, Stop
 from remask.decoding.selection import Threshold, TopK
 from remask.engine.batch import Batch, lay
 from remask.engine.memory import footprint
+from remask.engine.requests import Step
 from remask.engine.row import Row
 from remask.engine.step import step
 from remask.models.kv import KVStore
 from remask.models.predictor import MaskPredictor
-from remask.trace.format import Step
 from tests.helpers.jobs import Job, holes
 
 Make = Callable[..., MaskPredictor]

@@ -22,14 +22,15 @@ from remask.decoding.caches import Dual
 from remask.decoding.caches.none import NoCache
 from remask.decoding.recipe import Guidance, Process, Recipe
 from remask.decoding.revision import Edit
-from remask.engine.engine import Completion, Engine, Handle, Request, samples
+from remask.engine.engine import Engine
+from remask.engine.handle import Handle
 from remask.engine.memory import footprint
+from remask.engine.requests import Completion, Request, Step, samples
 from remask.errors import BusyError, RecipeError, RequestError, RowError
 from remask.exactness import Exactness
 from remask.models.contract import Contract, Packed
 from remask.testing import TOY, Hashed, Oracle, Poisoned
 from remask.text.tokenizer import Text
-from remask.trace.format import Step
 from tests.helpers.jobs import bits, holes
 
 PROMPT = "Q: "
@@ -270,7 +271,7 @@ def test_cancelling_one_leaves_the_others_as_they_are(text: Text) -> None:
     engine = Engine(Hashed(contract=contract(text)), text)
     handles = [engine.submit(request) for request in requests]
     for _ in range(3):
-        engine.advance()
+        engine.step()
     handles[1].cancel()
     results = [handle.result() for handle in handles]
     assert results[1].finish_reason == "cancelled" and results[1].forwards == 3
@@ -293,7 +294,7 @@ def test_a_waiting_request_can_be_cancelled_behind_one_that_does_not_fit_yet(tex
     cost = footprint([row_of(ask(6), model)], model).peak
     engine = Engine(model, text, memory=cost)
     first, blocked, last = engine.submit(ask(6)), engine.submit(ask(6)), engine.submit(ask(6))
-    engine.advance()
+    engine.step()
     last.cancel()
     assert last.result().finish_reason == "cancelled" and last.result().seconds >= 0
     assert not blocked.done and not first.done
@@ -349,7 +350,7 @@ def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, leng
     order: list[int] = []
     handles = [engine.submit(request) for request in requests]
     while not all(handle.done for handle in handles):
-        engine.advance()
+        engine.step()
         order += [i for i, handle in enumerate(handles) if handle.row.forwards and i not in order]
     assert max(used) <= max(costs) * scale
     assert order == sorted(order)  # first come, first served
@@ -465,7 +466,7 @@ def test_a_step_that_another_thread_takes_at_the_last_moment_is_not_lost(text: T
         def __bool__(self) -> bool:
             empty = len(self) == 0
             if empty:
-                threading.Thread(target=engine.advance).run()
+                threading.Thread(target=engine.step).run()
             return not empty
 
     handle.steps = Racing()
@@ -482,7 +483,7 @@ def test_text_of_a_row_that_another_thread_ends_at_the_last_moment_is_held_back_
         def answer(self) -> list[int]:
             seen = super().answer()
             while not self.done:
-                engine.advance()
+                engine.step()
             return seen
 
     handle = engine.submit(request)
@@ -492,19 +493,19 @@ def test_text_of_a_row_that_another_thread_ends_at_the_last_moment_is_held_back_
 
 def test_who_stops_half_way_through_many_leaves_nothing_under_way(text: Text) -> None:
     engine = Engine(Hashed(contract=contract(text)), text, max_rows=2, max_waiting=2)
-    with closing(engine.in_turn(ask(4 + i, seed=i) for i in range(7))) as handles:
+    with closing(engine.run(ask(4 + i, seed=i) for i in range(7))) as handles:
         first = next(handles)
         assert first.done and engine.live
     assert not engine.live and not engine.waiting and not engine.batch.rows
     alone = [engine.submit(ask(4 + i, seed=i)).result() for i in range(7)]
-    together = [handle.completion() for handle in engine.in_turn(ask(4 + i, seed=i) for i in range(7))]
+    together = [handle.completion() for handle in engine.run(ask(4 + i, seed=i) for i in range(7))]
     assert [shape(done) for done in together] == [shape(done) for done in alone]
 
 
 def test_one_refused_among_many_leaves_nothing_under_way(text: Text) -> None:
     engine = Engine(Hashed(contract=contract(text)), text)
     with pytest.raises(RequestError, match="candidates must lie"):
-        list(engine.in_turn([ask(5), ask(5, candidates=-1)]))
+        list(engine.run([ask(5), ask(5, candidates=-1)]))
     assert not engine.live and not engine.waiting
 
 

@@ -18,12 +18,12 @@ from remask.decoding.recipe import Guidance, Process, Recipe
 from remask.decoding.revision import RCR, WINO, Edit, ReMDM
 from remask.decoding.selection import SELECTORS, Bernoulli, Threshold
 from remask.engine.batch import Batch
+from remask.engine.requests import Step
 from remask.engine.row import Row
 from remask.engine.step import step
 from remask.errors import RowError
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed, Oracle, Poisoned
-from remask.trace.format import Step
 from tests.conftest import VOCAB
 from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
 from tests.helpers.strategies import jobs, models

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from remask.decoding.blocks import Grid
+from remask.decoding.blocks import AlignedBlocks
 from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError
 from remask.exactness import Exactness
@@ -96,4 +96,4 @@ def test_caches_for_full_attention_refuse_a_grid() -> None:
         replace(RECIPES["fast-dllm"], blocks="auto").fit(contract, 16)
     with pytest.raises(RecipeError, match="its own grid of 4"):
         RECIPES["threshold"].fit(contract, 16)
-    assert replace(RECIPES["threshold"], blocks="auto").fit(contract, 16).blocks == Grid(4)
+    assert replace(RECIPES["threshold"], blocks="auto").fit(contract, 16).blocks == AlignedBlocks(4)

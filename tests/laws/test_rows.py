@@ -16,6 +16,7 @@ from remask.decoding.recipe import Guidance, Process, Recipe, Stop
 from remask.decoding.revision import WINO, Edit
 from remask.decoding.selection import Threshold
 from remask.engine.batch import Batch
+from remask.engine.requests import Step
 from remask.engine.row import Decision, Row
 from remask.engine.step import fetched, step
 from remask.errors import RequestError
@@ -23,7 +24,6 @@ from remask.models.contract import Packed, Plan
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed, Oracle, Uniform
 from remask.trace import format as trace
-from remask.trace.format import Step
 from tests.helpers.fake_values import Malicious
 from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
 from tests.helpers.strategies import EOS, MASK, jobs, models

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.decoding.grid import Seen
+from remask.decoding.grid import Grid
 from remask.decoding.recipe import Recipe
 from remask.decoding.selection import (
     SELECTORS,
@@ -46,7 +46,7 @@ grids = st.integers(1, 9).flatmap(
 )
 
 
-def laid(confidence: Tensor, candidate: Tensor, quota: Tensor, **more: Tensor) -> Seen:
+def laid(confidence: Tensor, candidate: Tensor, quota: Tensor, **more: Tensor) -> Grid:
     """A grid of nothing but what selection looks at; positions 0, 1, 2, 4, 5, 6, 8, …"""
     width = torch.arange(confidence.shape[1])
     nothing = torch.zeros_like(candidate)
@@ -56,7 +56,7 @@ def laid(confidence: Tensor, candidate: Tensor, quota: Tensor, **more: Tensor) -
         "committed": nothing, "current": blank, "stored": confidence, "guess": blank, "confidence": confidence,
         "quota": quota, "time": torch.tensor([[1.0, 0.5]]).expand(len(quota), 2), "previous": quota,
     }  # fmt: skip
-    return Seen(**values | more)
+    return Grid(**values | more)
 
 
 def chosen(rule: Selector, confidence: list[float], quota: int = 1, **more: Tensor) -> list[bool]:

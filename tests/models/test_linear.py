@@ -12,18 +12,18 @@ from torch import Tensor, nn
 import remask
 from remask.checkpoint import Loaded, load, published
 from remask.engine.batch import Batch, lay
-from remask.engine.engine import Request
+from remask.engine.requests import Request
 from remask.errors import CheckpointError
 from remask.exactness import Exactness
 from remask.models import linear
-from remask.models.linear import Columns, DynamicInt8, Held, Int8, Packed, Weights, convert, kind, round_rows
+from remask.models.linear import Columns, DynamicInt8, Held, Int8, PackedLinear, Weights, convert, kind, round_rows
 from remask.tasks import TASKS, examples
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import logits, network, write
 from tests.helpers.jobs import Job, decisions, holes, run
 
 ROUNDED: tuple[Weights, ...] = ("int8", "int8-dynamic")
-HOLDERS = {"columns": Columns, "packed": Packed, "int8": Int8, "int8-dynamic": DynamicInt8}
+HOLDERS = {"columns": Columns, "packed": PackedLinear, "int8": Int8, "int8-dynamic": DynamicInt8}
 every_kind = pytest.mark.parametrize("weights", HOLDERS)
 needs_int8 = pytest.mark.skipif(not linear.has_int8_kernel(), reason="this torch has no int8 kernel for this processor")
 
@@ -81,10 +81,10 @@ def test_a_packed_model_decides_as_the_plain_one(plain: Loaded) -> None:
 @pytest.mark.parametrize("intel", [False, True])
 def test_small_matrices_lie_by_columns_where_mkl_is_at_home(intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "has_intel_mkl", lambda: intel)
-    assert isinstance(convert(made(160, 480), "packed"), Columns if intel else Packed)
-    assert isinstance(convert(made(1024, 1024), "packed"), Packed)
+    assert isinstance(convert(made(160, 480), "packed"), Columns if intel else PackedLinear)
+    assert isinstance(convert(made(1024, 1024), "packed"), PackedLinear)
     if linear.has_packed_kernel(torch.bfloat16):
-        assert isinstance(convert(made(160, 480, dtype=torch.bfloat16), "packed"), Packed)
+        assert isinstance(convert(made(160, 480, dtype=torch.bfloat16), "packed"), PackedLinear)
 
 
 def test_without_a_packed_kernel_weights_stay_plain(plain: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_state_dict_tells_the_weight_that_multiplies(weights: str, width: int, o
     if isinstance(other, DynamicInt8):  # half a step of each input, through every weight
         slack += (x.abs().amax(1, keepdim=True) / other.largest / 2 * told["weight"].abs().sum(1)).max().item()
     assert (other(x) - expected).abs().max() <= slack
-    if isinstance(other, Packed | Columns):
+    if isinstance(other, PackedLinear | Columns):
         assert torch.equal(told["weight"], layer.weight)
 
 

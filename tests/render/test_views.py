@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from remask.engine.requests import Candidate, Change, Guesses, Step
 from remask.render.ansi import Look, flow, grid, line, live, strip
 from remask.render.figures import Chapter, Likelihood, Share, Strip, Table, Token
 from remask.render.glyph import chip, clean, glyph
@@ -23,7 +24,7 @@ from remask.render.pages import pages
 from remask.render.ramp import bar, colour, percent
 from remask.render.svg import picture
 from remask.trace.board import board, checked, steps, unused
-from remask.trace.format import Candidate, Change, Guesses, Step, Trace, Writer, read
+from remask.trace.format import Trace, Writer, read
 
 MARKUP = [
     "</script><img src=x onerror=alert(1)>",

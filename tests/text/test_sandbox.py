@@ -3,7 +3,8 @@
 import pytest
 
 from remask.errors import RequestError
-from remask.text.tokenizer import LLADA_TEMPLATE, Text
+from remask.text.chat import LLADA_TEMPLATE
+from remask.text.tokenizer import Text
 
 TURNS = [{"role": "user", "content": " Hello! "}, {"role": "assistant", "content": "Hi."}]
 DOUBLED = "{% set n = namespace(s=START) %}{% for i in range(60) %}{% set n.s = STEP %}{% endfor %}{{ n.s }}"

@@ -23,7 +23,7 @@ from remask.errors import RemaskError, UsageError
 from remask.models.transformer import Transformer
 from remask.training import loop
 from remask.training import tokenizer as bpe
-from remask.training.checkpoints import State, recover, step_in
+from remask.training.checkpoints import TrainingState, recover, step_in
 from remask.training.config import Geometry, Mixture, TrainConfig, load, validate
 from remask.training.data import draw
 from remask.training.induction import wire
@@ -317,7 +317,7 @@ def test_the_defaults_are_a_valid_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(str(files("remask.training.configs"))).glob("*.toml")), ids=lambda path: path.stem
+    "path", sorted(Path(str(files("remask.training") / "configs")).glob("*.toml")), ids=lambda path: path.stem
 )
 def test_every_configuration_of_the_package_loads(path: Path) -> None:
     assert load(path).name == path.stem
@@ -426,13 +426,13 @@ def test_a_kill_before_or_after_any_change_of_a_folder_loses_one_interval_at_mos
     for first in range(40):
         run = tmp_path / str(first)
         run.mkdir()
-        State(model, {}, [], 400).save(run, {})
-        done = until(first, lambda run=run: State(model, {}, [], 600).save(run, {}))  # type: ignore[misc]
+        TrainingState(model, {}, [], 400).save(run, {})
+        done = until(first, lambda run=run: TrainingState(model, {}, [], 600).save(run, {}))  # type: ignore[misc]
         for second in range(40):
             copy = tmp_path / f"{first}-{second}"
             shutil.copytree(run, copy)
             again = until(second, lambda copy=copy: recover(copy))  # type: ignore[misc]
-            found = State(model, {}, [])
+            found = TrainingState(model, {}, [])
             assert found.load(copy, {}) and found.step in ((600,) if done else (400, 600))
             assert [path.name for path in copy.iterdir()] == ["state"]
             if again:

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from ...exactness import Exactness
-from ...models.contract import Contract, Plan
-from ..canvas import Bools, Canvas, Ints
+from ...models.contract import Bools, Contract, Ints, Plan
+from ..canvas import Canvas
 
 Attention = Literal["any", "full", "block_causal"]
 

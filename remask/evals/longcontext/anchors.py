@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import UsageError
 from . import record
 from .grid import Record, Result
-from .perplexity import Block
+from .perplexity import Chunk
 from .suite import RULER, ruler_columns
 
 
@@ -69,7 +69,7 @@ def compare(path: Path, model: str, scale: float) -> list[Beside]:
     lengths: list[float] = anchors()[kind]["lengths"]
     if kind == "ppl":
         said = record.read(path, "blocks")
-        blocks = [Block(**block) for block in said["blocks"]]
+        blocks = [Chunk(**block) for block in said["blocks"]]
         ours = {"windowed": windows(blocks, int(said["about"]["block"]), [end * trained for end in lengths])}
         ours = {column: {end / trained: value for end, value in by.items()} for column, by in ours.items()}
     else:
@@ -115,7 +115,7 @@ def ruler_means(results: Sequence[Result], trained: int) -> dict[str, dict[float
     return found
 
 
-def windows(blocks: Sequence[Block], size: int, ends: Sequence[float]) -> dict[float, float]:
+def windows(blocks: Sequence[Chunk], size: int, ends: Sequence[float]) -> dict[float, float]:
     """Perplexity of the blocks of `size` tokens in the window that ends at each of `ends` and begins at the one before.
 
     A window is there only if the blocks reach its end.

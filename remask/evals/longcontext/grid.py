@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ...engine.engine import Handle, Request, check
+from ...engine.handle import Handle
+from ...engine.requests import Request, check
 from ...errors import RequestError, UsageError
 from ...llm import LLM
 from ..statistics import wilson

@@ -29,7 +29,7 @@ from .positions import scaled
 
 
 @dataclass(frozen=True)
-class Grid:
+class Sweep:
     """Which blocks are scored, and how: documents of `length` tokens in blocks of `block`, `samples` maskings each.
 
     `recent` is the context of the second score in tokens, the block included; `rope` scales positions.
@@ -61,7 +61,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Block:
+class Chunk:
     """Nats per token of one block, with all that precedes it and with the last `recent` tokens only."""
 
     document: int
@@ -71,7 +71,7 @@ class Block:
 
 
 @torch.inference_mode()
-def nats(model: Predictor, tokens: Sequence[int], block: int, grid: Grid, seed: int) -> float:
+def nats(model: Predictor, tokens: Sequence[int], block: int, grid: Sweep, seed: int) -> float:
     """Nats per token of the last `block` of `tokens` given the others. A causal model's are exact."""
     network, contract = scaled(model, grid.rope, len(tokens)), model.contract
     clean = torch.tensor([list(tokens)])
@@ -117,7 +117,7 @@ def _means(logits: Tensor, noised: Noised) -> Tensor:
     return total / noised.masked.sum(1)
 
 
-def blocks(model: Predictor, document: int, tokens: Sequence[int], grid: Grid) -> Iterator[Block]:
+def blocks(model: Predictor, document: int, tokens: Sequence[int], grid: Sweep) -> Iterator[Chunk]:
     """The scored blocks of one document of `grid.length` tokens, in order."""
     for start in grid.starts:
         stop = start + grid.block
@@ -125,17 +125,17 @@ def blocks(model: Predictor, document: int, tokens: Sequence[int], grid: Grid) -
         full = nats(model, tokens[:stop], grid.block, grid, seed)
         near = tokens[max(0, stop - grid.recent) : stop]
         recent = full if len(near) == stop else nats(model, near, grid.block, grid, seed)
-        yield Block(document, start, round(full, 6), round(recent, 6))
+        yield Chunk(document, start, round(full, 6), round(recent, 6))
 
 
-def generated(encode: Encode, filler: Filler, grid: Grid) -> list[list[int]]:
+def generated(encode: Encode, filler: Filler, grid: Sweep) -> list[list[int]]:
     """Documents of sentences of a filler, cut to `grid.length` tokens."""
     return [
         stretch(filler(Random(f"{grid.seed}:{i}")), encode, grid.length)[: grid.length] for i in range(grid.documents)
     ]
 
 
-def given(encode: Encode, texts: Sequence[str], grid: Grid) -> list[list[int]]:
+def given(encode: Encode, texts: Sequence[str], grid: Sweep) -> list[list[int]]:
     """The first documents that are long enough. Raises RequestError if there are too few."""
     long = [tokens for tokens in map(encode, texts) if len(tokens) >= grid.length]
     if len(long) < grid.documents:
@@ -159,9 +159,9 @@ class Point:
     gained: float
 
 
-def summarise(found: Sequence[Block]) -> list[Point]:
+def summarise(found: Sequence[Chunk]) -> list[Point]:
     """One point a block position, over the documents that are done."""
-    at: dict[int, list[Block]] = {}
+    at: dict[int, list[Chunk]] = {}
     for block in found:
         at.setdefault(block.start, []).append(block)
     points, running = [], []
@@ -183,13 +183,13 @@ class PerplexityRecord:
 
     path: Path | None
     about: dict[str, Any]
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[Chunk] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path | None, about: dict[str, Any]) -> "PerplexityRecord":
         """Take up `path` if it holds the same settings, else begin it. Raises UsageError if it holds others."""
         try:
-            found = [Block(**block) for block in record.resumed(path, about, "blocks")]
+            found = [Chunk(**block) for block in record.resumed(path, about, "blocks")]
         except TypeError as error:
             raise UsageError(f"{path} holds a block that is not whole ({error}); name another file") from None
         return cls(path, about, found)
@@ -199,7 +199,7 @@ class PerplexityRecord:
         """Documents that are complete."""
         return 1 + max((block.document for block in self.blocks), default=-1)
 
-    def add(self, found: Sequence[Block]) -> None:
+    def add(self, found: Sequence[Chunk]) -> None:
         """Keep the blocks of one document."""
         self.blocks += found
         points = [asdict(point) for point in summarise(self.blocks)]

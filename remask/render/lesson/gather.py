@@ -15,14 +15,16 @@ from ...decoding.process import guide
 from ...decoding.propose import draw, greedy
 from ...decoding.recipe import Guidance
 from ...engine.batch import Batch
-from ...engine.engine import Engine, Handle
+from ...engine.engine import Engine
+from ...engine.handle import Handle
+from ...engine.requests import Step
 from ...engine.row import Row
 from ...engine.step import step as advance
 from ...errors import RequestError
 from ...llm import LLM
 from ...models.contract import Packed, Predictor
 from ...trace.board import Board
-from ...trace.format import Step, read
+from ...trace.format import read
 from ...trace.recorder import Recorder
 from .contents import Block, Draw, Guide, Guided, Lesson, Likely, Noisy, Place, Setting
 
@@ -91,7 +93,7 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
     moment = None
     while not handle.done:
         now, cells = _before(handle), tuple(board.cells())
-        handle.engine.advance()
+        handle.engine.step()
         for step in (handle.steps.popleft() for _ in list(handle.steps)):
             board.take(step)
             recorder.step(step)

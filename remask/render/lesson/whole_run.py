@@ -1,7 +1,7 @@
 """Chapters 7 to 10: all steps, and what shapes them."""
 
 from ...decoding.schedule import even
-from ..figures import Chapter, Entry, Grid, Share, Table, Token
+from ..figures import Chapter, Entry, Film, Share, Table, Token
 from .contents import Block, Lesson
 from .wording import count, number, quoted
 
@@ -20,7 +20,7 @@ def loop(lesson: Lesson) -> Chapter:
         "autoregressive model would need one pass a token, in order.",
         "while [MASK] in x:  x ← step(x)",
         ("remask.engine.step.step", "remask.engine.step.denoise"),
-        (Grid(lesson.trace, "a row a step, a column a position: where each token was decided, and how sure it was"),),
+        (Film(lesson.trace, "a row a step, a column a position: where each token was decided, and how sure it was"),),
     )
 
 

@@ -16,7 +16,7 @@ from remask.evals.longcontext import grid, suite
 from remask.evals.longcontext.anchors import anchors, compare, windows
 from remask.evals.longcontext.cliff import bins, cliff
 from remask.evals.longcontext.grid import Cell, Outcome, Record, Result
-from remask.evals.longcontext.perplexity import Block
+from remask.evals.longcontext.perplexity import Chunk
 from remask.llm import LLM
 from remask.models.rotary import Extent
 
@@ -227,6 +227,6 @@ def test_a_run_is_put_beside_the_figures_at_equal_multiples_of_its_training_leng
 
 
 def test_windows_of_perplexity_are_there_only_if_the_blocks_reach_their_end() -> None:
-    blocks = [Block(0, start, float(start < 256), 0.0) for start in range(64, 448, 64)]
+    blocks = [Chunk(0, start, float(start < 256), 0.0) for start in range(64, 448, 64)]
     found = windows(blocks, 64, [256, 384, 512])
     assert set(found) == {256, 384} and found[256] == pytest.approx(2.718281828) and found[384] == 1.0

@@ -1,0 +1,157 @@
+"""What is said to the engine and by it: a request, the steps of its run, and the completion. All of it is frozen."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ..decoding.recipe import Recipe
+from ..errors import RequestError
+from ..exactness import Exactness
+from ..kinds import typed
+from ..models.contract import Bools, Floats, Ints, Predictor
+from ..models.rotary import Extent
+from .context import within
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+State = Literal["masked", "draft", "committed", "revised", "given", "unused"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. `tokens` (L,) are the canvas: ids, and None where the model decides.
+
+    `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
+    asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or with
+    `document` the whole canvas; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give equal
+    answers in any batch.
+    """
+
+    tokens: tuple[int | None, ...]
+    recipe: Recipe = Recipe()
+    seed: int = 0
+    stop_ids: tuple[int, ...] = ()
+    stop: tuple[str, ...] = ()
+    deadline: float | None = None
+    candidates: int = 0
+    document: bool = False
+    dropped: int = 0
+
+
+class Change(NamedTuple):
+    """One position that a step changed. `confidence` as the recipe scored it, `logprob` natural log."""
+
+    position: int
+    token: int
+    state: State
+    confidence: float
+    logprob: float
+
+
+class Candidate(NamedTuple):
+    """One of the most likely tokens at a position, before noise."""
+
+    token: int
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Guesses:
+    """The proposal at every position that was read, kept or not: arrays (R,)."""
+
+    position: Ints
+    token: Ints
+    confidence: Floats
+    logprob: Floats
+
+    def changes(self, where: Bools, state: State, mask_id: int) -> Iterator["Change"]:
+        """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
+        for i in np.flatnonzero(where):
+            token = mask_id if state == "masked" else int(self.token[i])
+            yield Change(int(self.position[i]), token, state, float(self.confidence[i]), float(self.logprob[i]))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One forward of one row and what it changed: the only thing that a consumer ever sees.
+
+    `window` holds the positions that could be committed, `candidates` the most likely tokens at each position read, if
+    asked for. `seconds` is wall time since the row began, `settled` the number of leading positions that can no longer
+    change.
+    """
+
+    index: int
+    block: int
+    blocks: int
+    window: tuple[int, ...]
+    changes: tuple[Change, ...]
+    seen: Guesses = field(compare=False, repr=False)
+    undecided: int
+    settled: int
+    forwards: int
+    seconds: float
+    candidates: Mapping[int, tuple[Candidate, ...]] = field(default_factory=dict)
+
+    @property
+    def guesses(self) -> tuple[Change, ...]:
+        """The proposal at every position that was read, also the ones not kept."""
+        return tuple(self.seen.changes(np.ones(len(self.seen.position), bool), "draft", -1))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came out. `tokens` are the ids decided before the end, with the natural-log probability and confidence that
+    each had when it was committed; `fills` is the text of each run of them (one, unless it was a template).
+
+    `rope` says how far positions reach (None where a model has no rotary ones), `dropped` how many prompt tokens were
+    left out of the middle; `warnings` what to know beside.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    confidences: tuple[float, ...]
+    fills: tuple[str, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+    forwards: int
+    seconds: float
+    exactness: Exactness
+    rope: Extent | None = None
+    dropped: int = 0
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of the answer per second of decoding."""
+        return len(self.tokens) / self.seconds if self.seconds else 0.0
+
+
+def check(request: Request, model: Predictor) -> None:
+    """Refuse what cannot run on `model`, quoting the value, the bound and the remedy."""
+    typed(request, RequestError, but=("tokens",))
+    contract = model.contract
+    length, holes = len(request.tokens), request.tokens.count(None)
+    if not holes:
+        raise RequestError("there is nothing to decide: the request has no [MASK]; give gen_length or holes")
+    within(length, holes, contract, request.recipe.rope)
+    for what, ids in (("token", request.tokens), ("stop", request.stop_ids)):
+        if outside := [i for i in ids if i is not None and not 0 <= i < contract.vocab_size]:
+            raise RequestError(f"{what} id {outside[0]} is outside the vocabulary of {contract.vocab_size}")
+    if request.deadline is not None and not request.deadline > 0:
+        raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
+    if not 0 <= request.candidates <= 100:
+        raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
+    if request.stop and request.document:
+        raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
+    if any(not stop for stop in request.stop):
+        raise RequestError("a stop string is empty; leave it out")
+
+
+def samples(request: Request, n: int) -> list[Request]:
+    """`n` requests that differ in their seed alone; the first keeps the seed it has."""
+    if n < 1:
+        raise RequestError(f"n must be at least 1, got {n}")
+    return [replace(request, seed=request.seed + i) for i in range(n)]
