@@ -45,6 +45,7 @@ FLOORS = {
 
 # (who, whom) on one floor; "models.kv" means that module and nothing else of its package.
 PAIRS = {
+    ("files", "errors"),
     ("__main__", "cli"),
 }
 
