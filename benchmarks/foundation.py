@@ -39,6 +39,7 @@ from remask.models.contract import Packed
 from remask.models.linear import Weights, convert, kind
 from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
+from remask.options import apply
 from remask.tasks import TASKS, examples
 
 LARGE = ModelConfig(
@@ -121,7 +122,7 @@ def held(predictor: MaskPredictor, weights: Weights) -> MaskPredictor:
 def ours(model: MaskPredictor, work: Work, stop: bool, name: str | None = None) -> list[list[int]]:
     """Decode with the default recipe, or the one called `name`; the tokens of each answer."""
     recipe = replace(Recipe.load(name or "llada"), stop=Stop(eos_prefix=stop))
-    recipe = recipe if name else Recipe.of(recipe, steps=work.steps, block_length=work.block_length)
+    recipe = recipe if name else apply(recipe, steps=work.steps, block_length=work.block_length)
     contract = model.contract
     rows = [
         Row(Canvas.after(p, work.gen_length, contract.mask_id), recipe, contract, stop_ids=work.stop_ids)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, did_you_mean
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
@@ -65,7 +65,7 @@ def locate(name: str, *, offline: bool = False) -> Path:
         return _download(found["repo"], found["revision"], offline)
     if _like_a_path(name):
         raise CheckpointError(f"there is no folder {_short(name)}; {FORMS}")
-    raise CheckpointError(f"{_short(name)} names no model; {FORMS}")
+    raise CheckpointError(f"{_short(name)} names no model; {FORMS}{did_you_mean(name, SHIPPED)}")
 
 
 def cached() -> Iterator[Cached]:

@@ -1,6 +1,7 @@
 """The commands in one table, and what becomes of an error: one line on stderr and an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
+from ..options import as_text
 from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
-from .options import FLAG, spread
+from .options import FLAG, flag, spread
 from .screen import errors_to, is_unicode
 
 
@@ -109,10 +111,22 @@ def told(error: Exception, settings: Settings) -> int:
         context = getattr(error, "ctx", None)
         message = format_message() + (f" (see {context.command_path} --help)" if context else "")
     elif isinstance(error, RemaskError):
-        message = str(error)
+        message = with_flags(str(error))
     else:
         hint = "" if settings.debug else "; `remask --debug …` shows the traceback"
         message = f"{type(error).__name__}: {error}{hint}"
     line = " ".join(message.split())
     screen.print(f"[bold]remask:[/bold] [bold red]error:[/bold red] {escape(line)}")
     return 2 if format_message is not None or isinstance(error, UsageError) else 1
+
+
+def with_flags(message: str) -> str:
+    """An error of the library as the command line speaks: `gen_length` is --gen-length here.
+
+    Where no bound or value follows, one word may be mere English, and what stands in a list the name of a value.
+    """
+    names = [name for name, field in as_text().items() if field.option.flag]
+    long, every = "|".join(name for name in names if "_" in name), "|".join(names)
+    bound = rf"(?:{every})(?= (?:must|\d|ntk:))"
+    alone = rf"(?<!: )(?<!, )(?:{long})(?![\w.',])"
+    return re.sub(rf"(?<![\w.'-])(?:{bound}|{alone})", lambda match: flag(match[0]), message)

@@ -26,7 +26,8 @@ def load(machine: Machine, quiet: bool) -> "LLM":
 
         from ..checkpoint.placement import choose_threads
 
-        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=machine.quantize, **said)
+        quantize = None if machine.quantize == "none" else machine.quantize
+        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=quantize, **said)
         threads = machine.threads or choose_threads(llm.model.device, llm.loaded.config.parameters)
         if threads is not None:
             torch.set_num_threads(threads)

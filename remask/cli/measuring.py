@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def contenders(specs: Sequence[str], setting: Sequence[str]) -> "list[Contender]":
     """The recipes that `specs` name, each with `setting`. Raises UsageError if two of them are one."""
-    from ..decoding.recipe import Recipe, settings
+    from ..decoding.parsing import settings
+    from ..decoding.recipe import Recipe
     from ..evals.bench import Contender
 
     found: dict[str, Contender] = {}

@@ -43,7 +43,7 @@ class TrainingState:
         said = json.loads((run / "state" / "state.json").read_text(encoding="utf-8"))
         if changed := sorted(k for k in fingerprint if fingerprint[k] != said["config"].get(k)):
             raise UsageError(
-                f"{run} holds a run with another {', '.join(changed)}; use another --out, or the configuration it had"
+                f"{run} holds a run with another {', '.join(changed)}; use another folder, or the configuration it had"
             )
         tensors = load_file(run / "state" / "state.safetensors")
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
@@ -68,7 +68,7 @@ def recover(run: Path) -> bool:
     state = run / "state"
     best = furthest(run)
     if step_in(best) < 0 and state.exists():
-        raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another --out")
+        raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another folder")
     if best != state:
         if state.exists():
             state.rename(Path(tempfile.mkdtemp(prefix=".state.old.", dir=run)) / "was")

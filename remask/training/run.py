@@ -65,7 +65,7 @@ def alone(out: Path) -> Iterator[None]:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = f"another training is writing into {str(out)!r}; wait for it, or use another --out"
+            told = f"another training is writing into {str(out)!r}; wait for it, or use another folder"
             raise UsageError(told) from None
         except (ImportError, OSError):  # a system, or a file system, without such locks
             pass

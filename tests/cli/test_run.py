@@ -12,6 +12,7 @@ import torch
 
 from remask.decoding.recipe import FAST, Recipe
 from remask.llm import LLM
+from remask.options import apply
 from remask.trace.format import read
 
 Invoke = Callable[..., Any]
@@ -76,7 +77,7 @@ def test_json_holds_the_whole_answer(invoke: Invoke, llm: LLM) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [Recipe(), Recipe.of(steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
+    [Recipe(), apply(Recipe(), steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
 )
 def test_a_recipe_told_in_json_is_the_same_recipe(recipe: Recipe) -> None:
     assert Recipe.parse(json.loads(json.dumps(recipe.tables()))) == recipe

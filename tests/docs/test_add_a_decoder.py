@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from remask.decoding.recipe import AXES
+from remask.decoding.axes import AXES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "add_a_decoder.md"
 

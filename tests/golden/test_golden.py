@@ -14,6 +14,7 @@ from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
 from remask.engine.row import Row
 from remask.models.contract import Floats, Ints
+from remask.options import apply
 from tests.helpers.goldens import (
     EXEMPT,
     FOLDERS,
@@ -155,7 +156,7 @@ def decode(
     """Our run of a stored case: all its rows in one batch, or `only` one of them; `follow` theirs through ties."""
     case, model = stored(name)["cases"][number], loaded(name).predictor
     options = {k: v for k, v in case["params"].items() if k not in ("gen_length", "attention_mask")}
-    recipe = Recipe.of(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
+    recipe = apply(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
     (Injected.table,) = stored(name)["patched"]["rand"].values()
     kind = Beside if follow else Injected if options["remasking"] == "random" else Row
     contract = model.contract

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ...decoding.canvas import Canvas
 from ...decoding.noise import gumbel
-from ...decoding.process import guide
+from ...decoding.process import Guidance, guide
 from ...decoding.propose import draw, greedy
-from ...decoding.recipe import Guidance
 from ...engine.batch import Batch
 from ...engine.engine import Engine
 from ...engine.handle import Handle
