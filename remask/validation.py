@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import quoted, unknown_name
 
+HUGE = 10**80  # a whole number from outside has no more digits: Python refuses to write those beyond 4,300
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "off"}
 
 
@@ -66,8 +67,10 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
     if parts:
         return any(fits(value, part) for part in parts)
+    if type(value) is int and hint in (int, float):
+        return abs(value) < HUGE
     if hint in WORDS:
-        return type(value) is hint or (hint is float and type(value) is int)
+        return type(value) is hint
     return isinstance(value, hint)
 
 

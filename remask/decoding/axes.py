@@ -4,7 +4,9 @@ A package adds one by an entry point of the group `remask.AXIS`, as in `remask.s
 names it.
 """
 
+import re
 from dataclasses import fields, is_dataclass
+from inspect import isclass
 from typing import Any
 
 from ..errors import RecipeError, quoted, unknown_name
@@ -53,11 +55,11 @@ def register(axis: str, name: str, value_class: type[Any]) -> None:
     check("name", name, str, RecipeError)
     if axis not in AXES:
         raise RecipeError(unknown_name("axis", axis, AXES))
-    if name in AXES[axis]:
-        raise RecipeError(f"{axis} has a value {quoted(name)} already; register yours under another name")
-    if not name.replace("-", "_").isidentifier():
+    if not re.fullmatch(r"\w[\w-]{,63}", name):
         raise RecipeError(f"the name of a value must be one word, got {quoted(name)}")
-    if not is_dataclass(value_class):
+    if name in AXES[axis]:
+        raise RecipeError(f"{axis} has a value {name!r} already; register yours under another name")
+    if not (isclass(value_class) and is_dataclass(value_class)):
         raise RecipeError(f"{axis} {name} must be a frozen dataclass, got {quoted(value_class)}")
     if not value_class.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise RecipeError(f"{axis} {name} must be frozen: write @dataclass(frozen=True) above {value_class.__name__}")

@@ -5,12 +5,12 @@ Every error is a RecipeError that names the axis, the parameter and what would f
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 from ..errors import RecipeError, did_you_mean, printable, quoted
-from ..validation import fits, in_words
+from ..validation import check, fits, in_words
 from . import axes
 
 LARGEST = 2**31 - 1  # of whole numbers in a recipe
@@ -24,10 +24,9 @@ def read_toml(text: str, what: str) -> dict[str, Any]:
         raise RecipeError(f"{what} is not TOML: {printable(str(error))}") from None
 
 
-def settings(texts: Iterable[str]) -> dict[str, Any]:
+def settings(texts: Sequence[str]) -> dict[str, Any]:
     """`["cache=dual", "select.threshold=0.8"]` for `Recipe.change`: TOML values, where a bare word is text."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise RecipeError(f"settings must be a list, each text such as 'cache=none', got {quoted(texts)}")
+    check("settings", texts, Sequence[str], RecipeError, "; write axis=value, as in cache=none")
     values: dict[str, Any] = {}
     for text in texts:
         path, equals, value = (part.strip() for part in text.partition("="))
@@ -85,7 +84,7 @@ def build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 def plain_value(name: str, value: Any, hint: Any) -> Any:
     """`value` for a parameter that is annotated so; a list becomes a tuple, "off" None."""
-    if value == "off" and fits(None, hint):
+    if isinstance(value, str) and value == "off" and fits(None, hint):
         return None
     if not fits(value, hint):
         raise RecipeError(f"{name} must be {in_words(hint)}, got {quoted(value)}")

@@ -67,8 +67,9 @@ class Recipe:
             check(f"recipe.{name}", getattr(self, name), hint, RecipeError)
         for axis in AXES:
             value = getattr(self, axis)
-            if isinstance(value, type) or not (hasattr(value, "exactness") or value == "auto" == AXES[axis].get(value)):
-                raise RecipeError(f"{axis} must be one of its values, as remask.Recipe().{axis}, got {quoted(value)}")
+            word = isinstance(value, str) and AXES[axis].get(value) == value
+            if isinstance(value, type) or not (word or hasattr(value, "exactness")):
+                raise RecipeError(f"{axis} must be a value of its axis, as remask.Recipe().{axis}, got {quoted(value)}")
         if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
             raise RecipeError(
                 f"steps must lie in 1..{MOST_STEPS:,}, got {quoted(self.steps)}; leave it out for one step a token"
