@@ -244,7 +244,7 @@ REGISTERED: dict[str, Recipe] = {}
 
 
 def register_recipe(name: str, recipe: "Recipe | Mapping[str, Any] | Path | str") -> Recipe:
-    """Give a recipe a name, by which `--recipe`, `recipe=` and `Recipe.load` know it from now on; gives it back.
+    """Give a recipe a name, by which `Recipe.load` and the option `recipe` know it from now on; gives it back.
 
     `recipe` is a value, its tables, or what `Recipe.load` takes. Raises RecipeError if the name is taken or no word.
     """
