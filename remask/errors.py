@@ -13,7 +13,6 @@ Every message quotes the value, the bound and the remedy, in one line.
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from math import isfinite
 from reprlib import Repr
 
 LONGEST = 80  # characters of a quoted value
@@ -52,9 +51,9 @@ class RowError(RemaskError):
         self.position = position
 
 
-def bounded(what: str, value: float, low: float, high: float, hint: str) -> None:
+def bounded(what: str, value: object, low: float, high: float, hint: str) -> None:
     """Refuse a value of a recipe that does not lie in [low, high]. Raises RecipeError."""
-    if not (isfinite(value) and low <= value <= high):
+    if not (isinstance(value, int | float) and low <= value <= high):
         raise RecipeError(f"{what} must lie in [{low:g}, {high:g}], got {quoted(value)}; {hint}")
 
 

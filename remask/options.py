@@ -223,6 +223,7 @@ def apply(recipe: "Recipe", /, **options: Unpack[Options]) -> "Recipe":
             if value not in get_args(Remasking):
                 raise RecipeError(unknown_name(name, value, get_args(Remasking)))
             value = REMASKING.get(str(value), value)
-        axis, _, key = path.partition(".")
-        changes |= {axis: {"by": by, key: value}} if by else {path: value}
+        if by:
+            changes[path.partition(".")[0]] = by  # `change` takes whole axes first, then their parts
+        changes[path] = value
     return recipe.change(changes).change(options.get("set", {}))

@@ -14,7 +14,7 @@ import pytest
 
 import remask
 from remask.cli.app import with_flags
-from remask.cli.options import Decoding
+from remask.cli.options import Decoding, flag
 from remask.decoding.axes import AXES
 from remask.decoding.blocks import Blocks
 from remask.decoding.confidence import CONFIDENCES
@@ -29,7 +29,7 @@ from remask.validation import Range
 ROOT = Path(__file__).parents[1]
 ASK = "Sort 3 1 2."
 MORE = '''
-"""One option more: nothing but its line in the table."""
+"""Two options more: nothing but their lines in the table."""
 
 from typing import Annotated
 
@@ -38,6 +38,7 @@ from remask import options
 
 class More(options.Options, total=False):
     vicinity: Annotated[int | None, options.Option("Neighbours that are fresh.", "N", path="cache.vicinity", by="dual")]
+    every: Annotated[int | None, options.Option("Steps between refreshes.", "N", path="cache.every", by="dual")]
 
 
 options.Options = More
@@ -50,6 +51,7 @@ from remask.decoding.caches import Dual
 
 llm = remask.load()
 assert llm.request("hi", vicinity=3).recipe.cache == Dual(vicinity=3)
+assert llm.request("hi", vicinity=3, every=2).recipe.cache == Dual(vicinity=3, every=2)
 assert llm.request("hi", vicinity=3, set={"cache.vicinity": 4}).recipe.cache == Dual(vicinity=4)
 assert main(["run", "--help"]) == 0
 assert main(["run", "Sort 31.", "--vicinity", "3", "--json", "--gen-length", "8"]) == 0
@@ -224,7 +226,9 @@ def test_a_number_of_numpy_is_a_number(llm: LLM) -> None:
     ],
 )
 def test_the_command_line_speaks_flags(python: str, flags: str) -> None:
-    assert with_flags(python) == flags
+    every = {flag(name) for name in as_text()}
+    assert with_flags(python, every) == flags
+    assert with_flags(python, ()) == python, "a command without the flag"
 
 
 def test_the_library_speaks_python() -> None:

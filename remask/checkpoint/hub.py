@@ -197,7 +197,8 @@ def _explain(error: Exception, name: str, repo: str, offline: bool) -> str:
     if "RevisionNotFoundError" in kinds:
         return f"{repo} has no revision {name.partition('@')[2]!r}; {page}/tree/main lists its branches and tags"
     if "RepositoryNotFoundError" in kinds:
-        return f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN); {FORMS}{_near(name)}"
+        missing = f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN)"
+        return f"{missing}; {FORMS}{_near(name)}"
     if offline:
         return (
             f"{name!r} is no folder here and not (wholly) in the cache {constants.HF_HUB_CACHE}, and the hub is off or "
