@@ -25,12 +25,12 @@ from .description import Description, inspect, recognise
 from .hub import SHIPPED, cached, locate
 from .outline import outlined
 from .placement import choose_device, choose_dtype, choose_weights, free_memory
-from .saving import published, replacing, save, split, write_json
+from .saving import published, save, split
 from .shards import fill
 
 __all__ = [
     "Description", "Entry", "Loaded", "choose_weights", "inspect", "list_models", "load", "locate", "published",
-    "replacing", "save", "write_json",
+    "save",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
+from ..files import writing
 from .options import at_least, output
 from .screen import say, tell_json
 
@@ -92,10 +93,8 @@ def _onlookers(stack: ExitStack, run: Run, watching: bool, streams: bool) -> "li
     if run.output.trace is not None:
         from ..trace.recorder import Recorder
 
-        try:  # line by line as it happens, not renamed at the end: an interrupted run leaves what it had
+        with writing(run.output.trace):  # line by line, not whole at the end: an interrupted run leaves what it had
             file = stack.enter_context(run.output.trace.open("w", encoding="utf-8", buffering=1))
-        except OSError as error:
-            raise UsageError(f"cannot write the trace {str(run.output.trace)!r}: {error.strerror}") from None
         onlookers.append(Recorder(file, run.handle, run.model))
     if watching:
         onlookers.append(stack.enter_context(view(run.handle, run.model, run.output.pace or 0.0)))

@@ -76,7 +76,7 @@ def read(file: Path) -> "Trace":
 
 def save(trace: "Trace", path: Path) -> None:
     """Write a page, a picture or the canvases, by the name's ending."""
-    from .files import write
+    from ..files import write
 
     kind = path.suffix.lower()
     if kind in (".html", ".htm"):

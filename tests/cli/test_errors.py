@@ -68,7 +68,7 @@ REFUSED = [
     (["run", "hi", "-q", "--watch"], b"", "--quiet and --watch contradict each other"),
     (["run", "hi", "--no-watch", "--pace", "1"], b"", "--pace is for watching"),
     (["run", "hi", "--raw", "--system", "be brief"], b"", "--system needs the chat template"),
-    (["run", "hi", "--trace", "no/such/folder/t.jsonl"], b"", "cannot write the trace"),
+    (["run", "hi", "--trace", "no/such/folder/t.jsonl"], b"", "cannot write 'no/such/folder/t.jsonl'"),
     (["run", "hi", "--threads", "0"], b"", "threads must be at least 1, got 0"),
     (["run", "hi", "-m", "no such model"], b"", "'no such model' names no model; give 'bundled'"),
     (["run", "hi", "-m", "./nowhere"], b"", "there is no folder './nowhere'"),
