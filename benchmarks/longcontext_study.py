@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 import remask
-from remask.checkpoint import write_json
 from remask.checkpoint.placement import choose_device
 from remask.evals.longcontext import figures
 from remask.evals.longcontext.cliff import cliff, points
@@ -27,6 +26,7 @@ from remask.evals.longcontext.grid import Cell, Record, Result, Settings, run
 from remask.evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, summarise
 from remask.evals.longcontext.suite import KV, prose
 from remask.evals.statistics import wilson
+from remask.files import write_json
 from remask.llm import LLM
 from remask.models.rotary import Rope
 from remask.training.config import load
