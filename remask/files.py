@@ -88,15 +88,19 @@ def writing(path: Path) -> Iterator[None]:
 def recover(path: Path) -> None:
     """Put in place what a killed writer of `path` had complete, and remove the rest of what it left.
 
-    A writer at work is left alone. Raises UsageError if what is complete cannot be put in place.
+    A writer at work is left alone, and so is what somebody else's left. Raises UsageError if what is complete cannot
+    be put in place.
     """
+    target = Path(os.path.realpath(path))
     with writing(path):
-        for scratch in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
-            with suppress(FileNotFoundError, PermissionError), locked(scratch / "lock") as free:
-                if free and (scratch / "whole" / path.name).exists():
-                    _place(scratch, path)
+        for scratch in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
+            if not os.access(scratch, os.W_OK):
+                continue
+            with suppress(FileNotFoundError), locked(scratch / "lock") as free:  # gone: another one removed it
+                if free and (scratch / "whole" / target.name).exists():
+                    _place(scratch, target)
                 if free:
-                    _remove(scratch, path)
+                    _remove(scratch, target)
 
 
 @contextmanager
