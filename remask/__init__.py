@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .decoding.recipe import Recipe
     from .engine.engine import Engine
+    from .engine.handle import Handle
+    from .engine.memory import MemoryPlan
     from .engine.requests import Completion, Request, Step
     from .errors import RemaskError
     from .llm import LLM
@@ -28,17 +30,22 @@ __version__ = "0.1.0"
 _HOMES = {
     "Completion": ".engine.requests",
     "Engine": ".engine.engine",
+    "Handle": ".engine.handle",
     "LLM": ".llm",
+    "MemoryPlan": ".engine.memory",
     "Recipe": ".decoding.recipe",
     "RemaskError": ".errors",
     "Request": ".engine.requests",
     "Step": ".engine.requests",
+    "record": ".trace.recorder",
 }
 
 __all__ = [
     "LLM",
     "Completion",
     "Engine",
+    "Handle",
+    "MemoryPlan",
     "Recipe",
     "RemaskError",
     "Request",
@@ -46,6 +53,7 @@ __all__ = [
     "generate",
     "infill",
     "load",
+    "record",
     "stream",
 ]
 
@@ -58,18 +66,23 @@ def load(
     quantize: str = "none",
     family: "str | Family | None" = None,
     config: "Mapping[str, Any] | None" = None,
+    outline: bool = False,
     **engine: Any,
 ) -> "LLM":
     """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`.
 
     `quantize` rounds the weights of linear layers to 8 bits: int8 for half the memory, int8-dynamic for speed on a CPU.
     `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
+    An `outline` has shapes without memory, and can be asked for everything but an answer: its `plan()` counts what a
+    model will take before anything of it is read.
     """
     from . import checkpoint
     from .llm import LLM
 
     weights = checkpoint.choose_weights(quantize)
-    loaded = checkpoint.load(model, device=device, dtype=dtype, weights=weights, family=family, config=config)
+    loaded = checkpoint.load(
+        model, device=device, dtype=dtype, weights=weights, family=family, config=config, outline=outline
+    )
     return LLM(loaded, **engine)
 
 
