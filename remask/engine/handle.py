@@ -3,14 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from ..decoding.recipe import Recipe
 from ..errors import RequestError
 from ..exactness import Exactness
-from ..models.contract import Ints
+from ..models.contract import Ints, Predictor
 from ..models.rotary import Extent
 from ..text.holes import fill_holes
 from ..text.settled import SettledText
@@ -19,8 +19,19 @@ from .memory import footprint
 from .requests import Block, Completion, Request, Snapshot, Step
 from .row import Row
 
-if TYPE_CHECKING:
-    from .engine import Engine
+
+class Driver(Protocol):
+    """Who advances the row of a handle: an engine."""
+
+    model: Predictor
+    text: Text | None
+    name: str
+
+    def step(self) -> None:
+        """Take one step with all rows that are live."""
+
+    def release(self) -> None:
+        """Free what ended rows hold, if no step is under way."""
 
 
 class Handle:
@@ -29,7 +40,7 @@ class Handle:
     Steps are handed out once: what several readers need is passed on by the first of them, as `remask.record` does.
     """
 
-    def __init__(self, engine: "Engine", request: Request, row: Row) -> None:
+    def __init__(self, engine: Driver, request: Request, row: Row) -> None:
         self.request = request
         self.submitted = time.perf_counter()
         self.steps: deque[Step] = deque()
