@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from threading import RLock
 
+import torch
+
 from ..decoding.canvas import Canvas
 from ..errors import BusyError, RequestError
 from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
 from .handle import Handle
+from .host import check_threads, thread_limit
 from .memory import footprint
 from .requests import Request, check
 from .row import Row
@@ -25,14 +28,24 @@ class Engine:
     """Runs requests on one model, many at a time.
 
     `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound).
-    Thread-safe: any thread may submit, iterate and cancel.
+    `threads` of the CPU compute each step (None: as many as torch has now). Thread-safe: any thread may submit, iterate
+    and cancel. Several engines may live in one process: a step limits only the thread that drives it, and restores it.
     """
 
     def __init__(
-        self, model: Predictor, text: Text, *, max_rows: int = 64, max_waiting: int = 1024, memory: int | None = None
+        self,
+        model: Predictor,
+        text: Text,
+        *,
+        max_rows: int = 64,
+        max_waiting: int = 1024,
+        memory: int | None = None,
+        threads: int | None = None,
     ) -> None:
+        check_threads(threads)
         self.model, self.text = model, text
         self.max_rows, self.max_waiting, self.memory = max_rows, max_waiting, memory
+        self.threads = torch.get_num_threads() if threads is None else threads
         self.batch = Batch(model)
         self.waiting: deque[Handle] = deque()
         self.live: dict[int, Handle] = {}
@@ -92,7 +105,7 @@ class Engine:
 
     def step(self) -> None:
         """Let go of ended rows, admit waiting ones, and take one step with all that are live."""
-        with self.lock:
+        with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
             if not self.batch.rows:

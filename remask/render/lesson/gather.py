@@ -17,6 +17,7 @@ from ...decoding.recipe import Guidance
 from ...engine.batch import Batch
 from ...engine.engine import Engine
 from ...engine.handle import Handle
+from ...engine.host import thread_limit
 from ...engine.requests import Step
 from ...engine.row import Row
 from ...engine.step import step as advance
@@ -84,6 +85,11 @@ class Moment:
 
 def gather(llm: LLM, asked: Asked) -> Lesson:
     """Decode `asked.prompt` and look closely at one step. Raises RequestError if the run has no such step."""
+    with thread_limit(llm.engine.threads):
+        return _lesson(llm, asked)
+
+
+def _lesson(llm: LLM, asked: Asked) -> Lesson:
     request = llm.request(asked.prompt, candidates=asked.top, **asked.options)
     watched, record = Watched(llm.model), io.StringIO()
     handle = Engine(watched, llm.text).submit(request)
