@@ -15,6 +15,7 @@ from .decoding.recipe import Recipe
 from .engine import context
 from .engine.engine import Engine
 from .engine.handle import Handle
+from .engine.host import default_threads, thread_limit
 from .engine.memory import MemoryPlan, largest, resident_bytes
 from .engine.requests import Completion, Request, samples
 from .errors import RequestError
@@ -68,14 +69,17 @@ class LLM:
     """A mask predictor with its tokenizer, ready to answer.
 
     `engine` does the work and may be shared by threads; `defaults` are the checkpoint's own (gen_length, steps, …).
+    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has).
     """
 
-    def __init__(self, loaded: Loaded, **engine: Any) -> None:
+    def __init__(self, loaded: Loaded, *, threads: int | None = None, **engine: Any) -> None:
         self.loaded = loaded
         self.text: Text = loaded.text
         self.model = loaded.predictor
         self.defaults = loaded.defaults
-        self.engine = Engine(self.model, self.text, name=loaded.source, **engine)
+        if threads is None:
+            threads = default_threads(self.model.device, loaded.config.parameters)
+        self.engine = Engine(self.model, self.text, name=loaded.source, threads=threads, **engine)
 
     def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
         """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
@@ -215,7 +219,8 @@ class LLM:
 
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
         """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.decoding.objective.log_likelihood`."""
-        return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
+        with thread_limit(self.engine.threads):
+            return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""

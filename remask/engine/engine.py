@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable
 from threading import RLock
 
 import numpy as np
+import torch
 
 from ..decoding.canvas import Canvas
 from ..errors import BusyError, RequestError
@@ -16,6 +17,7 @@ from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
 from .handle import Handle
+from .host import check_threads, thread_limit
 from .memory import Footprint, footprint
 from .requests import Request, Snapshot, Step, check
 from .row import Row
@@ -26,7 +28,9 @@ class Engine:
     """Runs requests on one model, many at a time. It works on ids; `text`, if given, is for who reads its handles.
 
     `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound).
-    `name` is what completions call the model. Thread-safe: any thread may submit, iterate and cancel.
+    `name` is what completions call the model, `threads` of the CPU compute each step (None: as many as torch has now).
+    Thread-safe: any thread may submit, iterate and cancel. Several engines may live in one process: a step limits only
+    the thread that drives it, and restores it.
     """
 
     def __init__(
@@ -38,9 +42,12 @@ class Engine:
         max_rows: int = 64,
         max_waiting: int = 1024,
         memory: int | None = None,
+        threads: int | None = None,
     ) -> None:
+        check_threads(threads)
         self.model, self.text, self.name = model, text, name
         self.max_rows, self.max_waiting, self.memory = max_rows, max_waiting, memory
+        self.threads = torch.get_num_threads() if threads is None else threads
         self.batch = Batch(model)
         self.waiting: dict[Row, Handle] = {}  # in their order
         self.live: dict[Row, Handle] = {}
@@ -92,7 +99,7 @@ class Engine:
 
     def step(self) -> None:
         """Release ended rows, admit waiting ones, and take one step with all that are live."""
-        with self.lock:
+        with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
             if not self.batch.rows:

@@ -88,7 +88,7 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
     """Decode `asked.prompt` and look closely at one step. Raises RequestError if the run has no such step."""
     request = llm.request(asked.prompt, candidates=asked.top, **asked.options)
     watched = Watched(llm.model)
-    handle = Engine(watched, llm.text, name=llm.loaded.source).submit(request)
+    handle = Engine(watched, llm.text, name=llm.loaded.source, threads=llm.engine.threads).submit(request)
     file, board, clock = io.StringIO(), board_of(handle), Counter[int]()
     recorder, canvas = Recorder(file, handle), handle.snapshot()
     start = before = after = cells = tuple(board.cells())
@@ -115,7 +115,7 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
         after=after,
         places=_places(moment, board, asked.top),
         draw=_draw(moment, board, request.recipe.process.temperature),
-        guide=_guide(moment, board, request, llm.model),
+        guide=_guide(moment, board, request, llm),
         blocks=_blocks(handle, llm.text),
         trace=read(file.getvalue().splitlines()),
         text=done.text,
@@ -184,14 +184,16 @@ def _draw(moment: Moment, board: Board, temperature: float) -> Draw:
     return Draw(temperature, moment.step.guesses[at].position, tuple(tokens), len(other))
 
 
-def _guide(moment: Moment, board: Board, request: Request, model: Predictor) -> Guide:
+def _guide(moment: Moment, board: Board, request: Request, llm: LLM) -> Guide:
     """The same canvas under guidance: one step of a request that goes on from there."""
     scale = request.recipe.guidance.cfg_scale or EXAMPLE_SCALE
-    recipe, watched = replace(request.recipe, guidance=Guidance(scale), steps=None), Watched(model)
-    twin = Engine(watched).submit(replace(request, recipe=recipe, stop=()), start=moment.canvas)
+    recipe, watched = replace(request.recipe, guidance=Guidance(scale), steps=None), Watched(llm.model)
+    twin = Engine(watched, threads=llm.engine.threads).submit(
+        replace(request, recipe=recipe, stop=()), start=moment.canvas
+    )
     reads = next(iter(twin)).seen.position
     mine = torch.from_numpy(np.searchsorted(reads, moment.reads))
-    with_prompt, without = (_guessable(part, model.contract)[mine] for part in watched.streams(2))
+    with_prompt, without = (_guessable(part, watched.contract)[mine] for part in watched.streams(2))
     guided = guide(with_prompt, without, scale)
     other = (greedy(with_prompt) != greedy(guided)).nonzero().flatten().tolist()
     before, after = with_prompt.double().softmax(-1), guided.double().softmax(-1)
