@@ -294,7 +294,8 @@ def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -
     for seed in seeds:
         for arm in arms:
             folder = plan.out / f"{arm}-{seed}"
-            llm = remask.load(str(train(arm, seed, plan, device)), device=str(device), dtype="float32")
+            trained, threads = str(train(arm, seed, plan, device)), torch.get_num_threads()
+            llm = remask.load(trained, device=str(device), dtype="float32", threads=threads)
             found = retrieval(llm, folder, plan)
             hits, items = gate(llm, folder, plan)
             passed = hits / items >= GATE

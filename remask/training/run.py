@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import checkpoint
-from ..engine.allocator import keep_freed_memory
+from ..engine.host import keep_freed_memory
 from ..errors import UsageError
 from ..files import locked, make_folder, replacing, write
 from ..models.transformer import Transformer
