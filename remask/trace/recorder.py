@@ -1,6 +1,7 @@
 """Recording a run as it happens: what the header and the end of a trace say."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -28,9 +29,11 @@ def record(handle: Handle, path: str | Path) -> "Recording":
     reader(handle)
     if handle.begun:
         raise RequestError("the run has begun, and a trace holds all of its steps; record it before the first one")
-    with writing(Path(path)):
-        file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 - the recording closes it
-        return Recording(handle, file, Path(path))
+    with writing(Path(path)), ExitStack() as stack:
+        file = stack.enter_context(Path(path).open("w", encoding="utf-8", buffering=1))
+        recording = Recording(handle, file, Path(path))
+        stack.pop_all()  # the recording closes it
+        return recording
 
 
 class Recording(Iterator[Step]):
