@@ -7,9 +7,13 @@
         print(piece, end="")
     print(llm.infill("The {{1}} sat on the {{1}}.").text)
 
-Importing this package costs nothing: torch is imported by the first name that needs it.
+Importing this package costs nothing: torch is imported by the first name that needs it. It has one side effect, on
+the environment: GOMP_SPINCOUNT, which torch's OpenMP library reads once, when torch is imported. Import torch first, or
+set GOMP_SPINCOUNT or OMP_WAIT_POLICY, and it has none.
 """
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from os import PathLike, fspath
@@ -20,11 +24,17 @@ if TYPE_CHECKING:
     from .decoding.recipe import Recipe, register_recipe
     from .engine.engine import Engine
     from .engine.handle import Handle
+    from .engine.memory import MemoryPlan
     from .engine.requests import Completion, Request, Step
     from .errors import RemaskError
     from .llm import LLM
     from .models.families.family import Family
     from .options import Capacity, Options
+
+# By default libgomp's threads spin for 3 ms at each barrier before they sleep. Where another process holds a core, the
+# one that they wait for cannot run meanwhile, and a step takes tens of times as long; 0.1 ms costs nothing elsewhere.
+if "torch" not in sys.modules and os.environ.keys().isdisjoint(("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")):
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 __version__ = "0.1.0"
 
@@ -33,11 +43,13 @@ _HOMES = {
     "Engine": ".engine.engine",
     "Handle": ".engine.handle",
     "LLM": ".llm",
+    "MemoryPlan": ".engine.memory",
     "Options": ".options",
     "Recipe": ".decoding.recipe",
     "RemaskError": ".errors",
     "Request": ".engine.requests",
     "Step": ".engine.requests",
+    "record": ".trace.recorder",
     "register": ".decoding.axes",
     "register_recipe": ".decoding.recipe",
 }
@@ -47,6 +59,7 @@ __all__ = [
     "Completion",
     "Engine",
     "Handle",
+    "MemoryPlan",
     "Options",
     "Recipe",
     "RemaskError",
@@ -55,6 +68,7 @@ __all__ = [
     "generate",
     "infill",
     "load",
+    "record",
     "register",
     "register_recipe",
     "stream",
@@ -69,16 +83,21 @@ def load(
     quantize: str | None = None,
     family: "str | Family | None" = None,
     config: Mapping[str, Any] | None = None,
+    outline: bool = False,
+    threads: int | None = None,
     **capacity: "Unpack[Capacity]",
 ) -> "LLM":
     """Load a checkpoint: `bundled`, a folder, a .gguf file, or `org/name[@revision]`.
 
     `quantize` rounds the weights of linear layers to 8 bits: int8 for half the memory, int8-dynamic for speed on a CPU.
     `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
-    At most `max_rows` requests are decoded at once and `max_waiting` wait; `memory` bounds the planned bytes of the
-    rows. Raises CheckpointError.
+    An `outline` has shapes without memory, and can be asked for everything but an answer: its `plan()` counts what a
+    model will take before anything of it is read.
+    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has). At most `max_rows` requests
+    are decoded at once and `max_waiting` wait; `memory` bounds the planned bytes of the rows. Raises CheckpointError.
     """
     from . import checkpoint
+    from .engine.host import check_threads
     from .errors import CheckpointError
     from .llm import LLM
     from .models.families.family import Family
@@ -91,10 +110,14 @@ def load(
     check("quantize", quantize, str | None, CheckpointError)
     check("family", family, str | Family | None, CheckpointError)
     check("config", config, Mapping[str, Any] | None, CheckpointError)
+    check("outline", outline, bool, CheckpointError)
     check_table(capacity, get_type_hints(Capacity, include_extras=True), CheckpointError)
+    check_threads(threads)  # before a large model is read
     weights = checkpoint.choose_weights(quantize)
-    loaded = checkpoint.load(fspath(model), device=device, dtype=dtype, weights=weights, family=family, config=config)
-    return LLM(loaded, **capacity)
+    loaded = checkpoint.load(
+        fspath(model), device=device, dtype=dtype, weights=weights, family=family, config=config, outline=outline
+    )
+    return LLM(loaded, threads=threads, **capacity)
 
 
 def generate(prompt: str, model: "str | PathLike[str]" = "bundled", **options: "Unpack[Options]") -> "Completion":

@@ -6,40 +6,49 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Unpack, get_type_hints, overload
 
 from .checkpoint import Loaded
+from .checkpoint.placement import free_memory
 from .decoding.objective import Likelihood, Scoring, log_likelihood
 from .decoding.recipe import Recipe
 from .engine import context
 from .engine.engine import Engine
 from .engine.handle import Handle
+from .engine.host import default_threads, thread_limit
+from .engine.memory import MemoryPlan, largest, resident_bytes
 from .engine.requests import Completion, Request, samples
 from .errors import RequestError, quoted
 from .models.rotary import Rope
 from .options import Options, apply, read
 from .text.holes import template_parts
 from .text.tokenizer import Text
+from .trace.recorder import CANDIDATES, record
 from .validation import Range, check, check_table, plain
 
 Prompt = str | Sequence[Mapping[str, str]]
 T = TypeVar("T")
 MOST_SAMPLES = 2**16
-THREADS = 8  # that wait for the engine on behalf of event loops
+MOST_ROWS = 2**17  # that are looked at for the largest batch
+WAITERS = 8  # threads that wait for the engine on behalf of event loops
 
 
 class LLM:
     """A mask predictor with its tokenizer, ready to answer.
 
     `engine` does the work and may be shared by threads; `defaults` are the checkpoint's own (gen_length, steps, …).
+    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has).
     """
 
-    def __init__(self, loaded: Loaded, **engine: Any) -> None:
+    def __init__(self, loaded: Loaded, *, threads: int | None = None, **engine: Any) -> None:
         self.loaded = loaded
         self.text: Text = loaded.text
         self.model = loaded.predictor
         self.defaults = loaded.defaults
-        self.engine = Engine(self.model, self.text, **engine)
+        if threads is None:
+            threads = default_threads(self.model.device, loaded.config.parameters)
+        self.engine = Engine(self.model, self.text, name=loaded.source, threads=threads, **engine)
 
     def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
         """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
@@ -101,7 +110,49 @@ class LLM:
         rope = context.scaled(length, self.model.contract, self._rope(asked), asked["context_policy"])
         context.within(length, holes, self.model.contract, rope)  # before so many holes are written out
         tokens = [token for part in parts for token in (part if isinstance(part, list) else [None] * part)]
-        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), document=True)
+        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), template=template)
+
+    def plan(
+        self, *, context: int | None = None, batch: int = 1, free: int | None = None, **options: Unpack[Options]
+    ) -> MemoryPlan:
+        """The memory that `batch` answers on canvases of `context` positions take, and the most that fits.
+
+        Without `context`, as far as the model goes; `free` are the bytes that there are, else what is free on the
+        device, this model's own weights counted in.
+        """
+        for name, value in (("context", context), ("batch", batch), ("free", free)):
+            check(name, value, int if name == "batch" else int | None, RequestError)
+        if not 1 <= batch <= MOST_ROWS:
+            raise RequestError(f"batch must lie in 1..{MOST_ROWS:,}, got {batch}; plan for one answer and multiply")
+        loaded, most = self.loaded, self.model.contract.max_positions
+        if free is None and (free := free_memory(loaded.device)) is not None and self.model.device.type != "meta":
+            free += loaded.weights_bytes
+        request = self.blank(most if context is None else context, **options)
+        need = self.engine.footprint(request, batch)
+
+        def fits(context: int | None, batch: int) -> bool:
+            one = request if context is None else self.blank(context, **options)
+            return loaded.weights_bytes + self.engine.footprint(one, batch).peak <= (free or 0)
+
+        shortest = options.get("gen_length") or 1
+        return MemoryPlan(
+            model=loaded.source,
+            parameters=loaded.config.parameters,
+            device=str(loaded.device),
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            context=len(request.tokens),
+            batch=batch,
+            cache=request.recipe.tables()["cache"]["by"],
+            weights=loaded.weights_bytes,
+            store=need.store,
+            activations=need.activations,
+            logits=need.logits,
+            peak=loaded.weights_bytes + need.peak,
+            free=free,
+            largest_context=None if free is None else largest(lambda n: fits(n, batch), shortest, most),
+            largest_batch=None if free is None else largest(lambda n: fits(None, n), 1, MOST_ROWS),
+            runtime=resident_bytes(),
+        )
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -109,12 +160,23 @@ class LLM:
         return tuple(sorted({*self.model.contract.eos_ids, *self.model.contract.eot_ids}))
 
     @overload
-    def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Completion: ...  # type: ignore[overload-overlap]
+    def generate(  # type: ignore[overload-overlap]
+        self, prompt: Prompt, *, trace: str | Path | None = None, **options: Unpack[Options]
+    ) -> Completion: ...
     @overload
     def generate(self, prompt: Sequence[str], **options: Unpack[Options]) -> list[Completion]: ...
 
-    def generate(self, prompt: Prompt | Sequence[str], **options: Unpack[Options]) -> Completion | list[Completion]:
-        """Answer one prompt, or a list of them side by side. A list of messages is one prompt."""
+    def generate(
+        self, prompt: Prompt | Sequence[str], *, trace: str | Path | None = None, **options: Unpack[Options]
+    ) -> Completion | list[Completion]:
+        """Answer one prompt, or a list of them side by side. A list of messages is one prompt.
+
+        `trace` names a file that records the run of one prompt, step by step.
+        """
+        check("trace", trace, str | Path | None, RequestError)
+        if trace is not None:
+            chosen: Any = {"candidates": CANDIDATES} | options
+            return record(self.submit(prompt, **chosen), trace).result()  # type: ignore[arg-type]
         if not isinstance(prompt, str | list | tuple):
             raise RequestError(f"a prompt must be text, a list of messages or a list of texts, got {quoted(prompt)}")
         if isinstance(prompt, str) or any(isinstance(one, Mapping) for one in prompt):
@@ -164,7 +226,8 @@ class LLM:
         check("the answer", answer, str, RequestError)
         values: dict[str, Any] = {name: plain(value) for name, value in options.items()}
         check_table(values, get_type_hints(Scoring, include_extras=True), RequestError)
-        return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **values)
+        with thread_limit(self.engine.threads):
+            return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **values)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""
@@ -175,7 +238,7 @@ class LLM:
         try:
             yield from handle.pieces()
         finally:
-            self.engine.cancel(handle)
+            handle.cancel()
 
     async def _acompletion(self, request: Callable[[], Request]) -> Completion:
         handle = await self._asubmit(request)
@@ -188,7 +251,7 @@ class LLM:
 
     async def _asubmit(self, request: Callable[[], Request]) -> Handle:
         """Make and submit a request; if the task is cancelled meanwhile, so is the request."""
-        submission = self._threads.submit(lambda: self.engine.submit(request()))
+        submission = self._waiters.submit(lambda: self.engine.submit(request()))
         try:
             return await asyncio.shield(asyncio.wrap_future(submission))
         except asyncio.CancelledError:
@@ -197,20 +260,20 @@ class LLM:
 
     def _cancel_submission(self, submission: "Future[Handle]") -> None:
         if not submission.cancelled() and submission.exception() is None:
-            self.engine.cancel(submission.result())
+            submission.result().cancel()
 
     async def _acancel(self, handle: Handle) -> None:
         """Cancel what has not ended, and wait until it holds nothing."""
-        if not handle.done:
-            handle.cancel()  # at once, for a thread that still drives it
-            await asyncio.shield(self._in_thread(self.engine.cancel, handle))
+        handle.cancel()
+        if not handle.done:  # a step is under way; the next one finds what it could not release
+            await asyncio.shield(self._in_thread(self.engine.step))
 
     def _in_thread(self, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return asyncio.get_running_loop().run_in_executor(self._waiters, work, *arguments)
 
     @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(THREADS, thread_name_prefix="remask")
+    def _waiters(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(WAITERS, thread_name_prefix="remask")
 
     def _build(
         self,
@@ -226,7 +289,7 @@ class LLM:
         recipe = apply(base, **self._chosen(asked, tokens.count(None)))
         return Request(
             tokens=tuple(tokens),
-            recipe=replace(recipe, rope=rope),
+            recipe=replace(recipe, rope=rope).spelled(self.text.encode),
             seed=asked["seed"],
             stop_ids=stop_ids,
             stop=(asked["stop"],) if isinstance(asked["stop"], str) else tuple(asked["stop"]),

@@ -47,6 +47,7 @@ FLOORS = {
 # (who, whom) on one floor; "models.kv" means that module and nothing else of its package.
 PAIRS = {
     ("files", "errors"),
+    ("llm", "trace"),
     ("validation", "errors"),
     ("__main__", "cli"),
 }

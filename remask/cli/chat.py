@@ -8,7 +8,7 @@ from ..errors import RemaskError, UsageError, did_you_mean, quoted
 from ..options import as_text
 from ..validation import in_words
 from .options import Decoding, GenLength, Machine, System, output, refuse_clash
-from .output import Output, Run, follow, tell
+from .output import Output, follow, show
 from .screen import is_terminal, say
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class Talk:
         self.turns.append({"role": "user", "content": text})
         try:
             handle = self.llm.submit(self.messages(), **self.options)
-            one = Run(handle, self.llm.loaded.source, Output(watch=self.watch, quiet=self.quiet))
-            done, paused, said = follow(one)
+            how = Output(watch=self.watch, quiet=self.quiet)
+            done, paused, shown = follow(handle, how)
         except BaseException:
             self.turns.pop()
             raise
-        tell(one, done, paused, said=said)
+        show(done, how, paused, shown=shown)
         self.turns.append({"role": "assistant", "content": done.text})
 
 

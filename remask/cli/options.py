@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin,
 
 from typer import Option
 
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError, did_you_mean, quoted
 from ..options import as_text
 
 if TYPE_CHECKING:
@@ -188,7 +188,8 @@ def task_names(asked: list[str]) -> list[str]:
 
     wanted = list(TASKS) if asked == ["all"] else list(dict.fromkeys(asked))
     if unknown := [name for name in wanted if name not in TASKS]:
-        raise UsageError(unknown_name("task", unknown[0], [*TASKS, "all"]))
+        known, near = ", ".join(TASKS), did_you_mean(unknown[0], [*TASKS, "all"])
+        raise UsageError(f"unknown task {quoted(unknown[0])}; known: {known}, or all{near}")
     return wanted
 
 
