@@ -216,6 +216,7 @@ def test_a_number_of_numpy_is_a_number(llm: LLM) -> None:
         ("gen_length must be at least 1, got 0", "--gen-length must be at least 1, got 0"),
         ("give steps 2 or a larger block_length", "give --steps 2 or a larger --block-length"),
         ("or scale positions with rope ntk:auto (up to 4)", "or scale positions with --rope ntk:auto (up to 4)"),
+        ("shorten the prompt or gen_length, or", "shorten the prompt or --gen-length, or"),
         ("select: top_k has no value 'top_k'", "select: top_k has no value 'top_k'"),
         ("unknown select 'x'; known: stable, threshold, top_k", "unknown select 'x'; known: stable, threshold, top_k"),
         ("select.threshold must lie in [0, 1]", "select.threshold must lie in [0, 1]"),

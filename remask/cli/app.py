@@ -37,7 +37,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     doctor.doctor,
 )
 OPTION = re.compile(  # a word that a bound or a value follows; or one with an underscore, unless it stands in a list
-    r"(?<![\w.'-])(?:[a-z]\w*(?= (?:must|\d|ntk:))|(?<!: )(?<!, )[a-z]+_\w+(?![\w.',]))"
+    r"(?<![\w.'-])(?:[a-z]\w*(?= (?:must|\d|ntk:))|(?<!: )(?<!, )[a-z]+_\w+(?![\w.']))"
 )
 GROUPS = (eval.group, trace.group, models.group)
 
