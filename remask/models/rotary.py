@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import RecipeError, quoted, unknown_name
+from ..errors import RecipeError, did_you_mean, quoted
 from ..exactness import Exactness
 
 SPANS = {"ntk": 1, "ntk-diffusion": 2}  # training lengths that the distances seen in training cover
@@ -130,7 +130,8 @@ class Rope:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise RecipeError(unknown_name("rope", self.method, METHODS))
+            near = did_you_mean(self.method, METHODS)
+            raise RecipeError(f"unknown rope {quoted(self.method)}; known: {', '.join(METHODS)}{near}")
         if self.method == "none" and self.factor is not None:
             raise RecipeError(f"rope none takes no factor, got {self.factor:g}; name a method, as in ntk:4")
         if self.method not in ("none", *SPANS) and self.factor is None:
@@ -176,7 +177,8 @@ class Rope:
         for detail in details:
             name, _, value = detail.partition("=")
             if name not in _READ:
-                raise RecipeError(f"rope {quoted(text)}: {unknown_name('detail', name, _READ)}")
+                known = ", ".join(_READ) + did_you_mean(name, _READ)
+                raise RecipeError(f"rope {quoted(text)}: unknown detail {quoted(name)}; known: {known}")
             try:
                 values[name] = _READ[name](value)
             except (ValueError, KeyError):
