@@ -37,6 +37,7 @@ from tests.helpers.checkpoints import (
     serving,
     write,
 )
+from tests.helpers.data import TINY_LLADA
 
 HEAD = "model.transformer.ff_out.weight"
 EMBED = "model.transformer.wte.weight"
@@ -669,7 +670,7 @@ def test_a_small_model_answers_in_the_same_numbers_on_every_processor(tmp_path: 
 def test_the_peak_is_the_model_and_a_little(tmp_path: Path, text: Text, kind: str, weights: str, bound: float) -> None:
     """Loading 64 MB takes little more than that of memory of its own (mapped pages belong to the file)."""
     model = network(text, d_model=512, n_heads=8, head_dim=64, d_ff=1536, n_layers=5)
-    folder, small = write(tmp_path / "large", text, model, torch.float32), "bundled"
+    folder, small = write(tmp_path / "large", text, model, torch.float32), TINY_LLADA
     if kind != "folder":
         pytest.importorskip("gguf")
         for name, path in ((str(folder), "large.gguf"), (small, "small.gguf")):

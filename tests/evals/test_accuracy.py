@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import remask
 from remask.decoding.recipe import Recipe
 from remask.errors import UsageError
 from remask.evals.accuracy import paired_difference, run, summarise
@@ -17,11 +16,6 @@ from remask.evals.records import Record, fingerprint
 from remask.llm import LLM
 from remask.tasks import TASKS, Stories, examples
 from remask.text.holes import template_parts
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load()
 
 
 def test_a_paired_difference_counts_only_items_that_differ() -> None:

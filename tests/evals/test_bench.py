@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import remask
 from remask.decoding.recipe import Recipe
 from remask.evals.accuracy import run, summarise
 from remask.evals.bench import Bench, Clock, Contender, Workload
@@ -26,11 +25,6 @@ from remask.tasks import TASKS, Stories
 
 SPECS = ("llada+steps=8", "llada+select=threshold", "llada+steps=2")
 LENGTH, ITEMS = 16, 6
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load()
 
 
 @pytest.fixture(scope="module")
