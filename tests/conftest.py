@@ -1,5 +1,7 @@
 """What all tests share: one thread, hypothesis without a clock, a trained model, a tiny tokenizer and transformers."""
 
+import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +22,10 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # in the processes that tests start, too
+# Keep what is compiled: else each process that tests start compiles remask anew, and each training half of torch.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 VOCAB, MASK = 24, 23
 
