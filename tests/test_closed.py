@@ -68,11 +68,11 @@ def attribute(node: ast.AST) -> Iterator[Reach]:
     """`handle.row`, `self.handle.row`, `llm.engine.batch`, `row.canvas`: what is taken, by whose name it hangs on."""
     if not isinstance(node, ast.Attribute):
         return
-    holder = last_name(node.value)
+    holder, taken = last_name(node.value), node.attr.lstrip("_")  # `_row` is no less the engine's
     if (
-        (is_a(holder, "handle") and node.attr in OF_HANDLE)
-        or (is_a(holder, "engine") and node.attr in OF_ENGINE)
-        or (holder == "row" and node.attr in OF_ROW and not any(attribute(node.value)))  # or it is reported there
+        (is_a(holder, "handle") and taken in OF_HANDLE)
+        or (is_a(holder, "engine") and taken in OF_ENGINE)
+        or (holder == "row" and taken in OF_ROW and not any(attribute(node.value)))  # else it is reported there
     ):
         yield Reach(node.lineno, f"`{ast.unparse(node)}`")
 
@@ -130,6 +130,8 @@ def test_what_a_handle_offers_passes(tmp_path: Path, source: str) -> None:
         ("if TYPE_CHECKING:\n    from ..engine.batch import Batch\n", "reaches for engine.batch.Batch by import"),
         ("def f(handle):\n    return handle.row\n", "bench.py:2: reaches for `handle.row`"),
         ("def f(self):\n    return self.handle.row.forwards\n", "reaches for `self.handle.row`"),
+        ("def f(handle):\n    return handle._row\n", "reaches for `handle._row`"),
+        ("def f(handle):\n    return handle.row.canvas\n", "reaches for `handle.row`"),
         ("def f(handles):\n    return handles[0].row\n", "reaches for `handles[0].row`"),
         ("def f(first_handle):\n    first_handle.row = 1\n", "reaches for `first_handle.row`"),
         ("def f(llm):\n    return llm.engine.batch\n", "reaches for `llm.engine.batch`"),
