@@ -34,7 +34,7 @@ class Selector(Protocol):
 
 
 def select(rule: Selector, grid: Grid) -> Tensor:
-    """Mark the candidates that leave [MASK] (B, W): those that `rule` chooses, or else the most confident of the row."""
+    """Mark the candidates that leave [MASK] (B, W): those that `rule` chooses, else the most confident of the row."""
     chosen = rule.choose(grid) & grid.candidate
     first = torch.zeros_like(chosen).scatter_(1, grid.comparable().argmax(1, keepdim=True), 1)
     return torch.where(chosen.any(1, keepdim=True), chosen, first & grid.candidate)

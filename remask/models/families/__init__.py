@@ -1,4 +1,4 @@
-"""All families, and which of them a config.json belongs to."""
+"""The families of checkpoints, and the choice of one for a config.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ BY_ARCHITECTURE = {name: family for family in ALL for name in family.architectur
 REPOSITORIES = {repository: family.name for family in ALL for repository in family.repositories}
 BY_TYPE = {name: family for family in ALL for name in family.model_types}
 
-# Diffusion models of another kind, by how their names begin in small letters, and what they would need.
+# Diffusion models of other kinds, by the beginning of their names in lower case, and what they would need.
 MISSING = {
     "diffusiongemma": "it starts from random tokens instead of [MASK] and feeds its guesses back as embeddings",
     "mdlm": "its layers are modulated by the noise level (DiT with adaLN)",
@@ -28,10 +28,10 @@ MISSING = {
 
 
 def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
-    """The family of a configuration: `family` itself, or the one called so, else by architecture.
+    """Return the family of a configuration: `family`, given as a value or by its name, else by architecture.
 
-    `model_type` is shared by different models, so it is asked only where `architectures` is left out. Raises
-    CheckpointError for a model that no family here describes.
+    Different models share a `model_type`, so it counts only if `architectures` is left out. Raises CheckpointError
+    for a model of no family here.
     """
     if isinstance(family, Family):
         return family
