@@ -57,7 +57,7 @@ class Plan:
     reads: Ints  # (R,) canvas positions whose logits are needed
     sources: Ints  # (R,) the query row that holds each of them
     stored: Ints | None = None  # (K,) slots of the row's store that the queries may see
-    keep: Ints | None = None  # (Q,) slot to which each query's key and value are written, -1 for none
+    keep: Ints | None = None  # (Q,) slot to which each query's key and value go; -1: none, they serve this forward only
     visible: Bools | None = None  # (Q, K + Q)
     rotation: Rotation | None = None  # None: the model's own
 
