@@ -62,10 +62,10 @@ class Fake:
             row, query = (group.keep >= 0).nonzero(as_tuple=True)
             group.store.data[group.entries[row], group.keep[row, query]] = fresh[row, query]
         query_at, key_at = fresh[..., 1, None], keys[:, None, :, 1]  # positions (B, Q, 1) and (B, 1, K)
-        seen = key_at != UNSEEN if group.visible is None else (key_at != UNSEEN) & group.visible
+        visible = key_at != UNSEEN if group.visible is None else (key_at != UNSEEN) & group.visible
         if contract.block_size is not None:
-            seen = seen & (key_at // contract.block_size <= query_at // contract.block_size)
-        column = torch.where(seen, key_at, contract.max_positions).expand(-1, group.queries, -1)
+            visible = visible & (key_at // contract.block_size <= query_at // contract.block_size)
+        column = torch.where(visible, key_at, contract.max_positions).expand(-1, group.queries, -1)
         table = torch.full((group.rows, group.queries, contract.max_positions + 1), UNSEEN)
         table.scatter_(2, column, keys[:, None, :, 0].expand_as(column))
         return torch.cat((query_at + contract.shift, table[..., :-1]), -1).flatten(0, 1)

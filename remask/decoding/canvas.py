@@ -133,8 +133,8 @@ class Suffix:
         distance = np.arange(1, len(canvas) - int(window[-1]))
         normal = np.exp(-((self.sigma * distance / self.reach) ** 2) / 2) / np.sqrt(2 * np.pi)
         total = np.floor(np.cumsum(np.where(distance < self.reach, np.minimum(1, self.scale * normal), 0)))
-        kept = np.diff(total, prepend=0) > 0
-        return np.delete(np.arange(len(canvas)), behind[~kept[behind - window[-1] - 1]])
+        sample = np.diff(total, prepend=0) > 0
+        return np.delete(np.arange(len(canvas)), behind[~sample[behind - window[-1] - 1]])
 
 
 @dataclass(frozen=True)

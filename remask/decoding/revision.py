@@ -158,8 +158,8 @@ class RCR(_Rule):
             candidate=grid.candidate | grid.committed,
             confidence=torch.where(grid.committed, grid.stored, grid.confidence),
         )
-        kept = running.best(grid.committed.sum(1) + grid.quota)
-        return Revision(kept & grid.candidate, torch.zeros_like(kept), grid.committed & ~kept)
+        keep = running.best(grid.committed.sum(1) + grid.quota)
+        return Revision(keep & grid.candidate, torch.zeros_like(keep), grid.committed & ~keep)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ class ReMDM(_Rule):
 
     def __post_init__(self) -> None:
         bounded("revise.eta", self.eta, 0, 1, "ReMDM uses 0.008 to 0.1")
-        if self.schedule not in (known := get_args(type(self).__annotations__["schedule"])):
-            raise RecipeError(f"revise.schedule must be one of {', '.join(known)}, got {self.schedule!r}")
+        if self.schedule not in (schedules := get_args(type(self).__annotations__["schedule"])):
+            raise RecipeError(f"revise.schedule must be one of {', '.join(schedules)}, got {self.schedule!r}")
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Toss one coin for each position; the last step reveals every candidate."""

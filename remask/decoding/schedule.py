@@ -26,19 +26,19 @@ def linear_t(count: int, steps: int) -> list[int]:
     commit nothing; steps that would commit nothing are left out.
     """
     times = [1 - (1 - 1e-3) * i / steps for i in range(steps + 1)]
-    taken, left = [], count
+    quotas, rest = [], count
     for t, s in pairwise(times):
-        taken.append(int(left * (1 - s / t)))
-        left -= taken[-1]
-    taken[-1] += left
-    return [n for n in taken if n]
+        quotas.append(int(rest * (1 - s / t)))
+        rest -= quotas[-1]
+    quotas[-1] += rest
+    return [n for n in quotas if n]
 
 
 def cosine(count: int, steps: int) -> list[int]:
     """Leave count · cos(π/2 · i/steps), rounded down, after step i: few go at first, many at the end (MaskGIT, arXiv
     2202.04200, §3.3)."""
-    left = [int(count * cos(pi / 2 * i / steps) + 1e-9) for i in range(steps)] + [0]
-    return [n for n in (a - b for a, b in pairwise(left)) if n]
+    rest = [int(count * cos(pi / 2 * i / steps) + 1e-9) for i in range(steps)] + [0]
+    return [n for n in (a - b for a, b in pairwise(rest)) if n]
 
 
 SCHEDULES: dict[str, Schedule] = {"even": even, "linear_t": linear_t, "cosine": cosine}

@@ -42,8 +42,8 @@ def room(gen_length: int, given: int, contract: Contract, rope: Rope, policy: st
     """Return `gen_length`, at least 1 and at most what the context leaves beside `given` tokens; where the prompt may
     be cut, at least half of the context is left."""
     longest = limit(contract, scaled(given + gen_length, contract, rope, policy))
-    left = longest - given
-    return max(1, min(gen_length, max(left, longest // 2) if policy == "truncate-middle" else left))
+    rest = longest - given
+    return max(1, min(gen_length, max(rest, longest // 2) if policy == "truncate-middle" else rest))
 
 
 def fit(ids: Sequence[int], gen_length: int, contract: Contract, rope: Rope, policy: str) -> Fitted:
@@ -52,17 +52,17 @@ def fit(ids: Sequence[int], gen_length: int, contract: Contract, rope: Rope, pol
     Raises RequestError if the prompt is still too long under `policy`.
     """
     rope = scaled(len(ids) + gen_length, contract, rope, policy)
-    kept = limit(contract, rope) - gen_length
-    if policy != "truncate-middle" or len(ids) <= kept:
+    budget = limit(contract, rope) - gen_length
+    if policy != "truncate-middle" or len(ids) <= budget:
         within(len(ids) + gen_length, gen_length, contract, rope)
         return Fitted(tuple(ids), rope)
-    if kept < 2:
+    if budget < 2:
         raise RequestError(
-            f"gen_length is {gen_length} and the model's context {kept + gen_length}, which leaves no room for the "
+            f"gen_length is {gen_length} and the model's context {budget + gen_length}, which leaves no room for the "
             "ends of the prompt; make gen_length smaller"
         )
-    head = (kept + 1) // 2
-    return Fitted((*ids[:head], *ids[len(ids) - (kept - head) :]), rope, len(ids) - kept)
+    head = (budget + 1) // 2
+    return Fitted((*ids[:head], *ids[len(ids) - (budget - head) :]), rope, len(ids) - budget)
 
 
 def within(length: int, holes: int, contract: Contract, rope: Rope) -> None:

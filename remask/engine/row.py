@@ -165,9 +165,9 @@ class Row:
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
-        seen = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
+        guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
         kinds: tuple[tuple[Bools, State], ...] = ((reveal, "committed"), (edit, "revised"), (remask, "masked"))
-        changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
+        changes = [change for where, state in kinds for change in guesses.changes(where, state, canvas.mask_id)]
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
         self.extra += not began_open
@@ -179,7 +179,7 @@ class Row:
             blocks=len(self.windows),
             window=tuple(window.tolist()),
             changes=tuple(sorted(changes)),
-            seen=seen,
+            seen=guesses,
             undecided=int(canvas.undecided.sum()),
             settled=self.settled,
             forwards=self.forwards,

@@ -104,8 +104,8 @@ class Attention(nn.Module):
         else:
             mixed = q.new_empty(group.rows, group.queries, self.heads, self.head_dim)
             for tile in tiles(group.queries, at_once):
-                seen = None if visible is None else visible[:, :, tile]
-                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, seen, enable_gqa=gqa)
+                mask = None if visible is None else visible[:, :, tile]
+                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, mask, enable_gqa=gqa)
                 mixed[:, tile] = part.transpose(1, 2)
         return mixed.reshape(group.rows * group.queries, -1)
 
@@ -114,14 +114,14 @@ class Attention(nn.Module):
         ones to the slots in `group.keep`."""
         store, entries = group.store, group.entries
         assert store is not None and entries is not None
-        seen = fresh
+        visible = fresh
         if group.slots is not None and group.whole is None:
-            seen = store.join(self.layer, entries, group.slots, fresh)
+            visible = store.join(self.layer, entries, group.slots, fresh)
         if group.keep is not None:
             store.write(self.layer, entries, group.keep, fresh)
         if group.slots is not None and group.whole is not None:
-            seen = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
-        return seen
+            visible = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
+        return visible
 
 
 class GatedMLP(nn.Module):
@@ -165,8 +165,8 @@ class Router(nn.Module):
         """Set scores (N, experts) to -inf outside each row's best groups (DeepSeek-V3, arXiv 2412.19437, §2.1.2)."""
         groups = ranked.unflatten(1, (self.moe.n_groups, -1))
         best = groups.topk(2).values.sum(-1).topk(self.moe.top_groups).indices
-        kept = torch.zeros(groups.shape[:2], dtype=torch.bool, device=ranked.device).scatter_(1, best, True)
-        return groups.masked_fill(~kept[..., None], -torch.inf).flatten(1)
+        chosen = torch.zeros(groups.shape[:2], dtype=torch.bool, device=ranked.device).scatter_(1, best, True)
+        return groups.masked_fill(~chosen[..., None], -torch.inf).flatten(1)
 
 
 TILE = 8  # the fewest rows that an expert computes: float GEMMs are not row-invariant below that

@@ -88,8 +88,8 @@ def yarn_amplitude(factor: float, weight: float = 1.0) -> float:
 def llama3(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
     """Interpolate slow pairs, with a ramp in turns, as in Llama 3.1."""
     frequencies, (fast, slow) = plain(rotary.base, rotary.dim), rope.turns
-    kept = ((rotary.trained * frequencies / (2 * math.pi) - slow) / (fast - slow)).clamp(0, 1)
-    return slowed(frequencies, 1 - kept, rope.times), 1.0
+    share = ((rotary.trained * frequencies / (2 * math.pi) - slow) / (fast - slow)).clamp(0, 1)
+    return slowed(frequencies, 1 - share, rope.times), 1.0
 
 
 METHODS: dict[str, Callable[["Rope", "Rotary", int], tuple[Tensor, float]]] = {

@@ -23,11 +23,11 @@ def clean(text: str) -> str:
 
 def chip(text: str) -> str:
     """Return the glyph of `text`, with visible leading and trailing spaces."""
-    shown = glyph(text)
-    inner = shown.strip(" ")
+    symbol = glyph(text)
+    inner = symbol.strip(" ")
     if not inner:
-        return "␣" * len(shown)
-    lead, tail = len(shown) - len(shown.lstrip(" ")), len(shown) - len(shown.rstrip(" "))
+        return "␣" * len(symbol)
+    lead, tail = len(symbol) - len(symbol.lstrip(" ")), len(symbol) - len(symbol.rstrip(" "))
     return "␣" * lead + inner + "␣" * tail
 
 

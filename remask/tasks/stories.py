@@ -154,11 +154,11 @@ class Stories:
         for beat in plot:
             sentences.append(rng.choice(list(_tellable(beat, facts))))
             facts |= {fact: rng.choice(WORDS[fact]) for fact in sorted(beat.new)}
-        text, stated = _tell(" ".join(sentences), facts)
+        text, statements = _tell(" ".join(sentences), facts)
         solution = " ".join(facts.get(fact, "-") for fact in WORDS)
         if rng.random() < self.chat_share:
             return Example(f"{CHAT}{facts['animal']}.", text, solution)
-        return Example("", text, solution, holes=_choose_holes(rng, stated))
+        return Example("", text, solution, holes=_choose_holes(rng, statements))
 
     def passes(self, example: Example, output: str) -> bool:
         if example.holes:
@@ -189,14 +189,14 @@ def _tellable(beat: Beat, known: Mapping[str, str]) -> Iterator[str]:
 def _tell(template: str, facts: Mapping[str, str]) -> tuple[str, list[Statement]]:
     """Put the facts into the slots; return the text and its statements."""
     text = ""
-    stated = []
+    statements = []
     for position, piece in enumerate(SLOT.split(template)):
         if position % 2:
-            stated.append(Statement(piece, len(text), len(text) + len(facts[piece])))
+            statements.append(Statement(piece, len(text), len(text) + len(facts[piece])))
             text += facts[piece]
         else:
             text += piece
-    return text, stated
+    return text, statements
 
 
 def _choose_holes(rng: Random, stated: Sequence[Statement]) -> tuple[tuple[int, int], ...]:

@@ -39,20 +39,20 @@ def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> 
         if family not in FAMILIES:
             raise CheckpointError(f"unknown family {family[:100]!r}; known: {', '.join(FAMILIES)}")
         return FAMILIES[family]
-    stated, kind = fields.get("architectures") or [], fields.get("model_type")
-    names = [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
+    architectures, kind = fields.get("architectures") or [], fields.get("model_type")
+    names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
     for name in names:
         if name in BY_ARCHITECTURE:
             return BY_ARCHITECTURE[name]
-    if not stated and isinstance(kind, str) and kind in BY_TYPE:
+    if not architectures and isinstance(kind, str) and kind in BY_TYPE:
         moe = kind == "llada" and fields.get("num_experts")
         return LLADA_MOE if moe else BY_TYPE[kind]
-    shown = repr(stated or kind)
+    label = repr(architectures or kind)
     for name in (*names, str(kind)):
         for start, why in MISSING.items():
             if name.lower().replace("_", "").startswith(start):
-                raise CheckpointError(f"config.json: {shown[:120]} is not supported: {why}")
+                raise CheckpointError(f"config.json: {label[:120]} is not supported: {why}")
     raise CheckpointError(
-        f"config.json: architecture {shown[:120]} is not supported; supported: {', '.join(BY_ARCHITECTURE)}, "
+        f"config.json: architecture {label[:120]} is not supported; supported: {', '.join(BY_ARCHITECTURE)}, "
         f"and by family: {', '.join(family.name for family in ALL if not family.architectures)}"
     )

@@ -40,10 +40,10 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
             f"config.json: {newer[0]} makes this LLaDA 2.2, whose experts of limited capacity and whose insertions and "
             "deletions are not implemented; use LLaDA 2.0 or 2.1"
         )
-    stated = {"partial_rotary_factor": 0.5} | {name: value for name, value in fields.items() if value is not None}
-    stated.pop("rotary_dim", None)  # the published class uses partial_rotary_factor
-    biased = Fields({"use_qkv_bias": stated.pop("use_qkv_bias", None)}, "llada2").flag("use_qkv_bias")
-    return replace(BODY, biases=biased).parse(stated, _experts)
+    values = {"partial_rotary_factor": 0.5} | {name: value for name, value in fields.items() if value is not None}
+    values.pop("rotary_dim", None)  # the published class uses partial_rotary_factor
+    biased = Fields({"use_qkv_bias": values.pop("use_qkv_bias", None)}, "llada2").flag("use_qkv_bias")
+    return replace(BODY, biases=biased).parse(values, _experts)
 
 
 def _experts(read: Fields, layers: int) -> MoE:

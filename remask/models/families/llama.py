@@ -60,8 +60,8 @@ class Body:
         share = read.number("partial_rotary_factor", 1.0)
         experts = moe(read, layers) if moe else None
         block_size = read.size(self.block_field, self.block_size or 0, zero=True) or None
-        stated = read.flag("attention_bias")
-        biased = stated if self.biases is None else self.biases
+        attention_bias = read.flag("attention_bias")
+        biased = attention_bias if self.biases is None else self.biases
         kinds = read.left.pop("layer_types", None) or []
         if not isinstance(kinds, list) or set(map(str, kinds)) - {"full_attention"}:
             raise CheckpointError(f"config.json: layer_types = {kinds!r} is not supported; all layers see everything")

@@ -49,14 +49,14 @@ def published(rope: Rope) -> dict[str, Any] | None:
     """Return the dictionary that `rope_scaling` reads as `rope`, or None for no scaling."""
     if rope == Rope():
         return None
-    stated: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "rope_type": rope.method,
         "factor": rope.times,
         "original_max_position_embeddings": rope.trained,
         "attention_factor": rope.attention,
     }
     if rope.method == "yarn":
-        stated |= {"beta_fast": rope.fast, "beta_slow": rope.slow, "truncate": rope.truncate}
+        fields |= {"beta_fast": rope.fast, "beta_slow": rope.slow, "truncate": rope.truncate}
     if rope.method == "llama3":
-        stated |= {"high_freq_factor": rope.turns[0], "low_freq_factor": rope.turns[1]}
-    return {name: value for name, value in stated.items() if value is not None}
+        fields |= {"high_freq_factor": rope.turns[0], "low_freq_factor": rope.turns[1]}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -8,14 +8,14 @@ def quoted(text: str) -> str:
     return f"“{chip(text)}”"
 
 
-def count(n: int, one: str, many: str | None = None) -> str:
+def count(n: int, singular: str, plural: str | None = None) -> str:
     """Return `1 token`, `2 tokens`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
-def are(n: int, one: str) -> str:
+def are(n: int, singular: str) -> str:
     """Return `is 1 token`, `are 2 tokens`."""
-    return f"{'is' if n == 1 else 'are'} {count(n, one)}"
+    return f"{'is' if n == 1 else 'are'} {count(n, singular)}"
 
 
 def number(value: float) -> str:
