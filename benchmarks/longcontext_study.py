@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 import remask
-from remask.checkpoint import write_json
 from remask.checkpoint.placement import choose_device
 from remask.evals.longcontext import figures
 from remask.evals.longcontext.cliff import cliff, points
@@ -27,6 +26,7 @@ from remask.evals.longcontext.grid import Cell, Record, Result, Settings, run
 from remask.evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, summarise
 from remask.evals.longcontext.suite import KV, prose
 from remask.evals.statistics import wilson
+from remask.files import write_json
 from remask.llm import LLM
 from remask.models.rotary import Rope
 from remask.training.config import load
@@ -294,7 +294,8 @@ def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -
     for seed in seeds:
         for arm in arms:
             folder = plan.out / f"{arm}-{seed}"
-            llm = remask.load(str(train(arm, seed, plan, device)), device=str(device), dtype="float32")
+            trained, threads = str(train(arm, seed, plan, device)), torch.get_num_threads()
+            llm = remask.load(trained, device=str(device), dtype="float32", threads=threads)
             found = retrieval(llm, folder, plan)
             hits, items = gate(llm, folder, plan)
             passed = hits / items >= GATE

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import remask
 from remask.checkpoint.hub import SHIPPED
-from remask.engine.allocator import keep_freed_memory
+from remask.engine.host import keep_freed_memory
 from remask.evals.accuracy import Accuracy, paired_difference, run, summarise
 from remask.evals.items import Outcome
 from remask.llm import LLM

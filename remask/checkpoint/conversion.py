@@ -1,8 +1,7 @@
 """From one format to another, tensor by tensor: a checkpoint folder or a GGUF file in, the other or the same out."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from math import prod
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import split_state_dict_into_shards_factory
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import replacing, write_json
 from ..models.rotary import Rope
 from . import gguf
 from .bpe import parts_of
@@ -20,7 +21,7 @@ from .description import Description
 from .gguf import CONTROL, NORMAL, UNUSED, USER_DEFINED
 from .outline import outlined
 from .placement import DTYPES
-from .saving import replacing, write_json, write_weights, write_words
+from .saving import write_weights, write_words
 from .shards import pieces
 
 SHARD = 5 * 10**9  # bytes of one safetensors file
@@ -50,22 +51,20 @@ def to_folder(described: Description, folder: Path, dtype: torch.dtype) -> None:
     """Write a folder in the family's published layout, in several files with an index if it is large."""
     if folder.exists() and not (folder / "config.json").exists():
         raise CheckpointError(f"{folder} is there and is no checkpoint; give another name")
-    sizes = {name: prod(described.stored[name].shape) * dtype.itemsize for name in tensor_names(described)}
-    shards: list[list[str]] = [[]]
-    for name, size in sizes.items():
-        if shards[-1] and size + sum(sizes[other] for other in shards[-1]) > SHARD:
-            shards.append([])
-        shards[-1].append(name)
+    shards = split_state_dict_into_shards_factory(
+        {name: described.stored[name] for name in tensor_names(described)},
+        get_storage_size=lambda stored: prod(stored.shape) * dtype.itemsize,
+        filename_pattern="model{suffix}.safetensors",
+        max_shard_size=SHARD,
+    )
     with replacing(folder) as fresh:
+        fresh.mkdir()
         write_words(fresh, described.family, described.config, described.text, dtype, described.defaults)
-        places: dict[str, str] = {}
-        for i, names in enumerate(shards, 1):
-            file = "model.safetensors" if len(shards) == 1 else f"model-{i:05}-of-{len(shards):05}.safetensors"
+        for file, names in shards.filename_to_tensors.items():
             write_weights(fresh / file, {n: _cast(n, t, dtype) for n, t in tensors(names, described)})
-            places |= dict.fromkeys(names, file)
-        if len(shards) > 1:
-            total = {"total_size": sum(sizes.values())}
-            write_json(fresh / "model.safetensors.index.json", {"metadata": total, "weight_map": places})
+        if shards.is_sharded:
+            index = {"metadata": shards.metadata, "weight_map": shards.tensor_to_filename}
+            write_json(fresh / "model.safetensors.index.json", index)
 
 
 def to_gguf(described: Description, file: Path, kind: str) -> None:
@@ -80,39 +79,35 @@ def to_gguf(described: Description, file: Path, kind: str) -> None:
     if config.rope_scaling != Rope():
         raise CheckpointError(f"its positions are scaled ({config.rope_scaling}), which is not written as GGUF")
     outlined(described)
+    with replacing(file) as fresh, closing(library.GGUFWriter(fresh, architecture)) as writer:
+        for key, value in metadata(described, architecture, kind):
+            _add(writer, key, value)
+        _add_tensors(writer, described, kind)
+
+
+def _add_tensors(writer: Any, described: Description, kind: str) -> None:
+    """Write the header, which names every tensor, and then one tensor at a time."""
+    library, config, family = gguf.library(), described.config, described.family
     contents: dict[str, list[str]] = {}  # GGUF's tensor -> the published ones that it holds
     for name, where in gguf.places(family, config).items():
         contents.setdefault(where.tensor, []).append(name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    os.close(handle)
-    writer = library.GGUFWriter(scratch, architecture)
-    try:
-        for key, value in metadata(described, architecture, kind):
-            _add(writer, key, value)
-        kinds: dict[str, Any] = {}
-        for name, parts in contents.items():
-            shape = described.stored[parts[0]].shape
-            shape = shape if len(parts) == 1 else (len(parts), *shape)
-            kinds[name] = library.GGMLQuantizationType[_kind(name, shape, kind)]
-            stored = library.quant_shape_to_byte_shape(shape, kinds[name])
-            writer.add_tensor_info(name, stored, np.dtype(np.uint8), prod(stored), kinds[name])
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        for name, parts in contents.items():
-            narrow = torch.float16 if kinds[name].name == "F16" else torch.float32
-            rows = [_cast(part, tensor, narrow).float() for part, tensor in tensors(parts, described)]
-            if gguf.is_permuted(family, name):
-                rows = [gguf.interleaved(tensor, config.head_dim) for tensor in rows]
-            data = library.quantize((rows[0] if len(rows) == 1 else torch.stack(rows)).numpy(), kinds[name])
-            writer.write_tensor_data(np.ascontiguousarray(data).view(np.uint8))
-        writer.close()
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, file)
-    finally:
-        writer.close()
-        Path(scratch).unlink(missing_ok=True)
+    kinds: dict[str, Any] = {}
+    for name, parts in contents.items():
+        shape = described.stored[parts[0]].shape
+        shape = shape if len(parts) == 1 else (len(parts), *shape)
+        kinds[name] = library.GGMLQuantizationType[_kind(name, shape, kind)]
+        stored = library.quant_shape_to_byte_shape(shape, kinds[name])
+        writer.add_tensor_info(name, stored, np.dtype(np.uint8), prod(stored), kinds[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for name, parts in contents.items():
+        narrow = torch.float16 if kinds[name].name == "F16" else torch.float32
+        rows = [_cast(part, tensor, narrow).float() for part, tensor in tensors(parts, described)]
+        if gguf.is_permuted(family, name):
+            rows = [gguf.interleaved(tensor, config.head_dim) for tensor in rows]
+        data = library.quantize((rows[0] if len(rows) == 1 else torch.stack(rows)).numpy(), kinds[name])
+        writer.write_tensor_data(np.ascontiguousarray(data).view(np.uint8))
 
 
 def metadata(described: Description, architecture: str, kind: str) -> Iterator[tuple[str, Any]]:

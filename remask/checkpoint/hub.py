@@ -184,14 +184,14 @@ def _reachable(repo: str, revision: str | None) -> bool:
 def _explain(error: Exception, name: str, repo: str, offline: bool) -> str:
     """One line on why there is no folder, with the remedy."""
     from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    kinds = {kind.__name__ for kind in type(error).__mro__}  # they have moved between the client's modules
     page = f"{constants.ENDPOINT}/{repo}"
-    if "GatedRepoError" in kinds:
+    if isinstance(error, GatedRepoError):
         return f"{repo} is gated: accept its terms on {page}, then set HF_TOKEN to a token of that account"
-    if "RevisionNotFoundError" in kinds:
+    if isinstance(error, RevisionNotFoundError):
         return f"{repo} has no revision {name.partition('@')[2]!r}; {page}/tree/main lists its branches and tags"
-    if "RepositoryNotFoundError" in kinds:
+    if isinstance(error, RepositoryNotFoundError):
         return f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN); {FORMS}"
     if offline:
         return (

@@ -1,11 +1,6 @@
-"""Writing a checkpoint folder: all of it or nothing."""
+"""Write a model and its tokenizer as a checkpoint folder in its family's published format."""
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +8,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..files import replacing, write_json
 from ..models.config import ModelConfig
 from ..models.families import FAMILIES
 from ..models.families.family import Family, Part
 from ..models.transformer import Transformer
 from ..text.tokenizer import Text
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` to write into; it takes that name only if the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            os.rename(folder, old / "was")
-            try:
-                os.rename(fresh, folder)
-            finally:
-                if not folder.exists():
-                    os.rename(old / "was", folder)
-                shutil.rmtree(old)
-        else:
-            os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename: a reader sees the old file or the new one, never half."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
 
 
 def published(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -66,6 +32,7 @@ def save(
 ) -> None:
     """Write a whole checkpoint folder in its family's format; an earlier folder of that name is replaced at the end."""
     with replacing(folder) as fresh:
+        fresh.mkdir()
         write_words(fresh, FAMILIES[model.config.family], model.config, text, dtype, sampler)
         write_weights(fresh / "model.safetensors", published(model, dtype))
 
@@ -93,9 +60,8 @@ def write_words(
 
 
 def write_weights(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write one safetensors file, readable by everybody, which safetensors does not do of itself."""
+    """Write one safetensors file."""
     save_file(dict(tensors), file, metadata={"format": "pt"})
-    file.chmod(0o644)
 
 
 def split(weight: Tensor, parts: Sequence[Part]) -> Sequence[Tensor]:

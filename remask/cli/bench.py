@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from .. import files
 from ..errors import UsageError
-from . import files
 from .measuring import about, carry_out, contenders, points, workloads
 from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output
 from .prompt import read_all
@@ -49,7 +49,7 @@ def bench(
     if task and prompts:
         raise UsageError("--task and --prompts are two workloads; give one of them")
     rivals = contenders(recipes or shipped(), setting or ())
-    files.folder(out)
+    files.make_folder(out)
     texts = None if prompts is None else read_all((), prompts)
     from ..evals.bench import Bench, Clock
     from ..evals.records import Record

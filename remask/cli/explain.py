@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from . import files
+from .. import files
 from . import prompt as prompts
 from .options import FLAG, Machine, at_least, decoding, output
 from .screen import page as page_on

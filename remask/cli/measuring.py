@@ -63,8 +63,6 @@ def carry_out(stages: "Iterable[Stage]", kept: Path | None) -> bool:
 
 def about(llm: "LLM", works: "Sequence[Workload]", seed: int, gen_length: int | None) -> dict[str, Any]:
     """What a record is of: work that differs in any of it does not go on from it."""
-    import torch
-
     from ..evals.records import fingerprint
 
     texts = json.dumps([item.prompt for work in works if not work.judged for item in work.items])
@@ -74,7 +72,7 @@ def about(llm: "LLM", works: "Sequence[Workload]", seed: int, gen_length: int | 
         "weights": fingerprint(llm.loaded.folder),
         "device": str(llm.model.device),
         "dtype": str(llm.model.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
+        "threads": llm.engine.threads,
         "seed": seed,
         "gen_length": gen_length,
         "prompts": hashlib.sha256(texts.encode()).hexdigest()[:16],

@@ -36,6 +36,7 @@ def ppl(
     seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
+    from ..engine.host import thread_limit
     from ..evals.longcontext.corpora import texts
     from ..evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, given, summarise
     from ..evals.longcontext.positions import rope_of
@@ -56,7 +57,8 @@ def ppl(
     record = PerplexityRecord.open(folder(out, "blocks.json"), about(llm, grid, data))
     with progress("ppl", grid.documents, min(record.done, grid.documents)) as advance:
         for document in range(record.done, grid.documents):
-            record.add(list(blocks(llm.model, document, rows[document], grid)))
+            with thread_limit(llm.engine.threads):
+                record.add(list(blocks(llm.model, document, rows[document], grid)))
             advance("documents")
     points = summarise(record.blocks)
     if out is not None:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from .screen import errors_to, is_terminal, say
 
@@ -42,6 +43,4 @@ def _bar(what: str, total: int, done: int) -> Iterator[Advance]:
 
 def clock(seconds: float) -> str:
     """`1:05:09`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    return str(timedelta(seconds=round(seconds)))

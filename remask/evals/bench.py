@@ -8,11 +8,9 @@ from functools import partial
 from itertools import chain, product
 from typing import Any
 
-from ..decoding.canvas import Canvas
 from ..decoding.recipe import Recipe
 from ..engine.memory import peak_bytes
 from ..engine.requests import Request
-from ..engine.row import Row
 from ..errors import RecipeError
 from ..llm import LLM
 from .cost import timed
@@ -129,10 +127,8 @@ class Bench:
             yield replace(measured, **quality(found, base, group[0].judged, c is runs[0]))
 
     def _refusal(self, workload: Workload, contender: Contender) -> str | None:
-        request, contract = self._request(workload, workload.items[0], contender), self.llm.model.contract
         try:
-            recipe = request.recipe.spelled(self.llm.text.encode)
-            Row(Canvas.template(request.tokens, contract.mask_id), recipe, contract)
+            self.llm.engine.check(self._request(workload, workload.items[0], contender))
         except RecipeError as error:
             return str(error)
         return None

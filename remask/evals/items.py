@@ -104,8 +104,8 @@ def decode(llm: LLM, jobs: Iterable[tuple[Item, Mapping[str, Any]]], window: int
 def outcome(item: Item, handle: Handle) -> Outcome:
     """Wait for one item and judge it. A row whose logits broke has not passed; its neighbours go on."""
     done = finished(handle)
-    row, canvas = handle.row, handle.row.canvas
-    decided = np.flatnonzero(canvas.committed[: row.end + 1])
+    canvas = handle.snapshot()
+    decided = np.flatnonzero(canvas.committed[: canvas.end + 1])
     return Outcome(
         index=item.index,
         passed=None if item.passes is None else done.error is None and item.passes(done.text),

@@ -1,8 +1,6 @@
 """The state of a run on disk: weights, their average, the optimizers, and the step. Written whole or not at all."""
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..checkpoint import replacing, write_json
+from .. import files
 from ..errors import UsageError
+from ..files import replacing, write_json
 
 
 @dataclass
@@ -33,6 +32,7 @@ class TrainingState:
             for slot, values in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{slot}.{k}": torch.as_tensor(v) for k, v in values.items()}
         with replacing(run / "state") as fresh:
+            fresh.mkdir()
             save_file({k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "state.safetensors")
             write_json(fresh / "state.json", {"step": self.step, "config": fingerprint})
 
@@ -43,7 +43,7 @@ class TrainingState:
         said = json.loads((run / "state" / "state.json").read_text(encoding="utf-8"))
         if changed := sorted(k for k in fingerprint if fingerprint[k] != said["config"].get(k)):
             raise UsageError(
-                f"{run} holds a run with another {', '.join(changed)}; use another --out, or the configuration it had"
+                f"{run} holds a run with another {', '.join(changed)}; use another folder, or the configuration it had"
             )
         tensors = load_file(run / "state" / "state.safetensors")
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
@@ -61,34 +61,22 @@ class TrainingState:
 
 
 def recover(run: Path) -> bool:
-    """Make the furthest whole state of a run its `run/state`, then delete what else kills left. False if there is none.
+    """Finish the save that a kill interrupted, and remove what else kills left. False if the run has no state yet.
 
-    Raises UsageError if `run/state` is broken and nothing can take its place.
+    Raises UsageError if `run/state` is broken.
     """
     state = run / "state"
-    best = furthest(run)
-    if step_in(best) < 0 and state.exists():
-        raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another --out")
-    if best != state:
-        if state.exists():
-            state.rename(Path(tempfile.mkdtemp(prefix=".state.old.", dir=run)) / "was")
-        best.rename(state)
-    leftovers = [*run.glob(".state.*")]
-    if state.exists():  # which makes its checkpoint again
-        leftovers += run.glob(".checkpoint.*")
-    for leftover in leftovers:
-        shutil.rmtree(leftover, ignore_errors=True)
+    for name in ("state", "checkpoint"):
+        files.recover(run / name)
+    if state.exists() and step_in(state) < 0:
+        raise UsageError(f"{state} cannot be read; delete it to begin from the start, or use another folder")
     return state.exists()
 
 
 def reached(run: Path) -> int:
-    """The step that a run goes on from, 0 if it begins from the start; changes nothing."""
-    return max(0, step_in(furthest(run)))
-
-
-def furthest(run: Path) -> Path:
-    """Where the furthest whole state of a run lies: `run/state`, or what a kill left beside it."""
-    return max((run / "state", *run.glob(".state.*"), *run.glob(".state.old.*/was")), key=step_in)
+    """The step that a run goes on from, 0 if it begins from the start."""
+    files.recover(run / "state")
+    return max(0, step_in(run / "state"))
 
 
 def step_in(folder: Path) -> int:

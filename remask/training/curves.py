@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import replacing
+
 
 def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw `history` (lines of metrics.jsonl) into a PNG or SVG file."""
@@ -23,7 +25,6 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     )
     axis.grid(alpha=0.3, which="both")
     axis.legend(ncols=2, fontsize=8)
-    scratch = path.with_name(f".{path.name}")
-    figure.savefig(scratch, dpi=140, format=path.suffix.lstrip("."))
+    with replacing(path) as fresh:
+        figure.savefig(fresh, dpi=140)
     plt.close(figure)
-    scratch.replace(path)

@@ -6,7 +6,6 @@ OUT/state/            to go on from                OUT/checkpoint/     a checkpo
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,8 +16,9 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import checkpoint
-from ..engine.allocator import keep_freed_memory
+from ..engine.host import keep_freed_memory
 from ..errors import UsageError
+from ..files import locked, make_folder, replacing, write
 from ..models.transformer import Transformer
 from ..tasks import HAYSTACKS, haystack
 from ..text.tokenizer import Text
@@ -33,7 +33,7 @@ SAMPLER = {"steps": 64, "gen_length": 64, "block_length": 32, "temperature": 0.0
 
 def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Progress]:
     """Run or resume `config` in the folder `out`, yielding progress; at the end `out/checkpoint` can be loaded."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if device.type == "cpu":
         keep_freed_memory()
     torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
@@ -59,16 +59,9 @@ def alone(out: Path) -> Iterator[None]:
 
     Raises UsageError if there is one already.
     """
-    with (out / ".lock").open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = f"another training is writing into {str(out)!r}; wait for it, or use another --out"
-            raise UsageError(told) from None
-        except (ImportError, OSError):  # a system, or a file system, without such locks
-            pass
+    with locked(out / ".lock") as free:
+        if not free:
+            raise UsageError(f"another training is writing into {str(out)!r}; wait for it, or use another folder")
         yield
 
 
@@ -79,11 +72,10 @@ def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
         return warm_start(loaded.predictor.model, config, loaded.text), loaded.text
     path = out / "tokenizer.json"
     if not path.exists():
-        scratch = path.with_suffix(".tmp")
         own_words = any(name in HAYSTACKS for name in config.data.tasks)
         made = bpe.build_words(haystack.WORDS) if own_words else bpe.build(config.model.vocab_size)
-        made.save(str(scratch))
-        os.replace(scratch, path)
+        with replacing(path) as fresh:
+            made.save(str(fresh))
     text = bpe.wrap(Tokenizer.from_file(str(path)))
     generator = torch.Generator().manual_seed(config.seed)
     model = described(config, text).initialise(generator)
@@ -131,6 +123,4 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
 
 def write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
     """Replace the metrics file as a whole."""
-    scratch = out / ".metrics.jsonl"
-    scratch.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
-    os.replace(scratch, out / "metrics.jsonl")
+    write(out / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))

@@ -17,7 +17,7 @@ from torch import Tensor
 from remask.checkpoint import inspect, list_models, load, locate, save
 from remask.checkpoint.conversion import convert
 from remask.checkpoint.placement import SMALL, choose_device, choose_dtype
-from remask.errors import CheckpointError
+from remask.errors import CheckpointError, UsageError
 from remask.models.families.llada import LLADA
 from remask.models.predictor import MaskPredictor
 from remask.text.tokenizer import Text
@@ -194,12 +194,12 @@ def test_a_save_that_cannot_take_its_place_leaves_what_was_there(
     before, rename = fingerprint(folder), os.rename
 
     def refuse(source: Path, target: Path) -> None:
-        if target == folder and source.parent == folder.parent:  # the new one, not the old one on its way back
+        if target == folder and source.parent.name == "whole":  # the new one, not the old one on its way back
             raise OSError("the disk is gone")
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", refuse)
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(UsageError, match="the disk is gone"):
         write(folder, text, network(text, d_model=64))
     assert fingerprint(folder) == before
     assert list(folder.parent.iterdir()) == [folder]
@@ -817,7 +817,7 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
 
 LOCATE = """
 import sys
-from remask.errors import CheckpointError
+from remask.errors import CheckpointError, UsageError
 from remask.checkpoint.hub import locate
 for name in sys.argv[1:] or {names!r}:
     try:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -522,6 +524,24 @@ def test_convert_refuses_and_leaves_what_was_there(
         assert "NaN" in capsys.readouterr().err
     assert file.read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "it.gguf"]
+
+
+@pytest.mark.parametrize("target", ["it.gguf", "it"])
+def test_a_full_disk_leaves_nothing_and_is_told(tmp_path: Path, target: str) -> None:
+    code = """
+import resource, signal, sys
+from remask.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+sys.exit(main(["models", "convert", *sys.argv[1:]]))
+"""
+    command = [sys.executable, "-c", code, TINY_LLADA, tmp_path / target]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    told = " ".join(done.stderr.split())
+    assert told.startswith(f"remask: error: cannot write '{tmp_path / target}': ")
+    assert told.endswith("; free some space, or name another place")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

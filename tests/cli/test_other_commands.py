@@ -89,6 +89,7 @@ def test_doctor_is_content(invoke: Invoke) -> None:
         "python",
         "torch",
         "device",
+        "cores",
         "bf16",
         "hub",
         "bundled",
@@ -158,7 +159,7 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
     invoke: Invoke, fake_training: Callable[[BaseException | None], None], tmp_path: Path
 ) -> None:
     fake_training(KeyboardInterrupt())
-    aside = tmp_path / ".state.old.aa" / "was"  # where a kill has left the last one
+    aside = tmp_path / ".state.aaaaaaaa.part" / "whole" / "state"  # where a kill has left the last one
     aside.mkdir(parents=True)
     save_file({}, aside / "state.safetensors")
     (aside / "state.json").write_text('{"step": 30}')

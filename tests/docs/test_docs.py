@@ -1,5 +1,6 @@
 """The README and the pages do what they say: Python runs, commands and flags exist, links lead somewhere."""
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -25,6 +26,12 @@ def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip()
 
 
+def test_the_tour_runs_from_its_first_block_to_its_last(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(blocks("docs/tour.md", "python"))
+    exec(compile(code, "docs/tour.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) > 10
+
+
 @pytest.mark.parametrize("page", EXECUTED)
 def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
     commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]
@@ -42,10 +49,26 @@ def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
             Recipe.load(recipe).change(settings(re.findall(r"--set (\S+)", rest)))
 
 
-@pytest.mark.parametrize(
-    "page", sorted(p.relative_to(ROOT).as_posix() for p in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/*.md", "remask/bundled/*/README.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "CHANGELOG.md"  # which tells of what was
 )
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_to_files_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_and_modules_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(r"`([\w./]+)`", (ROOT / page).read_text(encoding="utf-8"))
+    for path in named:
+        if re.fullmatch(r"(\w+/)+\w*(\.py)?", path) and not path.startswith(("runs/", "DIR/")):
+            assert any((base / path).exists() for base in (ROOT, ROOT / "remask")), f"{page} names {path}"
+        elif path.startswith("remask.") and "/" not in path:
+            assert pkgutil.resolve_name(path) is not None, f"{page} names {path}"

@@ -349,12 +349,12 @@ def left_in(run: Path) -> dict[str, int]:
 
 
 def test_the_furthest_whole_state_is_taken_up_whatever_its_name(tmp_path: Path) -> None:
-    put(tmp_path / ".state.old.aa" / "was", 400)
-    (tmp_path / ".state.old.zz" / "was").mkdir(parents=True)
-    put(tmp_path / ".state.bb", 600)
-    put(tmp_path / ".state.cc", 800, cut="state.safetensors")
-    put(tmp_path / ".state.dd", 800, cut="state.json")
-    put(tmp_path / ".state.old.ee" / "was", 800, cut="gone")
+    put(tmp_path / ".state.aaaaaaaa.part" / "old" / "xx" / "state", 400)
+    (tmp_path / ".state.zzzzzzzz.part" / "new").mkdir(parents=True)
+    put(tmp_path / ".state.aaaaaaaa.part" / "whole" / "state", 600)
+    put(tmp_path / ".state.cccccccc.part" / "new" / "state", 800, cut="state.safetensors")
+    put(tmp_path / ".state.dddddddd.part" / "new" / "state", 800, cut="state.json")
+    put(tmp_path / ".state.eeeeeeee.part" / "new" / "state", 800, cut="gone")
     assert recover(tmp_path) and left_in(tmp_path) == {"state": 600}
     assert load_file(tmp_path / "state" / "state.safetensors")["model.weight"].unique() == 600
 
@@ -372,21 +372,21 @@ def test_a_second_training_in_the_same_folder_is_refused_and_the_first_goes_on(f
 
 def test_what_kills_left_beside_a_good_state_is_deleted(tmp_path: Path) -> None:
     put(tmp_path / "state", 600)
-    put(tmp_path / ".state.old.aa" / "was", 400)
-    put(tmp_path / ".state.bb", 800, cut="state.safetensors")
-    (tmp_path / ".checkpoint.cc").mkdir()
+    put(tmp_path / ".state.aaaaaaaa.part" / "old" / "xx" / "state", 400)
+    put(tmp_path / ".state.bbbbbbbb.part" / "new" / "state", 800, cut="state.safetensors")
+    (tmp_path / ".checkpoint.cccccccc.part" / "new").mkdir(parents=True)
     assert recover(tmp_path) and left_in(tmp_path) == {"state": 600}
 
 
 @pytest.mark.parametrize("cut", ["", "state.json"])
 def test_a_state_that_is_broken_or_behind_gives_way(tmp_path: Path, cut: str) -> None:
     put(tmp_path / "state", 400, cut=cut)
-    put(tmp_path / ".state.bb", 600)
+    put(tmp_path / ".state.bbbbbbbb.part" / "whole" / "state", 600)
     assert recover(tmp_path) and left_in(tmp_path) == {"state": 600}
 
 
 def test_without_a_whole_state_a_run_begins_from_the_start_or_says_why_not(tmp_path: Path) -> None:
-    put(tmp_path / ".state.bb", 200, cut="state.safetensors")
+    put(tmp_path / ".state.bbbbbbbb.part" / "new" / "state", 200, cut="state.safetensors")
     assert not recover(tmp_path) and left_in(tmp_path) == {}
     put(tmp_path / "state", 200, cut="state.safetensors")
     with pytest.raises(UsageError, match="state cannot be read; delete it to begin from the start"):

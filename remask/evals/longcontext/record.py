@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ...checkpoint import write_json
 from ...errors import UsageError
+from ...files import write_json
 
 VERSION = 1
 
