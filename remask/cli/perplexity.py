@@ -1,19 +1,19 @@
 """`remask eval ppl`: perplexity of long documents, block by block, with the context and without the far part of it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from .longcontext import folder, lengths, trained
+from .. import files
 from .options import FLAG, Machine, Rope, Seed
 from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep
-    from ..llm import LLM
+    from ..evals.longcontext.perplexity import Perplexity
 
 
 def ppl(
@@ -36,70 +36,59 @@ def ppl(
     seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
+    from ..evals.longcontext.conditions import lengths, trained_length
     from ..evals.longcontext.corpora import texts
-    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, given, summarise
+    from ..evals.longcontext.perplexity import (
+        Estimator,
+        about,
+        by_position,
+        chunks_of,
+        filler_documents,
+        plot,
+        resume,
+        text_documents,
+    )
     from ..evals.longcontext.positions import rope_of
     from ..evals.longcontext.suite import prose
+    from ..evals.records import Record
 
     tokens, near = lengths(length, 4096)[0], lengths(recent, 4096)[0]  # refused before the model is loaded
-    Sweep(tokens, block, samples, documents, max(near, block))
-    found = None if data is None else texts(data)
+    Estimator(tokens, block, samples, documents, max(near, block))
+    given = None if data is None else texts(data)
     llm = machine.load(quiet=as_json)
-    whole = trained(llm)
-    tokens, near = lengths(length, whole)[0], lengths(recent, whole)[0]
-    turning = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
-    grid = Sweep(tokens, block, samples, documents, near, seed, turning)
-    if found is None:
-        rows = generated(llm.text.encode, prose(llm.text), grid)
-    else:
-        rows = given(llm.text.encode, found, grid)
-    record = PerplexityRecord.open(folder(out, "blocks.json"), about(llm, grid, data))
-    with progress("ppl", grid.documents, min(record.done, grid.documents)) as advance:
-        for document in range(record.done, grid.documents):
-            record.add(list(blocks(llm.model, document, rows[document], grid)))
-            advance("documents")
-    points = summarise(record.blocks)
+    trained = trained_length(llm)
+    tokens, near = lengths(length, trained)[0], lengths(recent, trained)[0]
+    scaling = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
+    estimator = Estimator(tokens, block, samples, documents, near, seed, scaling)
+    encode = llm.text.encode
+    rows = (
+        filler_documents(encode, prose(llm.text), estimator)
+        if given is None
+        else text_documents(encode, given, estimator)
+    )
+    files.make_folder(out)
+    record = Record.open(
+        out / "record.jsonl" if out else None, about(llm, estimator, None if data is None else str(data))
+    )
+    total = documents * len(estimator.starts)
+    with progress("ppl", total, min(len(record.lines), total)) as advance:
+        for _ in resume(llm.model, rows, estimator, record):
+            advance("blocks")
+    positions = by_position(chunks_of(record))
     if out is not None:
-        draw(llm, record, out)
+        plot(positions, out, model=llm.loaded.source, block=block, trained=trained)
+        say(f"wrote {out}")
     if as_json:
-        tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, points))})
-        return
+        tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, positions))})
+    else:
+        show(positions, block)
+
+
+def show(positions: "Sequence[Perplexity]", block: int) -> None:
+    """A table on stdout: a line a block."""
     print(f"{'tokens':>13}   {'windowed':>9}   {'95 % interval':>19}   {'cumulative':>10}   gained by all the context")
-    for point in points:
+    for one in positions:
         print(
-            f"{point.start:>6}–{point.start + block:<6}   {point.windowed:9.2f}   "
-            f"{point.low:8.2f} to {point.high:8.2f}   {point.cumulative:10.2f}   {point.gained:+.4f} nats"
+            f"{one.start:>6}–{one.start + block:<6}   {one.windowed:9.2f}   "
+            f"{one.low:8.2f} to {one.high:8.2f}   {one.cumulative:10.2f}   {one.gained:+.4f} nats"
         )
-
-
-def about(llm: "LLM", grid: "Sweep", data: Path | None) -> dict[str, Any]:
-    """What makes two runs the same one."""
-    from ..evals.records import fingerprint
-
-    return {
-        "kind": "ppl",
-        "model": llm.loaded.source,
-        "weights": fingerprint(llm.loaded.folder),
-        "dtype": str(llm.loaded.predictor.dtype).removeprefix("torch."),
-        "trained": trained(llm),
-        "data": None if data is None else str(data),
-        **{name: value for name, value in asdict(grid).items() if name not in ("rope", "documents")},
-        "rope": str(grid.rope),
-    }
-
-
-def draw(llm: "LLM", record: "PerplexityRecord", out: Path) -> None:
-    """The curves beside the record."""
-    from ..evals.longcontext.figures import curves
-    from ..evals.longcontext.perplexity import summarise
-
-    points = summarise(record.blocks)
-    middles = [point.start + record.about["block"] / 2 for point in points]
-    lines = {
-        "windowed": (middles, [point.windowed for point in points]),
-        "cumulative": (middles, [point.cumulative for point in points]),
-    }
-    bands = {"windowed": [(point.low, point.high) for point in points]}
-    title = f"perplexity · {Path(llm.loaded.source).name}"
-    curves(lines, out / "perplexity", title, ylabel="perplexity", bands=bands, trained=trained(llm))
-    say(f"wrote {out}")

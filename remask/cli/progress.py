@@ -1,11 +1,16 @@
-"""How far long work has come: a bar with its remaining time on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar with its remaining time on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .screen import errors_to, is_terminal, say
+
+if TYPE_CHECKING:
+    from ..evals.bench import Stage
 
 EVERY = 15.0  # seconds between two lines
 Advance = Callable[[str], None]
@@ -38,6 +43,20 @@ def _bar(what: str, total: int, done: int) -> Iterator[Advance]:
     with Progress(*columns, console=errors_to(sys.stderr), transient=True) as bars:
         task = bars.add_task(what, total=total, completed=done)
         yield lambda said: bars.update(task, advance=1, description=f"{what} {said}".rstrip())
+
+
+def carry_out(stages: "Iterable[Stage]", out: Path | None) -> bool:
+    """Do the work behind progress bars; False if it was interrupted, having said what `out` keeps of it."""
+    try:
+        for stage in stages:
+            with progress(stage.name, stage.total, stage.done) as advance:
+                for _ in stage.work:
+                    advance("")
+    except KeyboardInterrupt:
+        rest = f"{out} has what was measured, the same command goes on from it"
+        say(f"interrupted; {rest if out else 'nothing is kept without --out'}")
+        return False
+    return True
 
 
 def clock(seconds: float) -> str:

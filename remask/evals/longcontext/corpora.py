@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import UsageError
 from .haystack import Document, Filling, Hidden
 from .layout import Form
-from .suite import LongTask, Sought
+from .suite import LongTask, Site
 
 LARGEST = 2 << 30  # bytes of one file
 
@@ -85,11 +85,11 @@ def task(path: Path) -> LongTask:
 
         return endless
 
-    def draw(rng: Random, sought: Sought) -> Form:
+    def draw(rng: Random, site: Site) -> Form:
         one = rng.choice(found)
         body: Filling = Document(one.context)
         if scattered:
-            body = Hidden((one.context,), (sought.depth,), others(one.context))
+            body = Hidden((one.context,), (site.depth,), others(one.context))
         return Form(
             body=body,
             intro="Answer the question from the text.\n\n",

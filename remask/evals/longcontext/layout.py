@@ -67,7 +67,7 @@ class Frame:
             return cls(text.encode)
         said = text.chat([{"role": "user", "content": PLACE}])
         if said.count(PLACE) != 1:
-            raise RequestError("the chat template does not repeat the user's text as it is; ask raw (--raw)")
+            raise RequestError("the chat template does not repeat the user's text as it is; leave it out (raw)")
         before, after = said.split(PLACE)
         return cls(text.encode, tuple(text.encode(before)), tuple(text.encode(after)))
 

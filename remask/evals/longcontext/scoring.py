@@ -1,4 +1,4 @@
-"""Was it found? The published scores beside a strict one. Every function accepts any string."""
+"""Scores of an answer: the published ones beside a strict one. Every function accepts any string."""
 
 import re
 import string
@@ -18,13 +18,13 @@ class Score:
     f1: float
     needlebench: float
 
-
-def score(output: str, references: Sequence[str], *, part: bool = False, needle: str = "") -> Score:
-    """All scores of `output`. With `part` one of the references is enough; `needle` is what was hidden, as text."""
-    matched = match_part(output, references) if part else match_all(output, references)
-    exact = any(exact_match(output, [one]) for one in references) if part else exact_match(output, references)
-    best = max(needlebench(output, needle or one, one) for one in references)
-    return Score(exact, matched, max(token_f1(output, one) for one in references), best)
+    @classmethod
+    def of(cls, output: str, references: Sequence[str], *, part: bool = False, needle: str = "") -> "Score":
+        """All scores of `output`. With `part` one of the references is enough; `needle` is what was hidden, as text."""
+        matched = match_part(output, references) if part else match_all(output, references)
+        exact = any(exact_match(output, [one]) for one in references) if part else exact_match(output, references)
+        best = max(needlebench(output, needle or one, one) for one in references)
+        return cls(exact, matched, max(token_f1(output, one) for one in references), best)
 
 
 def exact_match(output: str, references: Sequence[str]) -> bool:

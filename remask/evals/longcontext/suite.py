@@ -4,12 +4,13 @@ The constructions are RULER's (arXiv 2404.06654) and NeedleBench's; words, sente
 compare with other runs of this suite, and not with published ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from random import Random
 from uuid import UUID
 
+from ...errors import UsageError
 from ...tasks import haystack as symbols
 from ...tasks.extraction import CITIES, NAMES
 from ...text.tokenizer import Text
@@ -29,8 +30,8 @@ TREASURES = tuple(
 
 
 @dataclass(frozen=True)
-class Sought:
-    """What a task is to be made of: the canvas' length in tokens, the needle's depth (0 to 1), and the filler."""
+class Site:
+    """Where a task hides its needle: the canvas' length in tokens, the depth in it (0 to 1), and the filler around."""
 
     length: int
     depth: float
@@ -43,13 +44,13 @@ class LongTask:
 
     name: str
     description: str
-    draw: Callable[[Random, Sought], Form]
+    draw: Callable[[Random, Site], Form]
     group: str = ""
     slack: int = 4
 
     def gen_length(self, frame: Frame, length: int) -> int:
         """Answer positions for canvases of `length`: the longest answer of 64 draws, and the slack."""
-        forms = (self.draw(Random(f"{self.name}:{i}"), Sought(length, 0.5)) for i in range(64))
+        forms = (self.draw(Random(f"{self.name}:{i}"), Site(length, 0.5)) for i in range(64))
         return max(len(frame.encode(f" {form.answer}")) for form in forms) + self.slack
 
 
@@ -79,13 +80,13 @@ def uuid(rng: Random) -> str:
 # --- needles ---
 
 
-def needle(rng: Random, sought: Sought) -> Form:
+def needle(rng: Random, site: Site) -> Form:
     """NeedleBench's single needle: a legendary item, hidden at one depth."""
     place = f"{rng.choice(PLACES)} {rng.choice(LANDS)}"
     item = rng.choice(TREASURES)
     hidden = f"Hidden in {place} is the legendary {item}."
     return Form(
-        body=Hidden((hidden,), (sought.depth,), sought.filler),
+        body=Hidden((hidden,), (site.depth,), site.filler),
         intro="Read this document.",
         question=f"What is hidden in {place}?",
         stem=f"Hidden in {place} is the legendary",
@@ -106,14 +107,14 @@ class Magic:
     haystack: Filler | None = None  # None: what the run takes
     crowded: bool = False  # the haystack is made of needles with other keys
 
-    def __call__(self, rng: Random, sought: Sought) -> Form:
+    def __call__(self, rng: Random, site: Site) -> Form:
         keys = distinct(self.key, rng, self.keys)
         values = {key: distinct(self.value, rng, self.values) for key in keys}
         needles = [says(key, value) for key in keys for value in values[key]]
         rng.shuffle(needles)
         alone = len(needles) == 1
-        depths = (sought.depth,) if alone else tuple(sorted(rng.random() for _ in needles))
-        filler = self._others(frozenset(keys)) if self.crowded else self.haystack or sought.filler
+        depths = (site.depth,) if alone else tuple(sorted(rng.random() for _ in needles))
+        filler = self._others(frozenset(keys)) if self.crowded else self.haystack or site.filler
         asked = keys[: self.asked]
         found = tuple(value for key in asked for value in values[key])
         many = len(found) > 1
@@ -146,13 +147,13 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def recall(rng: Random, sought: Sought) -> Form:
+def recall(rng: Random, site: Site) -> Form:
     """One of four pairs, asked for as the task `recall` does: the bundled model's own words."""
     keys = rng.sample("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 4)
     found, *others = (key + rng.choice("0123456789") for key in keys)
-    placed = sorted([(sought.depth, found), *((rng.random(), other) for other in others)])
+    placed = sorted([(site.depth, found), *((rng.random(), other) for other in others)])
     return Form(
-        body=Hidden(tuple(pair for _, pair in placed), tuple(depth for depth, _ in placed), sought.filler),
+        body=Hidden(tuple(pair for _, pair in placed), tuple(depth for depth, _ in placed), site.filler),
         intro="Remember",
         question=f"What are {found[0]}?",
         stem="",
@@ -168,10 +169,10 @@ def chain(rng: Random) -> Iterator[str]:
         yield " ".join(islice(words, 16))
 
 
-def symbol_pairs(rng: Random, sought: Sought) -> Form:
+def symbol_pairs(rng: Random, site: Site) -> Form:
     """One of eight pairs in the words of `tasks/haystack.py`: for models that the study trained."""
     found, *others = symbols.pairs(rng, 8)
-    placed = sorted([(sought.depth, found.text), *((rng.random(), other.text) for other in others)])
+    placed = sorted([(site.depth, found.text), *((rng.random(), other.text) for other in others)])
     return Form(
         body=Hidden(tuple(text for _, text in placed), tuple(depth for depth, _ in placed), chain),
         question="",
@@ -184,7 +185,7 @@ def symbol_pairs(rng: Random, sought: Sought) -> Form:
 # --- aggregation ---
 
 
-def variables(rng: Random, sought: Sought) -> Form:
+def variables(rng: Random, site: Site) -> Form:
     """RULER's variable tracking: one chain of four hops, in order."""
     names = distinct(lambda rng: "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5)), rng, 5)
     value = str(rng.randrange(10**4, 10**5))
@@ -200,10 +201,10 @@ def variables(rng: Random, sought: Sought) -> Form:
     )
 
 
-def common_words(rng: Random, sought: Sought) -> Form:
+def common_words(rng: Random, site: Site) -> Form:
     """RULER's most common words of a list: ten, or fewer where there is little room."""
-    often, seldom = (30, 3) if sought.length >= 4096 else (6, 1)
-    words = distinct(coded, rng, min(10, max(2, sought.length // 128)))
+    often, seldom = (30, 3) if site.length >= 4096 else (6, 1)
+    words = distinct(coded, rng, min(10, max(2, site.length // 128)))
     return Form(
         body=Listed(tuple(words), often, seldom, coded),
         intro="Here is a numbered list of words.",
@@ -213,9 +214,9 @@ def common_words(rng: Random, sought: Sought) -> Form:
     )
 
 
-def frequent_words(rng: Random, sought: Sought) -> Form:
+def frequent_words(rng: Random, site: Site) -> Form:
     """RULER's frequent words: the three most frequent of words whose counts fall as rank^-2."""
-    words = distinct(coded, rng, max(20, sought.length // 50))
+    words = distinct(coded, rng, max(20, site.length // 50))
     return Form(
         body=Frequent(tuple(words)),
         intro="Read this coded text.",
@@ -245,12 +246,12 @@ def people(but: frozenset[str]) -> Filler:
     return endless
 
 
-def fact(rng: Random, sought: Sought) -> Form:
+def fact(rng: Random, site: Site) -> Form:
     """One document of many answers the question."""
     who, city = person(rng), rng.choice(CITIES)
     said = f"{who} lives in {city}."
     return Form(
-        body=Hidden((said,), (sought.depth,), people(frozenset({who}))),
+        body=Hidden((said,), (site.depth,), people(frozenset({who}))),
         intro="Read about these people.",
         question=f"Where does {who} live?",
         stem=f"{who} lives in",
@@ -260,7 +261,7 @@ def fact(rng: Random, sought: Sought) -> Form:
     )
 
 
-def hops(rng: Random, sought: Sought) -> Form:
+def hops(rng: Random, site: Site) -> Form:
     """Two documents are needed, which stand in any order."""
     who, friend = distinct(person, rng, 2)
     city = rng.choice(CITIES)
@@ -326,6 +327,13 @@ def language_of(text: Text) -> str:
     known = all(len(text.encode(word)) == 1 for word in symbols.WORDS)
     distinct = len({text.encode(word)[0] for word in symbols.WORDS}) if known else 0
     return "symbols" if distinct == len(symbols.WORDS) else "recall"
+
+
+def tasks_named(names: Sequence[str], known: Mapping[str, LongTask]) -> Mapping[str, LongTask]:
+    """The tasks of these names, all that are `known` if there are none. Raises UsageError for an unknown name."""
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"unknown task {unknown[0]!r}; known: {', '.join(known)}")
+    return {name: known[name] for name in names} if names else known
 
 
 def prose(text: Text) -> Filler:
