@@ -46,7 +46,7 @@ def tasks(
     at_least("gen_length", gen_length, 1)
     if commands := [name for name in names if name in COMMANDS]:
         raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")
-    wanted = task_names(names)
+    names = task_names(names)
     options = {k: v for k, v in decoding.options().items() if k != "seed" and v != ()}
     from ..evals.accuracy import Accuracy, resume
     from ..evals.items import outcomes
@@ -56,13 +56,13 @@ def tasks(
     about = subject(llm) | {"gen_length": gen_length, "seed": decoding.seed, "options": repr(options)}
     record = Record.open(out, about)
     options = {"gen_length": gen_length, **options} if gen_length else options
-    for name in wanted:
-        found = outcomes(record, task=name)
-        with progress(name, items, len(found)) as advance:
+    for name in names:
+        done = outcomes(record, task=name)
+        with progress(name, items, len(done)) as advance:
             for outcome in resume(llm, name, items, record, seed=decoding.seed, **options):
-                found.append(outcome)
-                advance(f"{sum(bool(o.passed) for o in found) / len(found):.1%}")
-        show(Accuracy.of(name, found[:items]), as_json)
+                done.append(outcome)
+                advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        show(Accuracy.of(name, done[:items]), as_json)
 
 
 def show(accuracy: "Accuracy", as_json: bool) -> None:

@@ -121,8 +121,8 @@ def longqa(
 
     if data is not None and tasks:
         raise UsageError(f"--data brings its own task; leave out {tasks[0]}, or --data")
-    wanted = tasks_named(tasks or (), LONGQA) if data is None else {(made := task(data)).name: made}
-    measure("longqa", wanted, [None], decoding, machine, options)
+    known = tasks_named(tasks or (), LONGQA) if data is None else {(made := task(data)).name: made}
+    measure("longqa", known, [None], decoding, machine, options)
 
 
 def measure(
@@ -146,25 +146,25 @@ def measure(
     lengths(options.lengths, 4096)  # refused before the model is loaded
     llm = machine.load(quiet=options.as_json)
     known = tasks(llm) if callable(tasks) else tasks
-    asked = conditions(known, lengths(options.lengths, trained_length(llm)), depths)
+    every = conditions(known, lengths(options.lengths, trained_length(llm)), depths)
     files.make_folder(options.out)
     about = sweep.about(llm, kind, None if options.haystack is None else str(options.haystack))
     record = Record.open(options.out / "record.jsonl" if options.out else None, about)
-    done = len(tallies(record).keys() & set(asked))
+    done = len(tallies(record).keys() & set(every))
     if done:
-        say(f"going on from {done} of {len(asked)} cells")
-    with progress(kind, len(asked), done) as advance:
-        for tally in resume(llm, asked, known, sweep, record):
+        say(f"going on from {done} of {len(every)} cells")
+    with progress(kind, len(every), done) as advance:
+        for tally in resume(llm, every, known, sweep, record):
             advance(str(tally))
-    every = tallies(record)
-    shown = report(llm, kind, [every[condition] for condition in asked], sweep)
+    on_record = tallies(record)
+    result = report(llm, kind, [on_record[condition] for condition in every], sweep)
     if options.out is not None:
-        shown.plot(options.out)
+        result.plot(options.out)
         say(f"wrote {options.out}")
     if options.as_json:
-        tell_json(shown.as_dict())
+        tell_json(result.as_dict())
     else:
-        print(shown)
+        print(result)
 
 
 def percentages(name: str, text: str) -> list[float]:

@@ -1,7 +1,7 @@
 """`remask eval ppl`: perplexity of long documents, block by block, with the context and without the far part of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,21 +13,44 @@ from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..evals.longcontext.perplexity import Perplexity
+    from ..evals.longcontext.perplexity import Estimator, Perplexity
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Which blocks of which documents are scored, and how."""
+
+    length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x"
+    block: Annotated[int, Option(help="Tokens scored together.", metavar="N")] = 64
+    samples: Annotated[int, Option(help="Maskings of a block.", metavar="N")] = 16
+    documents: Annotated[int, Option(help="Documents.", metavar="N")] = 5
+    recent: Annotated[
+        str, Option(help="Tokens of the context that a block is also scored with alone.", metavar="N")
+    ] = "1x"
+    data: Annotated[
+        Path | None, Option(help="Documents: a file or folder of texts; else generated.", metavar="PATH")
+    ] = None
+
+    def check(self) -> None:
+        """Raise UsageError, before a model is loaded, for what no model could score."""
+        from ..evals.longcontext.conditions import lengths
+        from ..evals.longcontext.perplexity import Estimator
+
+        length, recent = lengths(self.length, 4096)[0], lengths(self.recent, 4096)[0]
+        Estimator(length, self.block, self.samples, self.documents, max(recent, self.block))
+
+    def estimator(self, trained: int, seed: int = 0) -> "Estimator":
+        """The estimator for a model trained on `trained` tokens. Raises UsageError for what is out of range."""
+        from ..evals.longcontext.conditions import lengths
+        from ..evals.longcontext.perplexity import Estimator
+
+        length, recent = lengths(self.length, trained)[0], lengths(self.recent, trained)[0]
+        return Estimator(length, self.block, self.samples, self.documents, recent, seed)
 
 
 def ppl(
     machine: Machine,
-    length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x",
-    block: Annotated[int, Option(help="Tokens scored together.", metavar="N")] = 64,
-    samples: Annotated[int, Option(help="Maskings of a block.", metavar="N")] = 16,
-    documents: Annotated[int, Option(help="Documents.", metavar="N")] = 5,
-    recent: Annotated[
-        str, Option(help="Tokens of the context that a block is also scored with alone.", metavar="N")
-    ] = "1x",
-    data: Annotated[
-        Path | None, Option(help="Documents: a file or folder of texts; else generated.", metavar="PATH")
-    ] = None,
+    blocks: Blocks,
     out: Annotated[
         Path | None, Option("--out", "-o", help="Record and figures go here; the same command goes on.", metavar="DIR")
     ] = None,
@@ -36,52 +59,34 @@ def ppl(
     seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
-    from ..evals.longcontext.conditions import lengths, trained_length
+    from ..evals.longcontext import perplexity
+    from ..evals.longcontext.conditions import trained_length
     from ..evals.longcontext.corpora import texts
-    from ..evals.longcontext.perplexity import (
-        Estimator,
-        about,
-        by_position,
-        chunks_of,
-        filler_documents,
-        plot,
-        resume,
-        text_documents,
-    )
     from ..evals.longcontext.positions import rope_of
-    from ..evals.longcontext.suite import prose
     from ..evals.records import Record
 
-    tokens, near = lengths(length, 4096)[0], lengths(recent, 4096)[0]  # refused before the model is loaded
-    Estimator(tokens, block, samples, documents, max(near, block))
-    given = None if data is None else texts(data)
+    blocks.check()
+    given = None if blocks.data is None else texts(blocks.data)
     llm = machine.load(quiet=as_json)
     trained = trained_length(llm)
-    tokens, near = lengths(length, trained)[0], lengths(recent, trained)[0]
-    scaling = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
-    estimator = Estimator(tokens, block, samples, documents, near, seed, scaling)
-    encode = llm.text.encode
-    rows = (
-        filler_documents(encode, prose(llm.text), estimator)
-        if given is None
-        else text_documents(encode, given, estimator)
-    )
+    estimator = blocks.estimator(trained, seed)
+    estimator = replace(estimator, rope=rope_of(llm, {} if rope is None else {"rope": rope}, estimator.length))
+    rows = perplexity.documents(llm.text, estimator, given)
     files.make_folder(out)
-    record = Record.open(
-        out / "record.jsonl" if out else None, about(llm, estimator, None if data is None else str(data))
-    )
-    total = documents * len(estimator.starts)
+    about = perplexity.about(llm, estimator, None if blocks.data is None else str(blocks.data))
+    record = Record.open(out / "record.jsonl" if out else None, about)
+    total = estimator.documents * len(estimator.starts)
     with progress("ppl", total, min(len(record.lines), total)) as advance:
-        for _ in resume(llm.model, rows, estimator, record):
+        for _ in perplexity.resume(llm.model, rows, estimator, record):
             advance("blocks")
-    positions = by_position(chunks_of(record))
+    positions = perplexity.by_position(perplexity.chunks_of(record))
     if out is not None:
-        plot(positions, out, model=llm.loaded.source, block=block, trained=trained)
+        perplexity.plot(positions, out, model=llm.loaded.source, block=estimator.block, trained=trained)
         say(f"wrote {out}")
     if as_json:
         tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, positions))})
     else:
-        show(positions, block)
+        show(positions, estimator.block)
 
 
 def show(positions: "Sequence[Perplexity]", block: int) -> None:

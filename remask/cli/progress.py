@@ -25,13 +25,13 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
     began = last = time.monotonic()
     count = done
 
-    def advance(said: str = "") -> None:
+    def advance(words: str = "") -> None:
         nonlocal count, last
         count, now = count + 1, time.monotonic()
         if now - last >= EVERY and count < total:
             last = now
             left = clock((now - began) / (count - done) * (total - count))
-            say(f"{what} {said}".rstrip() + f" · {count:,} of {total:,} · {left} left", "")
+            say(f"{what} {words}".rstrip() + f" · {count:,} of {total:,} · {left} left", "")
 
     yield advance
 
@@ -42,7 +42,7 @@ def _bar(what: str, total: int, done: int) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors_to(sys.stderr), transient=True) as bars:
         task = bars.add_task(what, total=total, completed=done)
-        yield lambda said: bars.update(task, advance=1, description=f"{what} {said}".rstrip())
+        yield lambda words: bars.update(task, advance=1, description=f"{what} {words}".rstrip())
 
 
 def carry_out(stages: "Iterable[Stage]", out: Path | None) -> bool:

@@ -166,8 +166,8 @@ class Bench:
 
     def _answers(self, workload: Workload, jobs: Sequence[tuple[Item, Contender]]) -> Iterator[None]:
         """All recipes advance through the items together, so that what is there after a kill is there in pairs."""
-        asked = ((item, self._options(workload, item, c)) for item, c in jobs)
-        for (_, c), outcome in zip(jobs, decode(self.llm, asked), strict=True):
+        options = ((item, self._options(workload, item, c)) for item, c in jobs)
+        for (_, c), outcome in zip(jobs, decode(self.llm, options), strict=True):
             self.record.add({"task": workload.name, "recipe": c.key} | asdict(outcome))
             yield
 
@@ -208,6 +208,6 @@ class Bench:
 
     def outcomes(self, group: Sequence[Workload], contender: Contender) -> dict[tuple[str, int], Outcome]:
         """What the recipe made of the items of `group` so far, by workload and index."""
-        wanted = {(w.name, item.index) for w in group for item in w.items}
+        items = {(w.name, item.index) for w in group for item in w.items}
         known = [(w.name, o) for w in group for o in outcomes(self.record, task=w.name, recipe=contender.key)]
-        return {(name, o.index): o for name, o in known if (name, o.index) in wanted}
+        return {(name, o.index): o for name, o in known if (name, o.index) in items}

@@ -23,12 +23,14 @@ from ...errors import RequestError, UsageError
 from ...llm import LLM
 from ...models.contract import Predictor
 from ...models.rotary import NONE, Rope
+from ...text.tokenizer import Text
 from ..records import Record, subject
 from ..statistics import bootstrap
 from .conditions import trained_length
 from .figures import curves
 from .haystack import Encode, Filler, stretch
 from .positions import scaled
+from .suite import prose
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,10 @@ def chunks(
         yield Chunk(document, start, round(full, 6), round(recent, 6))
 
 
-def resume(
-    model: Predictor, documents: Sequence[Sequence[int]], estimator: Estimator, record: Record
-) -> Iterator[Chunk]:
-    """The scored blocks of all documents that `record` lacks, in order; each is on record when it comes."""
+def resume(model: Predictor, rows: Sequence[Sequence[int]], estimator: Estimator, record: Record) -> Iterator[Chunk]:
+    """The scored blocks of all rows that `record` lacks, in order; each is on record when it comes."""
     done = {(chunk.document, chunk.start) for chunk in chunks_of(record)}
-    for document, tokens in enumerate(documents):
+    for document, tokens in enumerate(rows):
         starts = {start for number, start in done if number == document}
         for chunk in chunks(model, document, tokens, estimator, starts):
             record.add(asdict(chunk))
@@ -148,6 +148,13 @@ def resume(
 def chunks_of(record: Record) -> list[Chunk]:
     """The blocks on record. Raises UsageError, with the number of the line, for one that is not whole."""
     return [record.value(Chunk, line, line) for line in record.lines]
+
+
+def documents(text: Text, estimator: Estimator, texts: Sequence[str] | None = None) -> list[list[int]]:
+    """The documents in tokens: of the `texts` if there are any, else generated in words that the tokenizer knows."""
+    if texts is not None:
+        return text_documents(text.encode, texts, estimator)
+    return filler_documents(text.encode, prose(text), estimator)
 
 
 def filler_documents(encode: Encode, filler: Filler, estimator: Estimator) -> list[list[int]]:

@@ -61,10 +61,10 @@ def coded(rng: Random) -> str:
 
 def distinct(draw: Callable[[Random], str], rng: Random, count: int) -> list[str]:
     """`count` different values of `draw`."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[draw(rng)] = None
-    return list(found)
+    values: dict[str, None] = {}
+    while len(values) < count:
+        values[draw(rng)] = None
+    return list(values)
 
 
 def number(rng: Random) -> str:
@@ -115,17 +115,17 @@ class Magic:
         alone = len(needles) == 1
         depths = (site.depth,) if alone else tuple(sorted(rng.random() for _ in needles))
         filler = self._others(frozenset(keys)) if self.crowded else self.haystack or site.filler
-        asked = keys[: self.asked]
-        found = tuple(value for key in asked for value in values[key])
-        many = len(found) > 1
-        subject = f"the magic {'numbers' if many else 'number'} of {listed(asked)}"
+        chosen = keys[: self.asked]
+        answers = tuple(value for key in chosen for value in values[key])
+        many = len(answers) > 1
+        subject = f"the magic {'numbers' if many else 'number'} of {listed(chosen)}"
         return Form(
             body=Hidden(tuple(needles), depths, filler),
             intro="Read this document.",
             question=f"{'What are' if many else 'What is'} {subject}?",
             stem=f"{subject[0].upper()}{subject[1:]} {'are' if many else 'is'}",
-            references=found,
-            needle=says(keys[0], found[0]),
+            references=answers,
+            needle=says(keys[0], answers[0]),
         )
 
     def _others(self, keys: frozenset[str]) -> Filler:
@@ -150,15 +150,15 @@ def listed(words: list[str]) -> str:
 def recall(rng: Random, site: Site) -> Form:
     """One of four pairs, asked for as the task `recall` does: the bundled model's own words."""
     keys = rng.sample("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 4)
-    found, *others = (key + rng.choice("0123456789") for key in keys)
-    placed = sorted([(site.depth, found), *((rng.random(), other) for other in others)])
+    pair, *others = (key + rng.choice("0123456789") for key in keys)
+    placed = sorted([(site.depth, pair), *((rng.random(), other) for other in others)])
     return Form(
-        body=Hidden(tuple(pair for _, pair in placed), tuple(depth for depth, _ in placed), site.filler),
+        body=Hidden(tuple(text for _, text in placed), tuple(depth for depth, _ in placed), site.filler),
         intro="Remember",
-        question=f"What are {found[0]}?",
+        question=f"What are {pair[0]}?",
         stem="",
-        references=(found,),
-        needle=found,
+        references=(pair,),
+        needle=pair,
     )
 
 
@@ -171,14 +171,14 @@ def chain(rng: Random) -> Iterator[str]:
 
 def symbol_pairs(rng: Random, site: Site) -> Form:
     """One of eight pairs in the words of `tasks/haystack.py`: for models that the study trained."""
-    found, *others = symbols.pairs(rng, 8)
-    placed = sorted([(site.depth, found.text), *((rng.random(), other.text) for other in others)])
+    pair, *others = symbols.pairs(rng, 8)
+    placed = sorted([(site.depth, pair.text), *((rng.random(), other.text) for other in others)])
     return Form(
         body=Hidden(tuple(text for _, text in placed), tuple(depth for depth, _ in placed), chain),
         question="",
-        stem=found.question,
-        references=(found.answer,),
-        needle=found.text,
+        stem=pair.question,
+        references=(pair.answer,),
+        needle=pair.text,
     )
 
 
@@ -189,15 +189,15 @@ def variables(rng: Random, site: Site) -> Form:
     """RULER's variable tracking: one chain of four hops, in order."""
     names = distinct(lambda rng: "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5)), rng, 5)
     value = str(rng.randrange(10**4, 10**5))
-    said = [f"VAR {names[0]} = {value}."]
-    said += [f"VAR {b} = VAR {a}." for a, b in pairwise(names)]
+    assignments = [f"VAR {names[0]} = {value}."]
+    assignments += [f"VAR {b} = VAR {a}." for a, b in pairwise(names)]
     return Form(
-        body=Hidden(tuple(said), tuple(sorted(rng.random() for _ in said)), noise),
+        body=Hidden(tuple(assignments), tuple(sorted(rng.random() for _ in assignments)), noise),
         intro="Follow the variables in this text.",
         question=f"Which 5 variables have the value {value}?",
         stem="The variables are",
         references=tuple(names),
-        needle=said[0],
+        needle=assignments[0],
     )
 
 
@@ -249,14 +249,14 @@ def people(but: frozenset[str]) -> Filler:
 def fact(rng: Random, site: Site) -> Form:
     """One document of many answers the question."""
     who, city = person(rng), rng.choice(CITIES)
-    said = f"{who} lives in {city}."
+    sentence = f"{who} lives in {city}."
     return Form(
-        body=Hidden((said,), (site.depth,), people(frozenset({who}))),
+        body=Hidden((sentence,), (site.depth,), people(frozenset({who}))),
         intro="Read about these people.",
         question=f"Where does {who} live?",
         stem=f"{who} lives in",
         references=(city,),
-        needle=said,
+        needle=sentence,
         part=True,
     )
 
@@ -265,15 +265,15 @@ def hops(rng: Random, site: Site) -> Form:
     """Two documents are needed, which stand in any order."""
     who, friend = distinct(person, rng, 2)
     city = rng.choice(CITIES)
-    said = [f"The best friend of {who} is {friend}.", f"{friend} lives in {city}."]
-    rng.shuffle(said)
+    sentences = [f"The best friend of {who} is {friend}.", f"{friend} lives in {city}."]
+    rng.shuffle(sentences)
     return Form(
-        body=Hidden(tuple(said), tuple(sorted(rng.random() for _ in said)), people(frozenset({who, friend}))),
+        body=Hidden(tuple(sentences), tuple(sorted(rng.random() for _ in sentences)), people(frozenset({who, friend}))),
         intro="Read about these people.",
         question=f"Where does the best friend of {who} live?",
         stem=f"The best friend of {who} lives in",
         references=(city,),
-        needle=next(text for text in said if city in text),
+        needle=next(text for text in sentences if city in text),
         part=True,
     )
 
