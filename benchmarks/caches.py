@@ -32,8 +32,8 @@ from remask.decoding.blocks import Blocks
 from remask.decoding.caches import Cache, Dual, NoCache
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
-from remask.engine.allocator import keep_freed_memory
 from remask.engine.batch import Batch
+from remask.engine.host import keep_freed_memory
 from remask.engine.row import Row
 from remask.engine.step import denoise, step
 from remask.llm import LLM

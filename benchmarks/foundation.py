@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from remask import checkpoint
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
-from remask.engine.allocator import keep_freed_memory
+from remask.engine.host import keep_freed_memory
 from remask.engine.row import Row
 from remask.engine.step import denoise
 from remask.evals.items import gen_length

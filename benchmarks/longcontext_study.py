@@ -178,7 +178,7 @@ def perplexities(llm: LLM, folder: Path, plan: Plan) -> list[dict[str, float]]:
         "length": estimator.length,
     }  # fmt: skip
     record = Record.open(folder / "ppl.jsonl", about)
-    for chunk in resume(llm.model, documents, estimator, record):
+    for chunk in resume(llm, documents, estimator, record):
         if chunk.start == estimator.starts[-1]:
             print(f"{folder.name}: perplexity, {chunk.document + 1}/{estimator.documents} documents")
     positions = by_position(chunks_of(record))
@@ -300,7 +300,8 @@ def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -
     for seed in seeds:
         for arm in arms:
             folder = plan.out / f"{arm}-{seed}"
-            llm = remask.load(str(train(arm, seed, plan, device)), device=str(device), dtype="float32")
+            trained, threads = str(train(arm, seed, plan, device)), torch.get_num_threads()
+            llm = remask.load(trained, device=str(device), dtype="float32", threads=threads)
             found = retrieval(llm, folder, plan)
             hits, items = gate(llm, folder, plan)
             passed = hits / items >= GATE

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import remask
-from remask.engine.allocator import keep_freed_memory
+from remask.engine.host import keep_freed_memory
 from remask.evals.accuracy import Outcome, paired_difference, run
 from remask.tasks import TASKS
 

@@ -3,24 +3,30 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from .checkpoint import Loaded
+from .checkpoint.placement import free_memory
 from .decoding.objective import Likelihood, log_likelihood
 from .decoding.recipe import Recipe
 from .engine import context
 from .engine.engine import Engine
 from .engine.handle import Handle
+from .engine.host import default_threads, thread_limit
+from .engine.memory import MemoryPlan, largest, resident_bytes
 from .engine.requests import Completion, Request, samples
 from .errors import RequestError
 from .kinds import typed
 from .models.rotary import Rope
 from .text.holes import template_parts
 from .text.tokenizer import Text
+from .trace.recorder import CANDIDATES, record
 
 Prompt = str | Sequence[Mapping[str, str]]
+MOST_ROWS = 2**17  # that are looked at for the largest batch
 RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remasking")
 
 
@@ -63,14 +69,17 @@ class LLM:
     """A mask predictor with its tokenizer, ready to answer.
 
     `engine` does the work and may be shared by threads; `defaults` are the checkpoint's own (gen_length, steps, …).
+    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has).
     """
 
-    def __init__(self, loaded: Loaded, **engine: Any) -> None:
+    def __init__(self, loaded: Loaded, *, threads: int | None = None, **engine: Any) -> None:
         self.loaded = loaded
         self.text: Text = loaded.text
         self.model = loaded.predictor
         self.defaults = loaded.defaults
-        self.engine = Engine(self.model, self.text, **engine)
+        if threads is None:
+            threads = default_threads(self.model.device, loaded.config.parameters)
+        self.engine = Engine(self.model, self.text, name=loaded.source, threads=threads, **engine)
 
     def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
         """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
@@ -126,7 +135,47 @@ class LLM:
         rope = context.scaled(length, self.model.contract, self._rope(asked), asked.context_policy)
         context.within(length, holes, self.model.contract, rope)  # before so many holes are written out
         tokens = [token for part in parts for token in (part if isinstance(part, list) else [None] * part)]
-        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), document=True)
+        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), template=template)
+
+    def plan(
+        self, *, context: int | None = None, batch: int = 1, free: int | None = None, **options: Any
+    ) -> MemoryPlan:
+        """The memory that `batch` answers on canvases of `context` positions take, and the most that fits.
+
+        Without `context`, as far as the model goes; `free` are the bytes that there are, else what is free on the
+        device, this model's own weights counted in.
+        """
+        if not 1 <= batch <= MOST_ROWS:
+            raise RequestError(f"batch must lie in 1..{MOST_ROWS:,}, got {batch}; plan for one answer and multiply")
+        loaded, most = self.loaded, self.model.contract.max_positions
+        if free is None and (free := free_memory(loaded.device)) is not None and self.model.device.type != "meta":
+            free += loaded.weights_bytes
+        request = self.blank(most if context is None else context, **options)
+        need = self.engine.footprint(request, batch)
+
+        def fits(context: int | None, batch: int) -> bool:
+            one = request if context is None else self.blank(context, **options)
+            return loaded.weights_bytes + self.engine.footprint(one, batch).peak <= (free or 0)
+
+        shortest = options.get("gen_length") or 1
+        return MemoryPlan(
+            model=loaded.source,
+            parameters=loaded.config.parameters,
+            device=str(loaded.device),
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            context=len(request.tokens),
+            batch=batch,
+            cache=request.recipe.tables()["cache"]["by"],
+            weights=loaded.weights_bytes,
+            store=need.store,
+            activations=need.activations,
+            logits=need.logits,
+            peak=loaded.weights_bytes + need.peak,
+            free=free,
+            largest_context=None if free is None else largest(lambda n: fits(n, batch), shortest, most),
+            largest_batch=None if free is None else largest(lambda n: fits(None, n), 1, MOST_ROWS),
+            runtime=resident_bytes(),
+        )
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -134,15 +183,20 @@ class LLM:
         return tuple(sorted({*self.model.contract.eos_ids, *self.model.contract.eot_ids}))
 
     @overload
-    def generate(self, prompt: Prompt, **options: Any) -> Completion: ...
+    def generate(self, prompt: Prompt, *, trace: str | Path | None = None, **options: Any) -> Completion: ...
     @overload
     def generate(self, prompt: Sequence[str], **options: Any) -> list[Completion]: ...
 
-    def generate(self, prompt: Prompt | Sequence[str], **options: Any) -> Completion | list[Completion]:
+    def generate(
+        self, prompt: Prompt | Sequence[str], *, trace: str | Path | None = None, **options: Any
+    ) -> Completion | list[Completion]:
         """Answer one prompt, or a list of them side by side; options are the fields of `Options`.
 
-        A list of messages is one prompt.
+        A list of messages is one prompt. `trace` names a file that records the run of one prompt, step by step.
         """
+        if trace is not None:
+            handle = self.submit(prompt, **{"candidates": CANDIDATES, **options})  # type: ignore[arg-type]
+            return record(handle, trace).result()
         if isinstance(prompt, str) or any(isinstance(one, Mapping) for one in prompt):
             return self._all([self.request(prompt, **options)])[0]  # type: ignore[arg-type]
         return self._all([self.request(one, **options) for one in prompt])  # type: ignore[arg-type]
@@ -165,7 +219,8 @@ class LLM:
 
     def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
         """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.decoding.objective.log_likelihood`."""
-        return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
+        with thread_limit(self.engine.threads):
+            return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""
@@ -176,7 +231,7 @@ class LLM:
         try:
             yield from handle.pieces()
         finally:
-            self.engine.cancel(handle)
+            handle.cancel()
 
     def _options(self, options: Mapping[str, Any]) -> Options:
         known = set(Options.__dataclass_fields__)
@@ -208,7 +263,7 @@ class LLM:
             chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
         return Request(
             tokens=tuple(tokens),
-            recipe=replace(Recipe.of(base, **chosen).change(asked.set), rope=rope),
+            recipe=replace(Recipe.of(base, **chosen).change(asked.set), rope=rope).spelled(self.text.encode),
             seed=asked.seed,
             stop_ids=stop_ids,
             stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),

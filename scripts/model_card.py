@@ -16,7 +16,7 @@ from pages import RESULTS, card
 import remask
 from remask import files
 from remask.checkpoint.hub import SHIPPED
-from remask.engine.allocator import keep_freed_memory
+from remask.engine.host import keep_freed_memory
 from remask.evals.accuracy import Accuracy, evaluate, paired_difference
 from remask.evals.items import Outcome, outcomes
 from remask.evals.records import Record, subject

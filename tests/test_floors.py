@@ -46,6 +46,7 @@ FLOORS = {
 # (who, whom) on one floor; "models.kv" means that module and nothing else of its package.
 PAIRS = {
     ("files", "errors"),
+    ("llm", "trace"),
     ("__main__", "cli"),
 }
 

@@ -36,7 +36,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that can answer. `source` is what was asked for, `weights_dtype` what the files hold."""
+    """A model that can answer. `source` is what was asked for, `weights_dtype` what the files hold.
+
+    `device` is where it computes, also for an outline, which lies nowhere; there its weights take `weights_bytes`.
+    """
 
     predictor: MaskPredictor
     text: Text
@@ -45,6 +48,8 @@ class Loaded:
     source: str
     folder: Path
     weights_dtype: torch.dtype
+    device: torch.device
+    weights_bytes: int
 
 
 class Entry(NamedTuple):
@@ -85,7 +90,8 @@ def load(
     described = inspect(locate(name, offline=offline), family=family, config=config)
     numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
     place = torch.device("meta") if outline else where
-    model = _model(described, place, numbers, kind(weights, where, numbers))
+    held = kind(weights, where, numbers)
+    model, size = _model(described, place, numbers, held)
     predictor = MaskPredictor(model, known_tokens=described.known_tokens, eot_ids=described.text.eot_ids)
     return Loaded(
         predictor=predictor,
@@ -95,6 +101,8 @@ def load(
         source=name,
         folder=described.folder,
         weights_dtype=described.dtype,
+        device=where,
+        weights_bytes=size,
     )
 
 
@@ -110,8 +118,10 @@ def list_models() -> list[Entry]:
     return entries
 
 
-def _model(described: Description, device: torch.device, dtype: torch.dtype, weights: Weights) -> Transformer:
-    """The network with its weights on `device`, after everything that can be checked without reading them."""
+def _model(
+    described: Description, device: torch.device, dtype: torch.dtype, weights: Weights
+) -> tuple[Transformer, int]:
+    """The network with its weights on `device` and their bytes, after all that can be checked without reading them."""
     model = outlined(described)
     names = described.family.names(described.config)
     largest = max(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
@@ -140,7 +150,7 @@ def _model(described: Description, device: torch.device, dtype: torch.dtype, wei
         fill(targets, described.stored)
         if converted:
             model.set_submodule(path, convert(module, weights))
-    return model
+    return model, wanted
 
 
 def _allocate(module: nn.Module, scratch: Tensor) -> None:

@@ -16,7 +16,6 @@ DTYPES = {
     "fp16": torch.float16,
 }
 QUANTIZE: dict[str, Weights] = {"none": "packed", "int8": "int8", "int8-dynamic": "int8-dynamic"}
-TINY = 10_000_000  # parameters; below, threads wait for each other longer than they compute
 SMALL = 100_000_000  # parameters; below, float32 costs little memory and gives the same answers on every processor
 
 
@@ -49,11 +48,6 @@ def choose_dtype(name: str, stored: torch.dtype, device: torch.device, parameter
     if stored == torch.float64 or (device.type == "cpu" and parameters < SMALL):
         return torch.float32
     return stored
-
-
-def choose_threads(device: torch.device, parameters: int) -> int | None:
-    """CPU threads that suit a model of so many parameters; None leaves it to torch."""
-    return 1 if device.type == "cpu" and parameters < TINY else None
 
 
 def choose_weights(quantize: str) -> Weights:

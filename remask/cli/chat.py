@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import RemaskError
 from .options import Decoding, GenLength, Machine, System, output
-from .output import Output, Run, follow, tell
+from .output import Output, follow, show
 from .screen import is_terminal, say
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ class Talk:
         self.turns.append({"role": "user", "content": text})
         try:
             handle = self.llm.submit(self.messages(), **self.options)
-            one = Run(handle, self.llm.loaded.source, Output(watch=self.watch, quiet=self.quiet))
-            done, paused, said = follow(one)
+            how = Output(watch=self.watch, quiet=self.quiet)
+            done, paused, shown = follow(handle, how)
         except BaseException:
             self.turns.pop()
             raise
-        tell(one, done, paused, said=said)
+        show(done, how, paused, shown=shown)
         self.turns.append({"role": "assistant", "content": done.text})
 
 

@@ -11,11 +11,14 @@ from rich.markup import escape
 from .. import __version__
 from .screen import page as page_on
 
+MARKS = {True: "[green]✓[/green]", None: "[bold yellow]![/bold yellow]", False: "[bold red]✗[/bold red]"}
+SHARED = 0.2  # share of waiting; below 0.1 on an idle machine, 0.4 to 1 where another process holds a core
+
 
 class Finding(NamedTuple):
     """One thing that was looked at."""
 
-    good: bool
+    good: bool | None  # None: a run works, but not as well as it could
     what: str
     said: str
 
@@ -23,11 +26,10 @@ class Finding(NamedTuple):
 def doctor() -> int:
     """Check Python, torch, the device, the caches and the bundled model; exit code 1 if something is broken."""
     console, broken = page_on(), 0
-    for check in (python, torch_build, device, precision, caches, bundled):
+    for check in (python, torch_build, device, cores, precision, caches, bundled):
         for finding in looked(check):
-            mark = "[green]✓[/green]" if finding.good else "[bold red]✗[/bold red]"
-            console.print(f"{mark} [dim]{finding.what:<10}[/dim]{escape(finding.said)}", soft_wrap=True)
-            broken += not finding.good
+            console.print(f"{MARKS[finding.good]} [dim]{finding.what:<10}[/dim]{escape(finding.said)}", soft_wrap=True)
+            broken += finding.good is False
     return 1 if broken else 0
 
 
@@ -67,6 +69,27 @@ def device() -> Iterator[Finding]:
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else f"{os.cpu_count()} cores"
     total = float(torch.ones(64, 64, device=where).matmul(torch.ones(64, 64, device=where)).sum())
     yield Finding(total == 64.0**3, "device", f"{where}, {name}")
+
+
+def cores() -> Iterator[Finding]:
+    """Whether each of torch's threads has a core of its own now."""
+    import torch
+
+    from ..engine.host import waiting_share
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield Finding(True, "cores", "torch has one thread, which waits for no other")
+    else:
+        yield sharing(threads, waiting_share())
+
+
+def sharing(threads: int, waiting: float) -> Finding:
+    """What it means that `threads` lose the share `waiting` of their time at barriers."""
+    if waiting <= SHARED:
+        return Finding(True, "cores", f"each of torch's {threads} threads has one to itself")
+    lost = f"{threads} threads lose {waiting:.0%} of their time waiting for each other"
+    return Finding(None, "cores", f"another process holds a core: {lost}; end that process, or use --threads 1")
 
 
 def precision() -> Iterator[Finding]:

@@ -1,17 +1,12 @@
 """`remask infill`: a document with holes in, the whole document out."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Argument, Option
 
 from ..errors import UsageError
 from .options import Decoding, Machine, at_least
-from .output import Output, Run, follow, tell
-
-if TYPE_CHECKING:
-    from ..engine.requests import Completion
-
+from .output import Output, follow, show
 
 TEMPLATE = "Text in which {{3}} is a hole of three tokens; '-' or nothing reads stdin."
 
@@ -31,9 +26,8 @@ def infill(
     whole = template_of(template, prefix, suffix, length)
     options = decoding.options() | output.options()
     llm = machine.load(quiet=output.quiet)
-    one = Run(llm.engine.submit(llm.infilling(whole, **options)), llm.loaded.source, output, streams=False)
-    done, paused, _ = follow(one)
-    tell(one, replace(done, text=document(whole, done)), paused)
+    done, paused, _ = follow(llm.engine.submit(llm.infilling(whole, **options)), output, streams=False)
+    show(done, output, paused)
 
 
 def template_of(template: str | None, prefix: str | None, suffix: str | None, length: int | None) -> str:
@@ -57,18 +51,3 @@ def template_of(template: str | None, prefix: str | None, suffix: str | None, le
         whole = f"{before}{{{{{length}}}}}{after}"
     template_parts(whole)  # a malformed one is refused before the model is loaded
     return whole
-
-
-def document(template: str, done: "Completion") -> str:
-    """The template with its holes filled: what was given stays as it was written, to the byte."""
-    from ..text.holes import template_parts
-
-    fills = iter(done.fills)
-    parts = template_parts(template)
-    told = []
-    for i, part in enumerate(parts):
-        if isinstance(part, str):
-            told.append(part)
-        elif i == 0 or isinstance(parts[i - 1], str):  # neighbouring holes are one run of tokens
-            told.append(next(fills, ""))
-    return "".join(told)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .options import Machine, at_least
+from .options import Machine
 from .screen import errors_to, is_terminal
 
 if TYPE_CHECKING:
@@ -16,21 +16,19 @@ if TYPE_CHECKING:
 
 def load(machine: Machine, quiet: bool) -> "LLM":
     """The model that `machine` names, on its device; `quiet` says nothing while it loads."""
-    at_least("threads", machine.threads, 1)
     said = told(machine.family, machine.field)
     shown = not quiet and is_terminal(sys.stderr)
     with errors_to(sys.stderr).status(f"loading {machine.model} …") if shown else nullcontext():
-        import torch
-
         import remask
 
-        from ..checkpoint.placement import choose_threads
-
-        llm = remask.load(machine.model, device=machine.device, dtype=machine.dtype, quantize=machine.quantize, **said)
-        threads = machine.threads or choose_threads(llm.model.device, llm.loaded.config.parameters)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        return llm
+        return remask.load(
+            machine.model,
+            device=machine.device,
+            dtype=machine.dtype,
+            quantize=machine.quantize,
+            threads=machine.threads,
+            **said,
+        )
 
 
 def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What becomes of a run: watched, recorded and streamed while it goes, told at the end."""
+"""A run on the command line: watched, recorded and streamed while it goes, shown at the end."""
 
 import sys
 from contextlib import ExitStack
@@ -11,12 +11,10 @@ from .options import at_least, output
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..engine.handle import Handle
-    from ..engine.requests import Completion
-    from .watch import Onlooker
-
-
-CANDIDATES = 4  # tokens that a trace keeps of each position in each step
+    from ..engine.requests import Completion, Step
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,11 @@ class Output:
 
     def options(self) -> dict[str, Any]:
         """What must be asked of the engine for it: a trace also keeps the likeliest tokens of every position read."""
-        return {"candidates": CANDIDATES} if self.trace else {}
+        if self.trace is None:
+            return {}
+        from ..trace.recorder import CANDIDATES
+
+        return {"candidates": CANDIDATES}
 
     def check(self) -> None:
         """Refuse what contradicts itself."""
@@ -44,77 +46,81 @@ class Output:
             raise UsageError("--pace is for watching; leave out --no-watch and --quiet")
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run under way: its handle, the name of its model, and what to show."""
-
-    handle: "Handle"
-    model: str
-    output: Output
-    streams: bool = True  # whether text may go out before the end, where nobody watches
-
-
-def follow(run: Run) -> tuple["Completion", float, bool]:
+def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["Completion", float, bool]:
     """Carry a run through. Gives the completion, the seconds spent on looking, and whether its text is out already.
 
-    ^C ends it, with the trace so far closed and the terminal as it was.
+    `streams` says whether text may go out before the end, where nobody watches. ^C ends the run, with the trace so far
+    closed and the terminal as it was.
     """
-    from .watch import Live, wanted
+    from ..trace.recorder import record
+    from .watch import view, wanted
 
-    watching = wanted(run.output.watch, run.output.quiet)
-    streams = run.streams and not watching and not run.output.as_json
+    watching = wanted(output.watch, output.quiet)
+    streams = streams and not watching and not output.as_json
+    steps: Iterable[Step] = handle
+    paused = 0.0
     try:
         with ExitStack() as stack:
-            onlookers = _onlookers(stack, run, watching, streams)
+            if output.trace is not None:
+                steps = stack.enter_context(record(handle, output.trace))
+            if watching:
+                viewer = stack.enter_context(view(handle, output.pace or 0.0))
+                steps = viewer.watch(steps)
             try:
-                for step in run.handle:
-                    for onlooker in onlookers:
-                        onlooker.step(step)
+                carry(handle, steps, streams)
             except KeyboardInterrupt:
-                run.handle.cancel("interrupted")
-                run.handle.engine.step()  # lets go of the row
+                handle.cancel("interrupted")
                 raise
-            finally:
-                for onlooker in onlookers:
-                    onlooker.end()
+            paused = viewer.paused if watching else 0.0
     except KeyboardInterrupt:
-        if run.output.trace is not None:
-            say(f"interrupted; the trace so far is in {run.output.trace}")
+        if output.trace is not None:
+            say(f"interrupted; the trace so far is in {output.trace}")
         raise
-    paused = sum(onlooker.paused for onlooker in onlookers if isinstance(onlooker, Live))
-    return run.handle.result(), paused, streams
+    return handle.result(), paused, streams
 
 
-def _onlookers(stack: ExitStack, run: Run, watching: bool, streams: bool) -> "list[Onlooker]":
-    from .watch import Stream, view
-
-    onlookers: list[Onlooker] = []
-    if run.output.trace is not None:
-        from ..trace.recorder import Recorder
-
-        try:  # line by line as it happens, not renamed at the end: an interrupted run leaves what it had
-            file = stack.enter_context(run.output.trace.open("w", encoding="utf-8", buffering=1))
-        except OSError as error:
-            raise UsageError(f"cannot write the trace {str(run.output.trace)!r}: {error.strerror}") from None
-        onlookers.append(Recorder(file, run.handle, run.model))
-    if watching:
-        onlookers.append(stack.enter_context(view(run.handle, run.model, run.output.pace or 0.0)))
-    elif streams:
-        onlookers.append(Stream(run.handle))
-    return onlookers
+def carry(handle: "Handle", steps: "Iterable[Step]", streams: bool) -> None:
+    """Take all steps; where the text `streams`, write what has settled after each, and a line break at the end."""
+    if not streams:
+        for _ in steps:
+            pass
+        return
+    try:
+        for piece in handle.pieces(steps):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    finally:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
-def tell(run: Run, done: "Completion", paused: float = 0.0, *, said: bool = False) -> None:
-    """The text or its JSON on stdout, unless it was `said` already; the figures on stderr."""
-    from .describe import completion, figures
-
-    if run.output.as_json:
-        row = run.handle.row
-        tell_json(completion(done, run.model, row.recipe, row.seed))
-    elif not said:
+def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool = False) -> None:
+    """Print the text or its JSON, unless the text is `shown` already; the figures go to stderr."""
+    if output.as_json:
+        tell_json(done.as_dict())
+    elif not shown:
         print(done.text)
     sys.stdout.flush()
     for warning in done.warnings:
         say(f"warning: {warning}")
-    if not run.output.quiet:
+    if not output.quiet:
         say(figures(done, paused))
+
+
+def figures(done: "Completion", paused: float = 0.0) -> str:
+    """What a run cost, in one line; `paused` are seconds that the viewer spent looking."""
+    seconds, tokens = max(done.seconds - paused, 1e-9), len(done.tokens)
+    scaled = () if done.rope is None or done.rope.rope == "none" else (f"{done.rope.rope} reaches {done.rope.reach:,}",)
+    cut = (f"{done.dropped:,} prompt tokens left out",) if done.dropped else ()
+    return " · ".join(
+        (
+            f"{tokens} token{'s' * (tokens != 1)}",
+            f"{done.forwards} forward{'s' * (done.forwards != 1)}",
+            f"{seconds:.2f} s",
+            f"{tokens / seconds:.1f} tokens/s",
+            str(done.exactness),
+            *scaled,
+            *cut,
+            done.finish_reason,
+        )
+    )

@@ -77,7 +77,7 @@ def ppl(
     record = Record.open(out / "record.jsonl" if out else None, about)
     total = estimator.documents * len(estimator.starts)
     with progress("ppl", total, min(len(record.lines), total)) as advance:
-        for _ in perplexity.resume(llm.model, rows, estimator, record):
+        for _ in perplexity.resume(llm, rows, estimator, record):
             advance("blocks")
     positions = perplexity.by_position(perplexity.chunks_of(record))
     if out is not None:

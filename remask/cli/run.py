@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from ..errors import RowError, UsageError
 from .options import FLAG, Decoding, GenLength, Machine, System, at_least
-from .output import Output, Run, follow, tell
+from .output import Output, follow, show
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -50,9 +50,8 @@ def run(
     if n > 1:
         several(llm, request, n, output)
         return
-    one = Run(llm.engine.submit(request), llm.loaded.source, output)
-    done, paused, said = follow(one)
-    tell(one, done, paused, said=said)
+    done, paused, shown = follow(llm.engine.submit(request), output)
+    show(done, output, paused, shown=shown)
 
 
 def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
@@ -65,7 +64,7 @@ def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
             if i and not output.as_json:
                 print("---")
             try:
-                tell(Run(handle, llm.loaded.source, output), handle.result())
+                show(handle.result(), output)
             except RowError as broken:
                 failures.append(broken)  # the other answers are still worth having
     if failures:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,6 +42,8 @@ def view(
     if html is not None:
         save(trace, html)
     elif as_json:
+        from ..trace.board import frames
+
         for line in frames(trace):
             if step is None or line["step"] == step:
                 tell_json(line)
@@ -76,7 +78,8 @@ def read(file: Path) -> "Trace":
 
 def save(trace: "Trace", path: Path) -> None:
     """Write a page, a picture or the canvases, by the name's ending."""
-    from .files import write
+    from ..files import write
+    from ..trace.board import frames, text_of
 
     kind = path.suffix.lower()
     if kind in (".html", ".htm"):
@@ -88,36 +91,12 @@ def save(trace: "Trace", path: Path) -> None:
 
         text = picture(trace)
     elif kind == ".json":
-        whole = {**trace.header, "frames": frames(trace), "end": trace.end}
+        whole = {**trace.header, "frames": list(frames(trace)), "end": trace.end}
         text = json.dumps(whole, ensure_ascii=False) + "\n"
     else:
         raise UsageError(f"cannot tell what to write as {path.name!r}; end the name in .html, .svg or .json")
     write(path, text)
     say(f"wrote {path}")
-
-
-def frames(trace: "Trace") -> list[dict[str, Any]]:
-    """Every canvas of the run: the step it came after, its tokens, and its text with [MASK] where undecided."""
-    from ..trace.board import board, steps
-
-    canvas = board(trace)
-    found: list[dict[str, Any]] = []
-
-    def frame(number: int, confidences: dict[str, float]) -> None:
-        text = "".join("[MASK]" if c.state in ("masked", "draft") else c.text for c in canvas.cells())
-        found.append({"step": number, "tokens": list(canvas.token), "text": text, "decided": confidences})
-
-    frame(0, {})
-    for number, step in enumerate(steps(trace), 1):
-        canvas.take(step)
-        frame(number, {str(c.position): round(c.confidence, 3) for c in step.changes if c.state != "masked"})
-    return found
-
-
-def text_of(trace: "Trace") -> str:
-    """The answer as recorded; of an interrupted run, the last canvas."""
-    said = (trace.end or {}).get("text")
-    return said if isinstance(said, str) else str(frames(trace)[-1]["text"])
 
 
 def still(trace: "Trace", number: int) -> None:
@@ -135,7 +114,7 @@ def still(trace: "Trace", number: int) -> None:
 def replay(trace: "Trace", pace: float) -> None:
     """Step through the run on a terminal; elsewhere, the grid of steps and positions. Then the text."""
     from ..render.ansi import Look, grid, live
-    from ..trace.board import board, edges, steps, unused
+    from ..trace.board import board, edges, steps, text_of, unused
 
     console = page_on()
     if is_terminal(sys.stdout):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from ..errors import UsageError
-from .options import Device, Threads, at_least
+from .options import Device, Threads
 from .progress import clock
 from .screen import errors_to, is_terminal, say
 
@@ -33,7 +33,6 @@ def train(
     threads: Threads = None,
 ) -> int:
     """Train a model from scratch, or go on with a run."""
-    at_least("threads", threads, 1)
     from ..training import config as configs
 
     asked = configs.load(located(config))
@@ -41,9 +40,11 @@ def train(
     import torch
 
     from ..checkpoint.placement import choose_device
+    from ..engine.host import check_threads
     from ..training.checkpoints import reached
     from ..training.run import execute
 
+    check_threads(threads)
     done, total = reached(out), asked.optimisation.steps
     say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
     where = choose_device(device)

@@ -1,12 +1,12 @@
-"""Who looks on while a run goes: a live canvas on a terminal, a line a step in a log, the settled text, or nobody."""
+"""Watching a run as it goes: a live canvas on a terminal, a line a step in a log."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from ..trace.board import Board
+from ..trace.board import Board, board_of
 from .screen import is_terminal, watcher
 
 if TYPE_CHECKING:
@@ -17,51 +17,22 @@ if TYPE_CHECKING:
 FRAMES = 24  # a second, at most
 
 
-class Onlooker(Protocol):
-    """Sees every step of one run."""
-
-    def step(self, step: "Step") -> None:
-        """One more step was taken."""
-
-    def end(self) -> None:
-        """There are no more."""
-
-
-class Stream:
-    """Writes the text as it settles from the left, append-only."""
-
-    def __init__(self, handle: "Handle") -> None:
-        self.handle = handle
-
-    def step(self, step: "Step") -> None:
-        """Write what has settled since the last step."""
-        self._write(self.handle.settled.feed(self.handle.answer(), last=self.handle.done))
-
-    def end(self) -> None:
-        """Write the rest, and a line break."""
-        self._write(self.handle.settled.feed(self.handle.answer(), last=True) + "\n")
-
-    def _write(self, piece: str) -> None:
-        if piece:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-
-
 class Log:
     """A line a step on stderr, where no cursor can be moved."""
+
+    paused = 0.0
 
     def __init__(self, board: Board, total: int) -> None:
         self.board, self.total = board, total
 
-    def step(self, step: "Step") -> None:
-        """Write one line."""
+    def watch(self, steps: Iterable["Step"]) -> Iterator["Step"]:
+        """Pass the steps on, and write a line for each."""
         from ..render.ansi import line
 
-        self.board.take(step)
-        print(line(self.board, self.total), file=sys.stderr)
-
-    def end(self) -> None:
-        """Nothing more."""
+        for step in steps:
+            self.board.take(step)
+            print(line(self.board, self.total), file=sys.stderr)
+            yield step
 
 
 class Live:
@@ -82,20 +53,21 @@ class Live:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self.region.stop()  # the cursor comes back, whatever happened
+        try:
+            self._draw()  # the last picture
+        finally:
+            self.region.stop()  # the cursor comes back, whatever happened
 
-    def step(self, step: "Step") -> None:
-        """Redraw, if the last picture has stood long enough to be seen."""
-        self.board.take(step)
-        if self.pace or time.monotonic() - self.drawn > 1 / FRAMES:
-            self._draw()
-        if self.pace:
-            time.sleep(self.pace)
-            self.paused += self.pace
-
-    def end(self) -> None:
-        """Draw the last picture."""
-        self._draw()
+    def watch(self, steps: Iterable["Step"]) -> Iterator["Step"]:
+        """Pass the steps on, and redraw after each if the last picture has stood long enough to be seen."""
+        for step in steps:
+            self.board.take(step)
+            if self.pace or time.monotonic() - self.drawn > 1 / FRAMES:
+                self._draw()
+            if self.pace:
+                time.sleep(self.pace)
+                self.paused += self.pace
+            yield step
 
     def _draw(self) -> None:
         from ..render.ansi import live
@@ -104,30 +76,19 @@ class Live:
         self.drawn = time.monotonic()
 
 
-def board_of(handle: "Handle") -> Board:
-    """The canvas of a run that has not begun."""
-    canvas, text = handle.row.canvas, handle.engine.text
-    return Board(canvas.tokens.tolist(), canvas.given.tolist(), lambda token: text.decode([token], special=True))
-
-
-def planned(handle: "Handle") -> int:
-    """Steps that the schedule foresees."""
-    return sum(len(quotas) for quotas in handle.row.quotas)
-
-
 def wanted(watch: bool | None, quiet: bool) -> bool:
     """Whether to draw: as asked for, else where somebody is looking."""
     return watch if watch is not None else not quiet and watcher() is not None
 
 
 @contextmanager
-def view(handle: "Handle", title: str, pace: float = 0.0) -> Iterator[Live | Log]:
+def view(handle: "Handle", pace: float = 0.0) -> Iterator[Live | Log]:
     """A live canvas where there is a terminal, else a line a step."""
     if not is_terminal(watcher()):
-        yield Log(board_of(handle), planned(handle))
+        yield Log(board_of(handle), handle.planned_steps)
         return
     from ..render.ansi import Look
 
-    edges = frozenset(int(window[0]) for window in handle.row.windows[1:])
-    with Live(board_of(handle), Look(title, planned(handle), edges), pace) as live:
+    edges = frozenset(block.positions[0] for block in handle.blocks[1:])
+    with Live(board_of(handle), Look(handle.model, handle.planned_steps, edges), pace) as live:
         yield live

@@ -1,13 +1,15 @@
 """Requests in, steps and completions out: one batch, a bounded queue, and handles that anyone may iterate.
 
 The engine owns no thread. Whoever waits for a handle drives the batch for all of them; a server drives it from one
-thread of its own. Between two steps rows are admitted, cancelled and let go.
+thread of its own. Between two steps rows are admitted, cancelled and released.
 """
 
 import time
-from collections import deque
 from collections.abc import Generator, Iterable
 from threading import RLock
+
+import numpy as np
+import torch
 
 from ..decoding.canvas import Canvas
 from ..errors import BusyError, RequestError
@@ -15,32 +17,48 @@ from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
 from .handle import Handle
-from .memory import footprint
-from .requests import Request, check
+from .host import check_threads, thread_limit
+from .memory import Footprint, footprint
+from .requests import Request, Snapshot, Step, check
 from .row import Row
 from .step import step
 
 
 class Engine:
-    """Runs requests on one model, many at a time.
+    """Runs requests on one model, many at a time. It works on ids; `text`, if given, is for who reads its handles.
 
     `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound).
-    Thread-safe: any thread may submit, iterate and cancel.
+    `name` is what completions call the model, `threads` of the CPU compute each step (None: as many as torch has now).
+    Thread-safe: any thread may submit, iterate and cancel. Several engines may live in one process: a step limits only
+    the thread that drives it, and restores it.
     """
 
     def __init__(
-        self, model: Predictor, text: Text, *, max_rows: int = 64, max_waiting: int = 1024, memory: int | None = None
+        self,
+        model: Predictor,
+        text: Text | None = None,
+        *,
+        name: str = "",
+        max_rows: int = 64,
+        max_waiting: int = 1024,
+        memory: int | None = None,
+        threads: int | None = None,
     ) -> None:
-        self.model, self.text = model, text
+        check_threads(threads)
+        self.model, self.text, self.name = model, text, name
         self.max_rows, self.max_waiting, self.memory = max_rows, max_waiting, memory
+        self.threads = torch.get_num_threads() if threads is None else threads
         self.batch = Batch(model)
-        self.waiting: deque[Handle] = deque()
-        self.live: dict[int, Handle] = {}
+        self.waiting: dict[Row, Handle] = {}  # in their order
+        self.live: dict[Row, Handle] = {}
         self.lock = RLock()
 
-    def submit(self, request: Request) -> Handle:
-        """Queue a request. Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full."""
-        row = self.row(request)
+    def submit(self, request: Request, *, start: Snapshot | None = None) -> Handle:
+        """Queue a request; with `start`, from that canvas on, whose committed positions stay as they are.
+
+        Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full.
+        """
+        row = self._row(request, start)
         if self.memory is not None and (needed := footprint([row], self.model).peak) > self.memory:
             raise RequestError(
                 f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
@@ -49,9 +67,16 @@ class Engine:
         with self.lock:
             if len(self.waiting) >= self.max_waiting:
                 raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
-            handle = Handle(self, request, row)
-            self.waiting.append(handle)
+            handle = self.waiting[row] = Handle(self, request, row)
         return handle
+
+    def check(self, request: Request) -> None:
+        """Refuse a request that cannot run on this model, without queuing it. Raises RequestError or RecipeError."""
+        self._row(request)
+
+    def footprint(self, request: Request, rows: int = 1) -> Footprint:
+        """Bytes that `rows` rows like this request take at their widest step, side by side. Raises as `check` does."""
+        return footprint([self._row(request)] * rows, self.model)
 
     def run(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
         """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
@@ -69,82 +94,105 @@ class Engine:
                     pass
                 yield handle
         finally:
-            self.cancel(*handles)
-
-    def cancel(self, *handles: Handle) -> None:
-        """Cancel these, unless they have ended, and free what they hold."""
-        for handle in handles:
-            handle.cancel()
-        with self.lock:
-            self._release()
-
-    def row(self, request: Request) -> Row:
-        """The row that `request` will be. Raises RequestError or RecipeError if it cannot run on this model."""
-        check(request, self.model)
-        return Row(
-            Canvas.template(request.tokens, self.model.contract.mask_id),
-            request.recipe.spelled(lambda mark: self.text.encode(mark)),
-            self.model.contract,
-            seed=request.seed,
-            stop_ids=request.stop_ids,
-            candidates=request.candidates,
-        )
+            for handle in handles:
+                handle.cancel()
 
     def step(self) -> None:
-        """Let go of ended rows, admit waiting ones, and take one step with all that are live."""
-        with self.lock:
+        """Release ended rows, admit waiting ones, and take one step with all that are live."""
+        with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
             if not self.batch.rows:
                 return
             try:
                 for row, made in step(self.batch):
-                    handle = self.live[id(row)]
-                    handle.steps.append(made)
-                    if handle.request.stop and handle.settled.reached(handle.answer()):
-                        row.finish_reason = "stop"  # also where the same step filled the canvas
+                    self._hand_out(self.live[row], made)
             except Exception as error:  # noqa: BLE001 - each of its rows raises it; who drives may be a bystander
                 self._fail(error)
             finally:
                 self._release()
 
+    def release(self) -> None:
+        """Free what ended rows hold, unless a step is under way: that one does it at its end."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self._release()
+            finally:
+                self.lock.release()
+
+    def _row(self, request: Request, start: Snapshot | None = None) -> Row:
+        check(request, self.model)
+        canvas = Canvas.template(request.tokens, self.model.contract.mask_id)
+        if start is not None:
+            restore(canvas, start)
+        return Row(
+            canvas,
+            request.recipe,
+            self.model.contract,
+            seed=request.seed,
+            stop_ids=request.stop_ids,
+            candidates=request.candidates,
+        )
+
+    def _hand_out(self, handle: Handle, made: Step) -> None:
+        try:
+            handle.take(made)
+        except Exception as error:  # noqa: BLE001 - a text that cannot be read is its reader's alone
+            handle.fail(error)
+
     def _fail(self, error: Exception) -> None:
         """The step itself broke (out of memory, say): every live row ends with that error, and the queue goes on."""
-        for handle in self.live.values():
-            if handle.row.finish_reason is None:
-                handle.failure = error
-                handle.row.finish("error")
+        for row, handle in self.live.items():
+            if row.finish_reason is None:
+                handle.fail(error)
 
     def _admit(self) -> None:
         while self.waiting and len(self.live) < self.max_rows:
-            handle = self.waiting[0]
-            together = [*(other.row for other in self.live.values()), handle.row]
-            if self.memory is not None and footprint(together, self.model, self.batch.shape).peak > self.memory:
+            row, handle = next(iter(self.waiting.items()))
+            if (
+                self.memory is not None
+                and footprint([*self.live, row], self.model, self.batch.shape).peak > self.memory
+            ):
                 return  # first come, first served: a large request is not overtaken for ever
             try:
-                self.batch.admit(handle.row)
+                self.batch.admit(row)
             except Exception as error:  # noqa: BLE001 - no room for its keys and values, say: its caller raises it
-                handle.failure = error
-                handle.row.finish("error")
+                handle.fail(error)
                 self._release()
                 continue
-            self.waiting.popleft()
-            handle.row.began = time.perf_counter()
-            self.live[id(handle.row)] = handle
+            self.live[row] = self.waiting.pop(row)
+            row.began = time.perf_counter()
+
+    def _fits(self, row: Row) -> bool:
+        if self.memory is None:
+            return True
+        return footprint([*self.live, row], self.model, self.batch.shape).peak <= self.memory
 
     def _expire(self) -> None:
         now = time.perf_counter()
-        for handle in [*self.waiting, *self.live.values()]:
+        for handle in [*self.waiting.values(), *self.live.values()]:
             limit = handle.request.deadline
             if limit is not None and now - handle.submitted > limit:
                 handle.cancel(f"the deadline of {limit:g} s passed")
         self._release()
 
     def _release(self) -> None:
-        for handle in [handle for handle in (*self.waiting, *self.live.values()) if handle.row.finish_reason]:
-            if id(handle.row) in self.live:
-                self.batch.evict(handle.row)
-                del self.live[id(handle.row)]
-            else:
-                self.waiting.remove(handle)
-            handle.ended = time.perf_counter()
+        for row in [row for row in self.live if row.finish_reason]:
+            self.batch.evict(row)
+            self.live.pop(row).end()
+        for row in [row for row in self.waiting if row.finish_reason]:
+            self.waiting.pop(row).end()
+
+
+def restore(canvas: Canvas, start: Snapshot) -> None:
+    """Commit on a fresh `canvas` what is committed in `start`. Raises RequestError if that is of another request."""
+    if not np.array_equal(canvas.given, start.given) or (canvas.tokens != start.tokens)[canvas.given].any():
+        raise RequestError("start is a canvas of another request; take a snapshot of one with the same tokens")
+    for mine, theirs in (
+        (canvas.tokens, start.tokens),
+        (canvas.committed, start.committed),
+        (canvas.confidence, start.confidence),
+        (canvas.logprob, start.logprob),
+        (canvas.age, start.age),
+    ):
+        mine[start.committed] = theirs[start.committed]

@@ -4,7 +4,9 @@ The engine admits rows by this count, and `remask plan` prints it for a model th
 to what is measured. Bytes of tensors only; the interpreter, torch and a device's own context come on top.
 """
 
+import sys
 import weakref
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +64,57 @@ def _logits(rows: Sequence[Row], vocabulary: int) -> int:
     scoring = looking + apart + (process.compat == "llada")
     whole = max(at_once * max(guiding, tempering, scoring), at_once * drawing + noise)
     return int(4 * vocabulary * whole)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes of tensors at the peak, by what they are for, of `batch` answers on canvases of `context` positions.
+
+    `free` is what there is, where that is known, and the largest context and batch are what would fit. `runtime` is
+    what the process takes besides: Python, torch, libraries. `measured` is the peak that a real step reached.
+    """
+
+    model: str
+    parameters: int
+    device: str
+    dtype: str
+    context: int
+    batch: int
+    cache: str
+    weights: int
+    store: int
+    activations: int
+    logits: int
+    peak: int
+    free: int | None
+    largest_context: int | None
+    largest_batch: int | None
+    runtime: int | None
+    measured: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within what is free, as far as that is known."""
+        return self.free is None or self.peak <= self.free
+
+
+def largest(fits: Callable[[int], bool], low: int, high: int) -> int:
+    """The largest number from `low` to `high` that fits, if all below it do; 0 if none does."""
+    if not fits(low):
+        return 0
+    while 2 * low <= high and fits(2 * low):  # so that no number is asked that is far too large
+        low *= 2
+    return low + bisect(range(low + 1, min(high, 2 * low - 1) + 1), False, key=lambda n: not fits(n))
+
+
+def resident_bytes() -> int | None:
+    """Bytes of this process that were in memory at most, None where nobody says."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(used) if sys.platform == "darwin" else used << 10
 
 
 def peak_bytes(device: torch.device, work: Callable[[], Any]) -> int:

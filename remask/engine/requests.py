@@ -1,8 +1,9 @@
 """What is said to the engine and by it: a request, the steps of its run, and the completion. All of it is frozen."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,9 +24,9 @@ class Request:
     """What is asked for. `tokens` (L,) are the canvas: ids, and None where the model decides.
 
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
-    asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or with
-    `document` the whole canvas; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give equal
-    answers in any batch.
+    asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or the
+    `template` with its holes filled; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give
+    equal answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -35,7 +36,7 @@ class Request:
     stop: tuple[str, ...] = ()
     deadline: float | None = None
     candidates: int = 0
-    document: bool = False
+    template: str | None = None
     dropped: int = 0
 
 
@@ -99,9 +100,40 @@ class Step:
         return tuple(self.seen.changes(np.ones(len(self.seen.position), bool), "draft", -1))
 
 
+class Block(NamedTuple):
+    """Positions that open together, and how many of them each of its steps is to commit."""
+
+    positions: tuple[int, ...]
+    quotas: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One row's canvas at one moment: copies (L,) that no step changes.
+
+    A position is `given` (the user's), `committed` (decided by the model) or undecided, where `tokens` hold the mask.
+    `confidence` and natural-log probability `logprob` are those of the step that decided a position, `age` is its
+    index; elsewhere NaN and -1. The answer ends before position `end`.
+    """
+
+    tokens: Ints
+    given: Bools
+    committed: Bools
+    confidence: Floats
+    logprob: Floats
+    age: Ints
+    mask_id: int
+    end: int
+
+    @property
+    def undecided(self) -> Bools:
+        """Positions that are still [MASK] (L,)."""
+        return ~(self.given | self.committed)
+
+
 @dataclass(frozen=True)
 class Completion:
-    """What came out. `tokens` are the ids decided before the end, with the natural-log probability and confidence that
+    """What came out. `tokens` are the ids of the answer's text, with the natural-log probability and confidence that
     each had when it was committed; `fills` is the text of each run of them (one, unless it was a template).
 
     `rope` says how far positions reach (None where a model has no rotary ones), `dropped` how many prompt tokens were
@@ -118,6 +150,9 @@ class Completion:
     forwards: int
     seconds: float
     exactness: Exactness
+    model: str
+    seed: int
+    recipe: Recipe
     rope: Extent | None = None
     dropped: int = 0
     warnings: tuple[str, ...] = ()
@@ -127,6 +162,15 @@ class Completion:
     def tokens_per_second(self) -> float:
         """Tokens of the answer per second of decoding."""
         return len(self.tokens) / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The completion as plain JSON values; a number that JSON cannot hold is None."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values |= {"exactness": str(self.exactness), "recipe": self.recipe.tables(), "seconds": round(self.seconds, 6)}
+        values["rope"] = None if self.rope is None else asdict(self.rope)
+        for name in ("logprobs", "confidences"):
+            values[name] = [value if isfinite(value) else None for value in values[name]]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def check(request: Request, model: Predictor) -> None:
@@ -144,7 +188,7 @@ def check(request: Request, model: Predictor) -> None:
         raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
     if not 0 <= request.candidates <= 100:
         raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
-    if request.stop and request.document:
+    if request.stop and request.template is not None:
         raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
     if any(not stop for stop in request.stop):
         raise RequestError("a stop string is empty; leave it out")

@@ -8,13 +8,9 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import files
-from ..decoding.canvas import Canvas
 from ..engine.memory import peak_bytes
 from ..engine.requests import Request
-from ..engine.row import Row
 from ..errors import RecipeError
 from ..llm import LLM
 from .contenders import Contender
@@ -119,7 +115,7 @@ class Bench:
     @property
     def conditions(self) -> str:
         """What the figures hold for, in words."""
-        clock, device, threads = self.clock, self.llm.model.device, torch.get_num_threads()
+        clock, device, threads = self.clock, self.llm.model.device, self.llm.engine.threads
         memory = "what the allocator held" if device.type == "cuda" else "live tensors"
         dtype = str(self.llm.model.dtype).removeprefix("torch.")
         return (
@@ -147,10 +143,8 @@ class Bench:
 
     def _refusal(self, workload: Workload, contender: Contender) -> str | None:
         """Why the recipe does not fit the model; None if it does."""
-        request, contract = self._request(workload, workload.items[0], contender), self.llm.model.contract
         try:
-            recipe = request.recipe.spelled(self.llm.text.encode)
-            Row(Canvas.template(request.tokens, contract.mask_id), recipe, contract)
+            self.llm.engine.check(self._request(workload, workload.items[0], contender))
         except RecipeError as error:
             return str(error)
         return None

@@ -24,7 +24,7 @@ class Timing:
 
 def timed(llm: LLM, requests: Sequence[Request], rows: int) -> Timing:
     """Decode `requests`, `rows` of them side by side, on an engine of their own."""
-    engine = Engine(llm.model, llm.text, max_rows=rows, max_waiting=len(requests))
+    engine = Engine(llm.model, llm.text, max_rows=rows, max_waiting=len(requests), threads=llm.engine.threads)
     began = time.perf_counter()
     handles = [engine.submit(request) for request in requests]
     waits = [first_settled(handle) for handle in handles]

@@ -125,8 +125,8 @@ def judge(item: Item, handle: Handle) -> Outcome:
 
 def decisions(handle: Handle) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The decided tokens up to the end of the answer, and the forward that decided each."""
-    row, canvas = handle.row, handle.row.canvas
-    committed = np.flatnonzero(canvas.committed[: row.end + 1])
+    canvas = handle.snapshot()
+    committed = np.flatnonzero(canvas.committed[: canvas.end + 1])
     return tuple(canvas.tokens[committed].tolist()), tuple(canvas.age[committed].tolist())
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ..llm import LLM
 from ..tasks import TASKS
 from .items import Item, of_prompts, of_task
@@ -61,7 +59,7 @@ def about(llm: LLM, workloads: Sequence[Workload], *, seed: int = 0, gen_length:
     return {
         **subject(llm),
         "device": str(llm.model.device),
-        "threads": torch.get_num_threads(),
+        "threads": llm.engine.threads,
         "seed": seed,
         "gen_length": gen_length,
         "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],

@@ -1,6 +1,7 @@
 """Templates with holes, for infilling."""
 
 import re
+from collections.abc import Sequence
 
 from ..errors import RequestError
 
@@ -35,3 +36,15 @@ def template_parts(template: str) -> list[str | int]:
         elif part != "":
             merged.append(part)
     return merged
+
+
+def fill_holes(template: str, fills: Sequence[str]) -> str:
+    """The template with a text in each hole; what was given stays as it was written. Neighbouring holes are one.
+
+    Holes without a text stay empty.
+    """
+    texts, parts = iter(fills), template_parts(template)
+    return "".join(
+        part if isinstance(part, str) else next(texts, "") if i == 0 or isinstance(parts[i - 1], str) else ""
+        for i, part in enumerate(parts)
+    )

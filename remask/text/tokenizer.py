@@ -60,6 +60,10 @@ class Text:
         with tokenizing(RequestError, "the tokenizer fails on these ids; take another model"):
             return str(self.tokenizer.decode(list(ids), skip_special_tokens=not special))
 
+    def piece(self, token: int) -> str:
+        """The text of one token, special or not."""
+        return self.decode([token], special=True)
+
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The conversation as the model was trained to read it (see `remask.text.chat`).
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.handle import Handle
 from ..engine.requests import Candidate, Change, Guesses, State, Step
 from ..errors import RequestError
 from .format import Trace
@@ -78,6 +79,14 @@ class Board:
         if self.state[at] == "masked" and (guess := self.drafts.get(at)):
             return Cell(at, self.piece(guess.token), "draft", guess.confidence, -1, fresh, here)
         return Cell(at, self.piece(self.token[at]), self.state[at], self.confidence[at], self.born[at], fresh, here)
+
+
+def board_of(handle: Handle) -> Board:
+    """The canvas of a run that has not begun. Raises RequestError if its engine has no tokenizer."""
+    if handle.text is None:
+        raise RequestError("a board shows the text of tokens, and this engine has no tokenizer; give it one")
+    canvas = handle.snapshot()
+    return Board(canvas.tokens.tolist(), canvas.given.tolist(), handle.text.piece)
 
 
 def board(trace: Trace) -> Board:
@@ -158,6 +167,31 @@ def _seen(guesses: Sequence[tuple[int, int, float]]) -> Guesses:
         np.array(confidences, np.float32),
         np.full(len(places), np.nan, np.float32),  # a file keeps this number for what was decided, not for guesses
     )
+
+
+def frames(trace: Trace) -> Iterator[dict[str, Any]]:
+    """Every canvas of a recorded run: the number of steps before it, its tokens, its text with [MASK] where undecided,
+    and the confidence of what the last step decided, by position."""
+    canvas = board(trace)
+    yield _frame(canvas, 0)
+    for number, step in enumerate(steps(trace), 1):
+        canvas.take(step)
+        yield _frame(canvas, number, step.changes)
+
+
+def _frame(canvas: Board, number: int, changes: Sequence[Change] = ()) -> dict[str, Any]:
+    text = "".join("[MASK]" if c.state in ("masked", "draft") else c.text for c in canvas.cells())
+    decided = {str(c.position): round(c.confidence, 3) for c in changes if c.state != "masked"}
+    return {"step": number, "tokens": list(canvas.token), "text": text, "decided": decided}
+
+
+def text_of(trace: Trace) -> str:
+    """The answer as recorded; of an interrupted run, the last canvas."""
+    text = (trace.end or {}).get("text")
+    if isinstance(text, str):
+        return text
+    *_, last = frames(trace)
+    return str(last["text"])
 
 
 _STATES: tuple[State, ...] = ("masked", "draft", "committed", "revised", "given", "unused")

@@ -9,7 +9,7 @@ Confidences are whole numbers 0…255; "pieces" in the header and in the steps g
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -88,7 +88,7 @@ class Writer:
 
 @dataclass
 class Trace:
-    """A run read back: `frames()` replays it."""
+    """A run read back; `remask.trace.board` replays it."""
 
     header: dict[str, Any]
     steps: list[dict[str, Any]]
@@ -99,14 +99,6 @@ class Trace:
     def mask_id(self) -> int:
         """The id that undecided positions hold."""
         return int(self.header["mask_id"])
-
-    def frames(self) -> Iterator[tuple[dict[str, Any], Ints]]:
-        """Each step with the tokens (L,) after it."""
-        tokens = np.array(self.header["tokens"], np.int64)
-        for step in self.steps:
-            for position, token, *_ in step["changes"]:
-                tokens[position] = token
-            yield step, tokens.copy()
 
     def final(self) -> Ints:
         """The tokens (L,) at the end."""

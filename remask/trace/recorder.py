@@ -1,30 +1,93 @@
 """Recording a run as it happens: what the header and the end of a trace say."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from ..engine.handle import Handle
-from ..engine.requests import Step
+from ..engine.requests import Completion, Step
+from ..errors import RequestError, UsageError
+from ..text.tokenizer import Text
 from .format import Writer, runs
+
+CANDIDATES = 4  # likeliest tokens of each position and step that a trace keeps, unless the request asks for others
+
+
+def record(handle: Handle, path: str | Path) -> "Recording":
+    """Record the steps of `handle` in a trace file while they pass through.
+
+        for step in remask.record(handle, "run.jsonl"): ...           # the steps, each written before it is passed on
+        done = remask.record(handle, "run.jsonl").result()            # nothing but the completion
+        for piece in handle.pieces(remask.record(handle, path)): ...  # the text as it settles
+
+    Lines are written as they happen, so an interrupted run leaves what it had; leaving early cancels nothing. Raises
+    UsageError if the file cannot be written, RequestError if the handle has no tokenizer or has begun already.
+    """
+    reader(handle)
+    if handle.begun:
+        raise RequestError("the run has begun, and a trace holds all of its steps; record it before the first one")
+    try:
+        file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 - the recording closes it
+    except OSError as error:
+        raise UsageError(f"cannot write the trace {str(path)!r}: {error.strerror}; name another file") from None
+    return Recording(handle, file)
+
+
+class Recording(Iterator[Step]):
+    """The steps of a handle, written to a file as they pass; the file is closed with the last one, or by `close`."""
+
+    def __init__(self, handle: Handle, file: IO[str]) -> None:
+        self.handle, self.file = handle, file
+        self.recorder = Recorder(file, handle)
+        self.steps = iter(handle)
+
+    def __next__(self) -> Step:
+        try:
+            step = next(self.steps)
+        except BaseException:  # the end, an interrupt, a step that broke: the file says how far it came
+            self.close()
+            raise
+        self.recorder.step(step)
+        return step
+
+    def result(self) -> Completion:
+        """Wait for the end, as `Handle.result` does."""
+        for _ in self:
+            pass
+        return self.handle.result()
+
+    def close(self) -> None:
+        """Write how the run ended, or how far it has come, and close the file."""
+        if not self.file.closed:
+            with self.file:
+                self.recorder.end()
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 class Recorder:
-    """Writes the steps of one handle to a file, line by line, so that an interrupted run leaves what it had."""
+    """Writes the steps of one handle to an open text file, line by line."""
 
-    def __init__(self, file: IO[str], handle: Handle, model: str) -> None:
-        self.handle, row = handle, handle.row
-        text = handle.engine.text
+    def __init__(self, file: IO[str], handle: Handle) -> None:
+        self.handle, self.text = handle, reader(handle)
+        canvas, blocks = handle.snapshot(), handle.blocks
         self.writer = Writer(
             file,
-            row.canvas.tokens,
-            row.canvas.given.tolist(),
-            lambda token: text.decode([token], special=True),
-            mask_id=row.canvas.mask_id,
-            model=model,
-            seed=row.seed,
-            planned=sum(len(quotas) for quotas in row.quotas),
-            blocks=[[int(window[0]), int(window[-1])] for window in row.windows],
-            exactness=str(row.exactness),
-            recipe=row.recipe.tables(),
+            canvas.tokens,
+            canvas.given.tolist(),
+            self.text.piece,
+            mask_id=canvas.mask_id,
+            model=handle.model,
+            seed=handle.request.seed,
+            planned=handle.planned_steps,
+            blocks=[[block.positions[0], block.positions[-1]] for block in blocks],
+            exactness=str(handle.exactness),
+            recipe=handle.recipe.tables(),
         )
 
     def step(self, step: Step) -> None:
@@ -33,16 +96,21 @@ class Recorder:
 
     def end(self) -> None:
         """Append how the run ended, be it by itself or not."""
-        done, canvas = self.handle.completion(), self.handle.row.canvas
-        behind = [not given and at >= self.handle.row.end for at, given in enumerate(canvas.given)]
+        done, canvas = self.handle.completion(), self.handle.snapshot()
+        unused = [not given and at >= canvas.end for at, given in enumerate(canvas.given)]
         self.writer.end(
             finish_reason=done.finish_reason,
-            text=done.text
-            if done.finish_reason != "cancelled"
-            else self.handle.engine.text.decode(self.handle.answer()),
+            text=self.text.decode(done.tokens) if done.finish_reason == "cancelled" else done.text,
             tokens=len(done.tokens),
             forwards=done.forwards,
             seconds=round(done.seconds, 4),
-            unused=runs(behind),
+            unused=runs(unused),
             **({"error": done.error} if done.error else {}),
         )
+
+
+def reader(handle: Handle) -> Text:
+    """The tokenizer of a handle. Raises RequestError where there is none."""
+    if handle.text is None:
+        raise RequestError("a trace holds the text of tokens, and this engine has no tokenizer; give it one")
+    return handle.text

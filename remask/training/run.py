@@ -17,7 +17,7 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import checkpoint
-from ..engine.allocator import keep_freed_memory
+from ..engine.host import keep_freed_memory
 from ..errors import UsageError
 from ..models.transformer import Transformer
 from ..tasks import HAYSTACKS, haystack

@@ -40,7 +40,7 @@ def load_once() -> Callable[..., LLM]:
 @pytest.fixture(scope="session")
 def llm(load_once: Callable[..., LLM]) -> LLM:
     """The bundled model, as the commands load it."""
-    return load_once("bundled", device="auto", dtype="auto", quantize="none")
+    return load_once("bundled", device="auto", dtype="auto", quantize="none", threads=None)
 
 
 @pytest.fixture

@@ -145,6 +145,6 @@ def test_a_setting_of_a_recipe_scales_too(llm: LLM, tmp_path: Path) -> None:
     for options in ({"recipe": recipe}, {"set": {"rope": "ntk:auto,margin=1.5"}}):
         request = llm.request(LONG, gen_length=8, **options)
         assert request.recipe.rope == Rope("ntk", margin=1.5)
-        assert llm.engine.submit(request).row.recipe.rope == Rope("ntk", 14.0)
+        assert llm.engine.submit(request).recipe.rope == Rope("ntk", 14.0)
     assert Recipe.load("llada+rope=ntk:4").rope == Rope("ntk", 4.0)
     assert llm.request(SHORT, recipe=recipe, rope="none").recipe.rope == NONE

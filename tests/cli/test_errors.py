@@ -70,6 +70,8 @@ REFUSED = [
     (["run", "hi", "--raw", "--system", "be brief"], b"", "--system needs the chat template"),
     (["run", "hi", "--trace", "no/such/folder/t.jsonl"], b"", "cannot write the trace"),
     (["run", "hi", "--threads", "0"], b"", "threads must be at least 1, got 0"),
+    (["run", "hi", "--threads", "1000000000"], b"", "the cores of this machine, got 1000000000; leave it out"),
+    (["train", "--config", "bundled", "--out", "x", "--threads", "1000000000"], b"", "the cores of this machine, got"),
     (["run", "hi", "-m", "no such model"], b"", "'no such model' names no model; give 'bundled'"),
     (["run", "hi", "-m", "./nowhere"], b"", "there is no folder './nowhere'"),
     (["run", "hi", "--device", "abacus"], b"", "unknown device 'abacus'"),

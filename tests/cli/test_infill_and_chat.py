@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remask.cli.infill import document, template_of
+from remask.cli.infill import template_of
 from remask.llm import LLM
 
 Invoke = Callable[..., Any]
@@ -25,7 +25,7 @@ def test_infill_prints_the_whole_document(invoke: Invoke) -> None:
 def test_given_text_stays_to_the_byte(llm: LLM) -> None:
     template = "  The\t{{2}}  <|endoftext|> \\{{x}} é\n"
     done = llm.infill(template)
-    assert document(template, done) == f"  The\t{done.fills[0]}  <|endoftext|> {{{{x}}}} é\n"
+    assert done.text == f"  The\t{done.fills[0]}  <|endoftext|> {{{{x}}}} é\n"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_doctor_is_content(invoke: Invoke) -> None:
         "python",
         "torch",
         "device",
+        "cores",
         "bf16",
         "hub",
         "bundled",

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from remask.decoding.recipe import FAST, Recipe
+from remask.engine.host import thread_limit
 from remask.llm import LLM
 from remask.trace.format import read
+from tests.helpers.threads import threads_of_forwards
 
 Invoke = Callable[..., Any]
 FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · (.+) · (\w+)\n")
@@ -36,14 +38,12 @@ def test_other_numbers_are_called_so(invoke: Invoke, machine: tuple[str, str]) -
 
 
 def test_a_small_model_computes_on_one_thread_unless_told_otherwise(invoke: Invoke) -> None:
-    before = torch.get_num_threads()
-    try:
+    with thread_limit(2):
         for asked, threads in (((), 1), (("--threads", 2), 2)):
-            torch.set_num_threads(2)
-            assert invoke("run", "Sort 3 1 2.", "--gen-length", 1, "--device", "cpu", *asked).code == 0
-            assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
+            with threads_of_forwards() as seen:
+                assert invoke("run", "Sort 3 1 2.", "--gen-length", 1, "--device", "cpu", *asked).code == 0
+            assert seen == {threads}
+            assert torch.get_num_threads() == 2, "as it was"
 
 
 def test_an_unknown_quantize_is_refused(invoke: Invoke) -> None:

@@ -25,6 +25,12 @@ def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip()
 
 
+def test_the_tour_runs_from_its_first_block_to_its_last(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(blocks("docs/tour.md", "python"))
+    exec(compile(code, "docs/tour.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) > 10
+
+
 @pytest.mark.parametrize("page", EXECUTED)
 def test_every_command_and_flag_on_a_page_exists(page: str) -> None:
     commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]

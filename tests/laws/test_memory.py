@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remask.cli import main
-from remask.cli.plan import largest, parse_size
+from remask.cli.plan import parse_size
 from remask.decoding.blocks import Blocks
 from remask.decoding.caches import Dual
 from remask.decoding.canvas import Canvas, Full, Growing, Lookahead, Suffix
@@ -22,7 +22,7 @@ from remask.decoding.recipe import Guidance, Process, Recipe
 from remask.decoding.revision import WINO
 from remask.decoding.selection import EntropyBound
 from remask.engine.batch import Batch
-from remask.engine.memory import footprint, peak_bytes
+from remask.engine.memory import footprint, largest, peak_bytes
 from remask.engine.row import Row
 from remask.engine.step import step
 from remask.errors import UsageError

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from io import StringIO
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from remask.models.contract import Packed, Plan
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed, Oracle, Uniform
 from remask.trace import format as trace
+from remask.trace.board import frames
 from tests.helpers.fake_values import Malicious
 from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
 from tests.helpers.strategies import EOS, MASK, jobs, models
@@ -350,8 +352,8 @@ def test_key_frames_hold_the_canvas_of_their_step() -> None:
     row, steps = alone(Hashed(), job)
     lines = [json.loads(line) for line in write(job, row, steps).splitlines()]
     (key,) = [line for line in lines if "key" in line]
-    frames = [frame for _, frame in trace.read(StringIO(write(job, row, steps))).frames()]
-    assert key["key"] == 32 and key["tokens"] == frames[31].tolist()
+    *_, frame = islice(frames(trace.read(StringIO(write(job, row, steps)))), 33)
+    assert key["key"] == frame["step"] == 32 and key["tokens"] == frame["tokens"]
 
 
 # --- how much is computed ---

@@ -8,7 +8,7 @@ what the tokens beyond T are worth: perplexity alone is decided by what is near.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...decoding.objective import Noised, add_noise, masked_logits, stratified_counts
+from ...engine.host import thread_limit
 from ...errors import RequestError, UsageError
 from ...llm import LLM
 from ...models.contract import Predictor
@@ -122,27 +123,25 @@ def _means(logits: Tensor, noised: Noised) -> Tensor:
     return total / noised.masked.sum(1)
 
 
-def chunks(
-    model: Predictor, document: int, tokens: Sequence[int], estimator: Estimator, done: Collection[int] = ()
-) -> Iterator[Chunk]:
-    """The scored blocks of one document of `estimator.length` tokens, in order, but those whose starts are `done`."""
-    for start in (start for start in estimator.starts if start not in done):
-        stop = start + estimator.block
-        seed = Random(f"{estimator.seed}:{document}:{start}").getrandbits(48)
-        full = nats(model, tokens[:stop], estimator.block, estimator, seed)
-        near = tokens[max(0, stop - estimator.recent) : stop]
-        recent = full if len(near) == stop else nats(model, near, estimator.block, estimator, seed)
-        yield Chunk(document, start, round(full, 6), round(recent, 6))
+def chunk(model: Predictor, document: int, tokens: Sequence[int], start: int, estimator: Estimator) -> Chunk:
+    """The block that begins at `start` of one document of `estimator.length` tokens, scored."""
+    stop = start + estimator.block
+    seed = Random(f"{estimator.seed}:{document}:{start}").getrandbits(48)
+    full = nats(model, tokens[:stop], estimator.block, estimator, seed)
+    near = tokens[max(0, stop - estimator.recent) : stop]
+    recent = full if len(near) == stop else nats(model, near, estimator.block, estimator, seed)
+    return Chunk(document, start, round(full, 6), round(recent, 6))
 
 
-def resume(model: Predictor, rows: Sequence[Sequence[int]], estimator: Estimator, record: Record) -> Iterator[Chunk]:
-    """The scored blocks of all rows that `record` lacks, in order; each is on record when it comes."""
-    done = {(chunk.document, chunk.start) for chunk in chunks_of(record)}
-    for document, tokens in enumerate(rows):
-        starts = {start for number, start in done if number == document}
-        for chunk in chunks(model, document, tokens, estimator, starts):
-            record.add(asdict(chunk))
-            yield chunk
+def resume(llm: LLM, documents: Sequence[Sequence[int]], estimator: Estimator, record: Record) -> Iterator[Chunk]:
+    """The scored blocks of all documents that `record` lacks, in order; each is on record when it comes."""
+    done = {(one.document, one.start) for one in chunks_of(record)}
+    for document, tokens in enumerate(documents):
+        for start in (start for start in estimator.starts if (document, start) not in done):
+            with thread_limit(llm.engine.threads):
+                scored = chunk(llm.model, document, tokens, start, estimator)
+            record.add(asdict(scored))
+            yield scored
 
 
 def chunks_of(record: Record) -> list[Chunk]:
@@ -192,15 +191,15 @@ class Perplexity:
 def by_position(chunks: Iterable[Chunk]) -> list[Perplexity]:
     """The perplexity at each block position, over the documents that are done."""
     at: dict[int, list[Chunk]] = {}
-    for chunk in chunks:
-        at.setdefault(chunk.start, []).append(chunk)
+    for one in chunks:
+        at.setdefault(one.start, []).append(one)
     positions, running = [], []
     for start in sorted(at):
-        full = [chunk.full for chunk in at[start]]
+        full = [one.full for one in at[start]]
         mean = sum(full) / len(full)
         running.append(mean)
         low, high = bootstrap(full)
-        gained = sum(chunk.recent - chunk.full for chunk in at[start]) / len(full)
+        gained = sum(one.recent - one.full for one in at[start]) / len(full)
         cumulative = math.exp(sum(running) / len(running))
         numbers = (math.exp(mean), math.exp(low), math.exp(high), cumulative, gained)
         positions.append(Perplexity(start, *(round(number, 6) for number in numbers)))

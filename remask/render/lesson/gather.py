@@ -1,7 +1,7 @@
 """Runs a model once and keeps what the chapters show: every number is of this run, through the code that decodes."""
 
-import copy
 import io
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,21 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...decoding.canvas import Canvas
-from ...decoding.noise import gumbel
+from ...decoding.noise import gumbel, keys
 from ...decoding.process import guide
 from ...decoding.propose import draw, greedy
 from ...decoding.recipe import Guidance
-from ...engine.batch import Batch
 from ...engine.engine import Engine
 from ...engine.handle import Handle
-from ...engine.requests import Step
-from ...engine.row import Row
-from ...engine.step import step as advance
+from ...engine.requests import Request, Snapshot, Step
 from ...errors import RequestError
 from ...llm import LLM
-from ...models.contract import Packed, Predictor
-from ...trace.board import Board
+from ...models.contract import Contract, Ints, Packed, Predictor
+from ...text.tokenizer import Text
+from ...trace.board import Board, board_of
 from ...trace.format import read
 from ...trace.recorder import Recorder
 from .contents import Block, Draw, Guide, Guided, Lesson, Likely, Noisy, Place, Setting
@@ -55,116 +52,102 @@ class Watched:
         self.kept: list[Tensor] = []
 
     def hidden(self, batch: Packed) -> Tensor:
-        """Those of the model."""
+        """Hidden rows (R, d) of `batch.reads`."""
         self.kept = []
         return self.model.hidden(batch)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Those of the model; a copy is kept, because the loop works in place."""
+        """Logits (R, V), float32; a copy is kept, because the loop works in place."""
         logits = self.model.logits(hidden)
         self.kept.append(logits.clone())
         return logits
 
     def streams(self, count: int) -> list[Tensor]:
-        """The kept logits (R, V) of each of `count` streams."""
-        return [torch.cat(self.kept[i::count]) for i in range(count)]
+        """The kept logits (R, V) of each of `count` streams, on the host."""
+        return [torch.cat(self.kept[i::count]).cpu() for i in range(count)]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The step under the glass: the canvas before it, what it read and said, and what it did."""
+    """The step under the glass: the canvas before it, what it read and guessed, and what it did."""
 
-    canvas: Canvas
+    canvas: Snapshot
     quota: int
     logits: Tensor  # (R, V), guided, forbidden tokens at -inf
     probabilities: Tensor  # (R, V), float64; forbidden tokens count in the sum
     keys: Tensor  # (R,)
     step: Step
 
+    @property
+    def reads(self) -> Ints:
+        """The positions of the rows (R,)."""
+        return self.step.seen.position
+
 
 def gather(llm: LLM, asked: Asked) -> Lesson:
     """Decode `asked.prompt` and look closely at one step. Raises RequestError if the run has no such step."""
     request = llm.request(asked.prompt, candidates=asked.top, **asked.options)
-    watched, record = Watched(llm.model), io.StringIO()
-    handle = Engine(watched, llm.text).submit(request)
-    recorder = Recorder(record, handle, llm.loaded.source)
-    board = _board(handle)
-    start = before = after = tuple(board.cells())
+    watched = Watched(llm.model)
+    handle = Engine(watched, llm.text, name=llm.loaded.source, threads=llm.engine.threads).submit(request)
+    file, board, clock = io.StringIO(), board_of(handle), Counter[int]()
+    recorder, canvas = Recorder(file, handle), handle.snapshot()
+    start = before = after = cells = tuple(board.cells())
     moment = None
-    while not handle.done:
-        now, cells = _before(handle), tuple(board.cells())
-        handle.engine.step()
-        for step in (handle.steps.popleft() for _ in list(handle.steps)):
-            board.take(step)
-            recorder.step(step)
-            if step.index == asked.step - 1:
-                moment = _moment(handle, watched, now, step)
-                before, after = cells, tuple(board.cells())
-    handle.result()
+    for step in handle:
+        board.take(step)
+        recorder.step(step)
+        if step.index == asked.step - 1:
+            quotas = handle.blocks[step.block].quotas
+            moment = _moment(request, watched, canvas, step, quotas[min(clock[step.block], len(quotas) - 1)])
+            before, after = cells, tuple(board.cells())
+        clock[step.block] += 1
+        canvas, cells = handle.snapshot(), tuple(board.cells())
     recorder.end()
+    done = handle.result()
     if moment is None:
-        raise RequestError(f"the run has {handle.row.forwards} steps, there is no step {asked.step}; count from 1")
+        raise RequestError(f"the run has {done.forwards} steps, there is no step {asked.step}; count from 1")
     return Lesson(
-        setting=_setting(llm, asked, handle),
+        setting=_setting(asked.prompt, handle, llm.model.contract),
         step=moment.step.index,
         quota=moment.quota,
         start=start,
         before=tuple(replace(cell, fresh=False) for cell in before),
         after=after,
         places=_places(moment, board, asked.top),
-        draw=_draw(moment, board, handle.row.recipe.process.temperature),
-        guide=_guide(moment, board, handle.row, llm.model),
-        blocks=_blocks(handle),
-        trace=read(io.StringIO(record.getvalue())),
-        text=handle.completion().text,
+        draw=_draw(moment, board, request.recipe.process.temperature),
+        guide=_guide(moment, board, request, llm),
+        blocks=_blocks(handle, llm.text),
+        trace=read(file.getvalue().splitlines()),
+        text=done.text,
     )
 
 
-def _board(handle: Handle) -> Board:
-    canvas, text = handle.row.canvas, handle.engine.text
-    return Board(canvas.tokens.tolist(), canvas.given.tolist(), lambda token: text.decode([token], special=True))
+def _moment(request: Request, watched: Watched, canvas: Snapshot, step: Step, quota: int) -> Moment:
+    scale = request.recipe.guidance.cfg_scale
+    streams = watched.streams(2 if scale else 1)
+    logits = guide(streams[0], streams[1], scale) if scale else streams[0]
+    random = torch.from_numpy(keys(request.seed, step.index, step.seen.position).view(np.int64))
+    guessable = _guessable(logits, watched.contract)
+    return Moment(canvas, quota, guessable, logits.double().softmax(-1), random, step)
 
 
-@dataclass(frozen=True)
-class Before:
-    """A row's state that a step will change."""
-
-    canvas: Canvas
-    quota: int
-    keys: Tensor
+def _guessable(logits: Tensor, contract: Contract) -> Tensor:
+    return logits.index_fill(-1, torch.tensor(contract.forbidden, dtype=torch.long), -torch.inf)
 
 
-def _before(handle: Handle) -> Before:
-    row = handle.row
-    keys = torch.from_numpy(row.keys(row.plan().reads).view("int64"))
-    return Before(copy.deepcopy(row.canvas), row.quota, keys)
-
-
-def _moment(handle: Handle, watched: Watched, before: Before, step: Step) -> Moment:
-    row = handle.row
-    streams = [part.cpu() for part in watched.streams(row.streams)]
-    logits = guide(streams[0], streams[1], row.recipe.guidance.cfg_scale) if row.streams == 2 else streams[0]
-    probabilities = logits.double().softmax(-1)
-    return Moment(before.canvas, before.quota, _guessable(logits, row), probabilities, before.keys, step)
-
-
-def _guessable(logits: Tensor, row: Row) -> Tensor:
-    return logits.index_fill(-1, torch.tensor(row.contract.forbidden, dtype=torch.long), -torch.inf)
-
-
-def _setting(llm: LLM, asked: Asked, handle: Handle) -> Setting:
-    row, recipe = handle.row, handle.row.recipe
+def _setting(prompt: str, handle: Handle, contract: Contract) -> Setting:
+    sizes, recipe = [len(block.positions) for block in handle.blocks], handle.recipe
     return Setting(
-        model=llm.loaded.source,
-        prompt=asked.prompt,
-        vocabulary=row.contract.vocab_size,
-        mask_id=row.contract.mask_id,
-        gen_length=sum(len(window) for window in row.windows),
-        block_length=max(len(window) for window in row.windows),
+        model=handle.model,
+        prompt=prompt,
+        vocabulary=contract.vocab_size,
+        mask_id=contract.mask_id,
+        gen_length=sum(sizes),
+        block_length=max(sizes),
         temperature=recipe.process.temperature,
         cfg_scale=recipe.guidance.cfg_scale,
         confidence=recipe.confidence,
-        seed=row.seed,
+        seed=handle.request.seed,
     )
 
 
@@ -201,17 +184,16 @@ def _draw(moment: Moment, board: Board, temperature: float) -> Draw:
     return Draw(temperature, moment.step.guesses[at].position, tuple(tokens), len(other))
 
 
-def _guide(moment: Moment, board: Board, row: Row, model: Predictor) -> Guide:
-    scale = row.recipe.guidance.cfg_scale or EXAMPLE_SCALE
-    recipe = replace(row.recipe, guidance=Guidance(scale), steps=None)
-    twin = Row(copy.deepcopy(moment.canvas), recipe, row.contract, seed=row.seed)
-    watched = Watched(model)
-    batch = Batch(watched)
-    batch.admit(twin)
-    reads = twin.plan().reads
-    advance(batch)
-    mine = torch.from_numpy(np.searchsorted(reads, [guess.position for guess in moment.step.guesses]))
-    with_prompt, without = (_guessable(part.cpu(), row)[mine] for part in watched.streams(2))
+def _guide(moment: Moment, board: Board, request: Request, llm: LLM) -> Guide:
+    """The same canvas under guidance: one step of a request that goes on from there."""
+    scale = request.recipe.guidance.cfg_scale or EXAMPLE_SCALE
+    recipe, watched = replace(request.recipe, guidance=Guidance(scale), steps=None), Watched(llm.model)
+    twin = Engine(watched, threads=llm.engine.threads).submit(
+        replace(request, recipe=recipe, stop=()), start=moment.canvas
+    )
+    reads = next(iter(twin)).seen.position
+    mine = torch.from_numpy(np.searchsorted(reads, moment.reads))
+    with_prompt, without = (_guessable(part, watched.contract)[mine] for part in watched.streams(2))
     guided = guide(with_prompt, without, scale)
     other = (greedy(with_prompt) != greedy(guided)).nonzero().flatten().tolist()
     before, after = with_prompt.double().softmax(-1), guided.double().softmax(-1)
@@ -225,9 +207,10 @@ def _guide(moment: Moment, board: Board, row: Row, model: Predictor) -> Guide:
     return Guide(scale, moment.step.guesses[at].position, tokens, len(other))
 
 
-def _blocks(handle: Handle) -> tuple[Block, ...]:
-    row, text = handle.row, handle.engine.text
+def _blocks(handle: Handle, text: Text) -> tuple[Block, ...]:
+    tokens = handle.snapshot().tokens
+    texts = [text.decode(tokens[list(block.positions)].tolist()) for block in handle.blocks]
     return tuple(
-        Block(int(window[0]), int(window[-1]), tuple(quotas), text.decode(row.canvas.tokens[window].tolist()))
-        for window, quotas in zip(row.windows, row.quotas, strict=True)
+        Block(block.positions[0], block.positions[-1], block.quotas, words)
+        for block, words in zip(handle.blocks, texts, strict=True)
     )

@@ -11,13 +11,17 @@ import torch
 from torch.nn import functional as F
 
 from remask.decoding.objective import Noised, masked_logits
-from remask.evals.longcontext.perplexity import Chunk, Estimator, by_position, chunks, maskings, nats
+from remask.evals.longcontext.perplexity import Chunk, Estimator, by_position, chunk, maskings, nats
 from remask.models.predictor import MaskPredictor
 from remask.models.rotary import Rope
 from remask.models.transformer import Transformer
 from tests.conftest import transformer
 
 Invoke = Callable[..., Any]
+
+
+def chunks(model: MaskPredictor, tokens: list[int], estimator: Estimator) -> list[Chunk]:
+    return [chunk(model, 0, tokens, start, estimator) for start in estimator.starts]
 
 
 def test_a_masking_and_its_twin_mask_the_others_and_one_more() -> None:
@@ -41,16 +45,16 @@ def test_of_a_model_that_knows_nothing_every_block_has_the_entropy_of_its_guess(
     with torch.no_grad():
         blank.unembed.weight.zero_()
     estimator = Estimator(length=48, block=8, samples=4, documents=1, recent=16)
-    found = list(chunks(MaskPredictor(blank), 0, list(range(20)) * 3, estimator))
+    found = chunks(MaskPredictor(blank), list(range(20)) * 3, estimator)
     assert [block.start for block in found] == [8, 16, 24, 32, 40]
     assert all(block.full == block.recent == pytest.approx(math.log(config.vocab_size), abs=1e-6) for block in found)
 
 
 def test_within_the_recent_context_nothing_is_gained_and_beyond_it_the_two_differ(tiny: MaskPredictor) -> None:
     tokens = torch.randint(0, 20, (48,), generator=torch.Generator().manual_seed(1)).tolist()
-    found = list(chunks(tiny, 0, tokens, Estimator(length=48, block=8, samples=4, documents=1, recent=24)))
+    found = chunks(tiny, tokens, Estimator(length=48, block=8, samples=4, documents=1, recent=24))
     assert [block.full == block.recent for block in found] == [True, True, False, False, False]
-    assert found == list(chunks(tiny, 0, tokens, Estimator(length=48, block=8, samples=4, documents=1, recent=24)))
+    assert found == chunks(tiny, tokens, Estimator(length=48, block=8, samples=4, documents=1, recent=24))
 
 
 def test_scaling_changes_what_is_read_and_a_factor_of_one_does_not(tiny: MaskPredictor) -> None:
@@ -78,7 +82,7 @@ def test_a_causal_models_nats_are_those_of_the_chain_rule() -> None:
     assert found == pytest.approx(whole / 8, abs=1e-5)
 
 
-def test_points_are_means_over_documents_and_the_cumulative_one_over_chunks() -> None:
+def test_points_are_means_over_documents_and_the_cumulative_one_over_blocks() -> None:
     first, second = by_position([Chunk(0, 8, 1.0, 2.0), Chunk(1, 8, 3.0, 3.0), Chunk(0, 16, 4.0, 4.0)])
     assert (first.windowed, first.cumulative) == (pytest.approx(math.exp(2)),) * 2 and first.gained == 0.5
     assert first.low == pytest.approx(math.exp(1)) and first.high == pytest.approx(math.exp(3))
