@@ -84,7 +84,7 @@ def show(bench: "Bench", as_json: bool) -> None:
         for line in remarks(mine):
             console.print(line, style="dim", markup=False)
         console.print()
-    console.print(bench.conditions, style="dim")
+    console.print(bench.caption, style="dim")
 
 
 def table(results: "list[Result]") -> Any:

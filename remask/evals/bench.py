@@ -113,7 +113,7 @@ class Bench:
             files.write(folder / f"frontier.{kind}", plot(self.results(), title, kind))
 
     @property
-    def conditions(self) -> str:
+    def caption(self) -> str:
         """What the figures hold for, in words."""
         clock, device, threads = self.clock, self.llm.model.device, self.llm.engine.threads
         memory = "what the allocator held" if device.type == "cuda" else "live tensors"
