@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from common import (
     Answers,
-    Clock,
+    Stopwatch,
     Work,
     bundled_work,
     decode,
@@ -89,14 +89,14 @@ class Counted(MaskPredictor):
         self.flops += 2 * len(hidden) * self.model.config.d_model * self.model.config.vocab_size
         return super().logits(hidden)
 
-    def time_linear(self, clock: Clock) -> None:
+    def time_linear(self, watch: Stopwatch) -> None:
         """From now on, add up what the linear layers take (on a CPU, where a call is over when it returns)."""
 
         def begin(module: nn.Module, _: Any) -> None:
-            self.linear -= clock.read()
+            self.linear -= watch.read()
 
         def end(module: nn.Module, _: Any, __: Any) -> None:
-            self.linear += clock.read()
+            self.linear += watch.read()
 
         for module in self.model.modules():
             if isinstance(module, nn.Linear):
@@ -104,9 +104,9 @@ class Counted(MaskPredictor):
                 module.register_forward_hook(end)
 
 
-def peak_of(dtype: torch.dtype, clock: Clock) -> float:
+def peak_of(dtype: torch.dtype, watch: Stopwatch) -> float:
     """FLOPs a second of the faster kernel here: plain matrices, or packed ones."""
-    return max(peak_flops("plain", dtype, clock), peak_flops("packed", dtype, clock))
+    return max(peak_flops("plain", dtype, watch), peak_flops("packed", dtype, watch))
 
 
 # --- against Fast-dLLM's loops ---
@@ -134,7 +134,9 @@ def theirs(network: Network, work: Work, cache: str, reference: Path | None) -> 
     return answers
 
 
-def compare(name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+def compare(
+    name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, watch: Stopwatch
+) -> dict[str, Any]:
     """Time all variants in turn; medians of the pairwise ratios to Fast-dLLM's dual-cache loop."""
     network, packed = Network(predictor.model), held(predictor, "packed")
     source = "authors'" if asked.reference else "published"
@@ -153,8 +155,8 @@ def compare(name: str, predictor: MaskPredictor, work: Work, asked: argparse.Nam
     count("ours, dual, packed weights", packed, "dual", False)
     count("+ lossless stop", packed, "dual", True)
     brief = replace(work, gen_length=8, block_length=8)
-    timings = in_turn(variants, work, asked.pairs, clock, brief)
-    peak, base = peak_of(predictor.dtype, clock), f"{source} loop, dual"
+    timings = in_turn(variants, work, asked.pairs, watch, brief)
+    peak, base = peak_of(predictor.dtype, watch), f"{source} loop, dual"
     tokens = timings.tokens(base, work.stop_ids)
     result = {
         variant: {
@@ -191,7 +193,9 @@ def small(device: torch.device, dtype: torch.dtype) -> MaskPredictor:
     return MaskPredictor(model)
 
 
-def steps_at(model: Counted, length: int, cache: Cache, count: int, clock: Clock) -> list[tuple[float, float, float]]:
+def steps_at(
+    model: Counted, length: int, cache: Cache, count: int, watch: Stopwatch
+) -> list[tuple[float, float, float]]:
     """Seconds, seconds in linear layers and FLOPs of the first `count` steps in the middle of a canvas of `length`."""
     contract = model.contract
     recipe = Recipe(blocks=Blocks(32), cache=cache, stop=Stop(False))
@@ -201,25 +205,25 @@ def steps_at(model: Counted, length: int, cache: Cache, count: int, clock: Clock
     measured = []
     for _ in range(count):
         model.linear, model.flops = 0.0, 0.0
-        took, _ = clock.seconds(lambda: step(batch))
+        took, _ = watch.seconds(lambda: step(batch))
         measured.append((took, model.linear, model.flops))
     return measured
 
 
-def growth(asked: argparse.Namespace, dtype: torch.dtype, clock: Clock) -> dict[str, Any]:
+def growth(asked: argparse.Namespace, dtype: torch.dtype, watch: Stopwatch) -> dict[str, Any]:
     """Milliseconds of a plain step, a refresh and a cached step by length, and the cost of a token at one a step."""
-    model = Counted(small(clock.device, dtype))
-    model.time_linear(clock)
-    peak = peak_of(dtype, clock)
+    model = Counted(small(watch.device, dtype))
+    model.time_linear(watch)
+    peak = peak_of(dtype, watch)
     lengths = [n for n in (256, 512, 1024, 2048, 4096, 8192) if n <= asked.longest]
     print(f"\n**Growth**: {SMALL.parameters / 1e6:.0f} M weights, block 32, {peak / 1e9:,.0f} GFLOP/s measured here\n")
     milliseconds = ("plain", "refresh", "cached", "its linear layers", "its floor")
     print_table(["positions", *(f"{part} ms" for part in milliseconds), "ms a token"])
     table = []
-    steps_at(model, lengths[0], Dual(), 3, clock)  # warms up
+    steps_at(model, lengths[0], Dual(), 3, watch)  # warms up
     for length in lengths:
-        plain = steps_at(model, length, NoCache(), asked.repeats, clock)
-        refresh, *cached = steps_at(model, length, Dual(), 1 + 4 * asked.repeats, clock)
+        plain = steps_at(model, length, NoCache(), asked.repeats, watch)
+        refresh, *cached = steps_at(model, length, Dual(), 1 + 4 * asked.repeats, watch)
         whole, linear, flops = (statistics.median(column) for column in zip(*cached, strict=True))
         line = {
             "positions": length,
@@ -244,18 +248,18 @@ def growth(asked: argparse.Namespace, dtype: torch.dtype, clock: Clock) -> dict[
 # --- by rows ---
 
 
-def by_rows(asked: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+def by_rows(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any]:
     """Kept tokens a second of the dual recipe by rows in the batch, on the bundled model."""
     llm = LLM(checkpoint.load("bundled", device=asked.device, dtype="float32", weights="packed"))
     model = Counted(llm.model)
-    peak = peak_of(model.dtype, clock)
+    peak = peak_of(model.dtype, watch)
     print("\n**Rows**: bundled, arithmetic, fast-dllm\n")
     print_table(["rows", "s", "floor s", "forwards", "kept tokens/s"])
     table = []
     for rows in [2**i for i in range(asked.largest.bit_length()) if 2**i <= asked.largest]:
         work = bundled_work(llm, "arithmetic", rows)
         ours(model, replace(work, gen_length=8, block_length=8), "dual", True)  # warms up
-        took, answers = clock.seconds(lambda w=work: ours(model.fresh(), w, "dual", True))
+        took, answers = watch.seconds(lambda w=work: ours(model.fresh(), w, "dual", True))
         tokens = sum(len(kept(answer, work.stop_ids)) for answer in answers)
         line = {"rows": rows, "seconds": took, "floor": model.flops / peak, "tokens_per_second": tokens / took}
         table.append(line)
@@ -263,16 +267,16 @@ def by_rows(asked: argparse.Namespace, clock: Clock) -> dict[str, Any]:
     return {"rows": table, "peak": peak}
 
 
-def pairs(asked: argparse.Namespace, dtype: torch.dtype, clock: Clock) -> list[dict[str, Any]]:
+def pairs(asked: argparse.Namespace, dtype: torch.dtype, watch: Stopwatch) -> list[dict[str, Any]]:
     """The comparison, on the geometry and the rows that were asked for."""
     if asked.geometry == "large":
-        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, clock.device)
+        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, watch.device)
         works = [(name, random_work(rows, asked.gen_length)) for rows in asked.rows]
     else:
         llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
         predictor = llm.model
         works = [(f"bundled, {task}", bundled_work(llm, task, rows)) for task in asked.tasks for rows in asked.rows]
-    return [compare(name, predictor, work, asked, clock) for name, work in works]
+    return [compare(name, predictor, work, asked, watch) for name, work in works]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -287,14 +291,14 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments.add_argument("--repeats", type=int, default=3, help="steps of a kind in the growth part")
     arguments.add_argument("--largest", type=int, default=64, help="rows of the batch part")
     asked = arguments.parse_args(words)
-    clock, dtype = prepare(asked)
+    watch, dtype = prepare(asked)
     figures: dict[str, Any] = {}
     if "pairs" in asked.parts:
-        figures["pairs"] = pairs(asked, dtype, clock)
+        figures["pairs"] = pairs(asked, dtype, watch)
     if "growth" in asked.parts:
-        figures["growth"] = growth(asked, dtype, clock)
+        figures["growth"] = growth(asked, dtype, watch)
     if "batch" in asked.parts:
-        figures["batch"] = by_rows(asked, clock)
+        figures["batch"] = by_rows(asked, watch)
     print(f"\ntorch {torch.__version__}, {torch.get_num_threads()} threads, {asked.clock} clock.")
     save(asked.json, figures)
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a workload, a clock, variants timed in turn, this machine's peak, tables and arguments."""
+"""What the benchmarks share: workloads, a stopwatch, variants timed in turn, tables and arguments."""
 
 import argparse
 import copy
@@ -105,7 +105,7 @@ def kept(tokens: list[int], stop_ids: tuple[int, ...]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Clock:
+class Stopwatch:
     """Seconds of calls on a device: wall time, or `read` something else, such as this process's CPU time."""
 
     device: torch.device
@@ -155,7 +155,7 @@ def in_turn(
     variants: Mapping[str, Callable[[Work], Answers]],
     work: Work,
     rounds: int,
-    clock: Clock,
+    watch: Stopwatch,
     warm_up: Work | None = None,
 ) -> Timings:
     """Time every variant once a round, after one round on `warm_up`, or `work`, that does not count."""
@@ -164,25 +164,25 @@ def in_turn(
         call(warm_up or work)
     for _ in range(rounds):
         for variant, call in variants.items():
-            took, timings.answers[variant] = clock.seconds(lambda call=call: call(work))
+            took, timings.answers[variant] = watch.seconds(lambda call=call: call(work))
             timings.seconds[variant].append(took)
     return timings
 
 
-def peak_flops(weights: Weights, dtype: torch.dtype, clock: Clock) -> float:
+def peak_flops(weights: Weights, dtype: torch.dtype, watch: Stopwatch) -> float:
     """Multiply-adds a second × 2 of the best of a few square products, of the kind that the model uses."""
-    best, device = 0.0, clock.device
+    best, device = 0.0, watch.device
     for size in (512, 1024, 2048) if device.type == "cpu" else (4096, 8192):
         layer = nn.Linear(size, size, bias=False, device=device, dtype=dtype).requires_grad_(False)
         x, product = torch.randn(size, size, device=device).to(dtype), convert(layer, kind(weights, device, dtype))
-        best = max(best, *(2 * size**3 / clock.seconds(lambda x=x, p=product: p(x))[0] for _ in range(3)))
+        best = max(best, *(2 * size**3 / watch.seconds(lambda x=x, p=product: p(x))[0] for _ in range(3)))
     return best
 
 
-def bandwidth(clock: Clock) -> float:
+def bandwidth(watch: Stopwatch) -> float:
     """Bytes a second that are read from memory, of the best of a few sums over 512 MiB."""
-    data = torch.ones(2**29, dtype=torch.uint8, device=clock.device).view(torch.int64)
-    return max(data.nbytes / clock.seconds(data.max)[0] for _ in range(3))
+    data = torch.ones(2**29, dtype=torch.uint8, device=watch.device).view(torch.int64)
+    return max(data.nbytes / watch.seconds(data.max)[0] for _ in range(3))
 
 
 # --- input and output ---
@@ -216,13 +216,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def prepare(asked: argparse.Namespace) -> tuple[Clock, torch.dtype]:
-    """Set this process up as the arguments say; the clock and the type to compute in."""
+def prepare(asked: argparse.Namespace) -> tuple[Stopwatch, torch.dtype]:
+    """Set this process up as the arguments say; the stopwatch and the type to compute in."""
     if asked.threads:
         torch.set_num_threads(asked.threads)
     keep_freed_memory()
     read = time.process_time if asked.clock == "cpu" else time.perf_counter
-    return Clock(torch.device(asked.device), read), getattr(torch, asked.dtype)
+    return Stopwatch(torch.device(asked.device), read), getattr(torch, asked.dtype)
 
 
 def save(path: Path | None, figures: object) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from common import (
     Answers,
-    Clock,
+    Stopwatch,
     Work,
     bandwidth,
     bundled_work,
@@ -80,19 +80,19 @@ class PlainBody(MaskPredictor):
 class Timed(MaskPredictor):
     """A predictor that counts its seconds in the body and in the head."""
 
-    def __init__(self, predictor: MaskPredictor, clock: Clock) -> None:
+    def __init__(self, predictor: MaskPredictor, watch: Stopwatch) -> None:
         super().__init__(predictor.model)
-        self.contract, self.clock, self.body, self.head = predictor.contract, clock, 0.0, 0.0
+        self.contract, self.watch, self.body, self.head = predictor.contract, watch, 0.0, 0.0
 
     def hidden(self, batch: Packed) -> Tensor:
         """Hidden rows of the reads."""
-        took, hidden = self.clock.seconds(lambda: super(Timed, self).hidden(batch))
+        took, hidden = self.watch.seconds(lambda: super(Timed, self).hidden(batch))
         self.body += took
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of the reads."""
-        took, logits = self.clock.seconds(lambda: super(Timed, self).logits(hidden))
+        took, logits = self.watch.seconds(lambda: super(Timed, self).logits(hidden))
         self.head += took
         return logits
 
@@ -129,16 +129,16 @@ class Part:
         return max((self.flops / peak, "products"), (self.bytes / memory, "memory"))
 
 
-def parts(predictor: MaskPredictor, weights: Weights, work: Work, clock: Clock) -> list[Part]:
+def parts(predictor: MaskPredictor, weights: Weights, work: Work, watch: Stopwatch) -> list[Part]:
     """Body, head and loop of a step without the lossless stop; seconds a step, and what body and head must do.
 
     The body is needed on every position, the head on what is open.
     """
     config = predictor.model.config
-    timed = Timed(predictor, clock)
+    timed = Timed(predictor, watch)
     ours(timed, work, False)  # warms up
     timed.body = timed.head = 0.0
-    whole, _ = clock.seconds(lambda: ours(timed, work, False))
+    whole, _ = watch.seconds(lambda: ours(timed, work, False))
     length = sum(len(p) + work.gen_length for p in work.prompts)
     attend = 2 * config.head_dim * (config.n_heads + config.n_kv_heads)
     layer = config.d_model * (attend + 3 * config.d_ff)
@@ -155,13 +155,13 @@ def parts(predictor: MaskPredictor, weights: Weights, work: Work, clock: Clock) 
     ]
 
 
-def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work, clock: Clock) -> dict[str, Any]:
+def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work, watch: Stopwatch) -> dict[str, Any]:
     """Print where the time of a step goes, and the floor of each part: its products and its weights at what the
     machine was measured to do with weights of that kind."""
-    peak, memory = peak_flops(weights, predictor.dtype, clock), bandwidth(clock)
+    peak, memory = peak_flops(weights, predictor.dtype, watch), bandwidth(watch)
     print(f"\n**{name}, {weights}**: at most {peak / 1e9:,.0f} GFLOP/s, {memory / 1e9:.1f} GB/s here\n")
     print_table(["part", "ms/step", "floor", "bound by"])
-    measured = parts(predictor, weights, work, clock)
+    measured = parts(predictor, weights, work, watch)
     floors = [part.floor(peak, memory) for part in measured]
     for part, (floor, bound) in zip(measured, floors, strict=True):
         print_row([part.name, f"{1000 * part.seconds:.1f}", f"{1000 * floor:.1f}", bound if floor else "-"])
@@ -200,11 +200,13 @@ def variants_of(
     return variants
 
 
-def compare(name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+def compare(
+    name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, watch: Stopwatch
+) -> dict[str, Any]:
     """Time all variants in turn; medians of the pairwise ratios to the published loop, then the parts of a step."""
     weights: list[Weights] = ["packed", *asked.quantize]
     models = {one: held(predictor, one) for one in weights}
-    timings = in_turn(variants_of(predictor, work, asked.reference, models, asked.recipes), work, asked.pairs, clock)
+    timings = in_turn(variants_of(predictor, work, asked.reference, models, asked.recipes), work, asked.pairs, watch)
     tokens = timings.tokens(PUBLISHED, work.stop_ids)
     result = {
         variant: {
@@ -217,7 +219,7 @@ def compare(name: str, predictor: MaskPredictor, work: Work, asked: argparse.Nam
         for variant in timings.seconds
     }
     report(name, work, result)
-    attributed = {one: attribute(name, model, one, work, clock) for one, model in models.items()}
+    attributed = {one: attribute(name, model, one, work, watch) for one, model in models.items()}
     return {
         "name": name,
         "work": asdict(work) | {"prompts": len(work.prompts)},
@@ -248,15 +250,15 @@ def main() -> None:
     arguments.add_argument("--recipes", nargs="*", default=[], help="named recipes, measured after the exact ones")
     arguments.add_argument("--steps", type=int, help="of the large geometry; its 64 tokens take 64 without it")
     asked = arguments.parse_args()
-    clock, dtype = prepare(asked)
+    watch, dtype = prepare(asked)
     if asked.geometry == "large":
-        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, clock.device)
+        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, watch.device)
         works = [(name, random_work(rows, steps=asked.steps)) for rows in asked.rows]
     else:
         llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
         predictor = llm.model
         works = [(f"bundled, {task}", bundled_work(llm, task, rows)) for task in asked.tasks for rows in asked.rows]
-    results = [compare(name, predictor, work, asked, clock) for name, work in works]
+    results = [compare(name, predictor, work, asked, watch) for name, work in works]
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     build = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     print(f"\nPeak memory of the process: {kilobytes / 2**20:.2f} GiB; {build}.")

@@ -46,7 +46,7 @@ CONFIGS = Path(remask.__file__).parent / "training" / "configs"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Size:
     """How much of everything: prompts a cell, prompts side by side, training steps (None: the arm's own).
 
     `gate`: prompts a cell that decide whether an arm is judged.
@@ -79,9 +79,9 @@ class Variant:
         return "-".join(["kv", self.rope.replace(":", "-"), *changed])
 
 
-def variants(llm: LLM, plan: Plan) -> list[Variant]:
+def variants(llm: LLM, size: Size) -> list[Variant]:
     """The pre-registered ones: λ for each length, auto, UltraLLaDA's λ, YaRN, interpolation, log-n; steps, caches."""
-    rotary, wanted = llm.model.contract.rotary, plan.multiples
+    rotary, wanted = llm.model.contract.rotary, size.multiples
     assert rotary is not None
     scales = [1, *(math.ceil(rotary.scale(m * rotary.trained)) for m in wanted if m > 1)]
     found = [Variant(f"λ = {scale}", f"ntk:{max(1, scale)}", wanted) for scale in dict.fromkeys(scales)]
@@ -110,13 +110,13 @@ def fixed(found: dict[str, Any]) -> dict[str, Any]:
     return {name: by for name, by in found.items() if name.startswith("λ = ") and "," not in name}
 
 
-def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
+def train(arm: str, seed: int, size: Size, device: torch.device) -> Path:
     """The arm's checkpoint, trained now or going on; it begins from its base, which is trained before it."""
-    out = plan.out / f"{arm}-{seed}"
-    base = str(train(BASES[arm], seed, plan, device)) if arm in BASES else None
+    out = size.out / f"{arm}-{seed}"
+    base = str(train(BASES[arm], seed, size, device)) if arm in BASES else None
     config = replace(load(CONFIGS / f"study-{arm}.toml"), seed=seed, init=base)
-    if plan.steps is not None:
-        config = replace(config, optimisation=replace(config.optimisation, steps=plan.steps))
+    if size.steps is not None:
+        config = replace(config, optimisation=replace(config.optimisation, steps=size.steps))
     if not (out / "checkpoint").exists():
         for progress in execute(config, out, device):
             left = f"{progress.seconds_left / 60:.0f} min left"
@@ -126,22 +126,22 @@ def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
     return out / "checkpoint"
 
 
-def retrieval(llm: LLM, folder: Path, plan: Plan) -> dict[str, dict[int, list[Tally]]]:
+def retrieval(llm: LLM, folder: Path, size: Size) -> dict[str, dict[int, list[Tally]]]:
     """Tallies by variant and multiple of T, on record in `folder`."""
     trained = llm.model.contract.max_positions
     found: dict[str, dict[int, list[Tally]]] = {}
-    for variant in variants(llm, plan):
-        conditions = [Condition("kv", m * trained, depth) for m in variant.multiples for depth in plan.depths]
-        every = measure(llm, folder / f"{variant.file}.jsonl", variant, conditions, plan.repeats, plan.batch)
+    for variant in variants(llm, size):
+        conditions = [Condition("kv", m * trained, depth) for m in variant.multiples for depth in size.depths]
+        every = measure(llm, folder / f"{variant.file}.jsonl", variant, conditions, size.repeats, size.batch)
         for m in variant.multiples:
             found.setdefault(variant.name, {})[m] = [every[one] for one in conditions if one.length == m * trained]
     return found
 
 
-def gate(llm: LLM, folder: Path, plan: Plan) -> tuple[int, int]:
+def gate(llm: LLM, folder: Path, size: Size) -> tuple[int, int]:
     """How many values are found at 1 × T, of enough prompts to tell 97 % from 98."""
-    conditions = [Condition("kv", llm.model.contract.max_positions, depth) for depth in plan.depths]
-    every = measure(llm, folder / "gate.jsonl", Variant("gate", "ntk:1", (1,)), conditions, plan.gate, plan.batch)
+    conditions = [Condition("kv", llm.model.contract.max_positions, depth) for depth in size.depths]
+    every = measure(llm, folder / "gate.jsonl", Variant("gate", "ntk:1", (1,)), conditions, size.gate, size.batch)
     return share(list(every.values()))
 
 
@@ -165,11 +165,11 @@ def measure(
     return tallies(record)
 
 
-def perplexities(llm: LLM, folder: Path, plan: Plan) -> list[dict[str, float]]:
+def perplexities(llm: LLM, folder: Path, size: Size) -> list[dict[str, float]]:
     """Windowed perplexity of the filler at λ = 1, to the longest multiple."""
     trained = llm.model.contract.max_positions
     estimator = Estimator(
-        length=max(plan.multiples) * trained, block=trained // 4, samples=8, documents=plan.documents, recent=trained,
+        length=max(size.multiples) * trained, block=trained // 4, samples=8, documents=size.documents, recent=trained,
         rope=Rope.of("ntk:1"),
     )  # fmt: skip
     documents = filler_documents(llm.text.encode, prose(llm.text), estimator)
@@ -292,20 +292,20 @@ def plot(arm: str, llm: LLM, found: dict[str, dict[int, list[Tally]]], folder: P
     figures.by_length(series, folder / "lengths", f"arm {NAMES[arm]}: found by length", rotary.trained)
 
 
-def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -> dict[str, Any]:
+def study(arms: list[str], seeds: list[int], size: Size, device: torch.device) -> dict[str, Any]:
     """Everything, arm by arm; what is done already is read from the records."""
     rows: list[dict[str, Any]] = []
     verdicts: list[Verdict] = []
     curves: dict[str, Any] = {}
     for seed in seeds:
         for arm in arms:
-            folder = plan.out / f"{arm}-{seed}"
-            trained, threads = str(train(arm, seed, plan, device)), torch.get_num_threads()
+            folder = size.out / f"{arm}-{seed}"
+            trained, threads = str(train(arm, seed, size, device)), torch.get_num_threads()
             llm = remask.load(trained, device=str(device), dtype="float32", threads=threads)
-            found = retrieval(llm, folder, plan)
-            hits, items = gate(llm, folder, plan)
+            found = retrieval(llm, folder, size)
+            hits, items = gate(llm, folder, size)
             passed = hits / items >= GATE
-            ppl = perplexities(llm, folder, plan)
+            ppl = perplexities(llm, folder, size)
             plot(arm, llm, found, folder)
             if arm not in CAUSAL:
                 verdicts += [v if passed else replace(v, held=None) for v in judge(f"{arm}-{seed}", llm, found)]
@@ -316,12 +316,12 @@ def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -
                 "found": {name: {m: share(r) for m, r in by.items()} for name, by in found.items()},
             })  # fmt: skip
     if len(curves) > 1:
-        size = curves[arms[0]][0]["start"]
+        block = curves[arms[0]][0]["start"]
         lines = {
-            NAMES[arm]: ([p["start"] + size / 2 for p in c], [p["windowed"] for p in c]) for arm, c in curves.items()
+            NAMES[arm]: ([p["start"] + block / 2 for p in c], [p["windowed"] for p in c]) for arm, c in curves.items()
         }
         figures.curves(
-            lines, plan.out / "perplexity", "windowed perplexity, λ = 1", ylabel="perplexity", trained=4 * size
+            lines, size.out / "perplexity", "windowed perplexity, λ = 1", ylabel="perplexity", trained=4 * block
         )
     verdicts += [*damage(rows), *perplexity_verdicts(rows)]
     return {"rows": rows, "verdicts": [vars(v) for v in verdicts]}
@@ -386,11 +386,11 @@ def main() -> None:
         parser.error(f"--repeats and --batch must be at least 1, got {asked.repeats} and {asked.batch}")
     if asked.threads:
         torch.set_num_threads(asked.threads)
-    plan = Plan(asked.out, asked.repeats, asked.batch, 5, None)
+    size = Size(asked.out, asked.repeats, asked.batch, 5, None)
     if asked.quick:
-        plan = Plan(asked.out, 1, asked.batch, 1, 3, gate=1, depths=(0, 100), multiples=(1, 2))
+        size = Size(asked.out, 1, asked.batch, 1, 3, gate=1, depths=(0, 100), multiples=(1, 2))
     asked.out.mkdir(parents=True, exist_ok=True)
-    result = study(asked.arms, asked.seeds, plan, choose_device(asked.device))
+    result = study(asked.arms, asked.seeds, size, choose_device(asked.device))
     files.write_json(asked.out / "results.json", json.loads(json.dumps(result)))
     files.write(asked.out / "results.md", table(result))
     print(asked.out / "results.md")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class PerplexityOptions:
     """Which blocks of which documents are scored, and how."""
 
     length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x"
@@ -50,7 +50,7 @@ class Blocks:
 
 def ppl(
     machine: Machine,
-    blocks: Blocks,
+    options: PerplexityOptions,
     out: Annotated[
         Path | None, Option("--out", "-o", help="Record and figures go here; the same command goes on.", metavar="DIR")
     ] = None,
@@ -65,15 +65,15 @@ def ppl(
     from ..evals.longcontext.positions import rope_of
     from ..evals.records import Record
 
-    blocks.check()
-    given = None if blocks.data is None else texts(blocks.data)
+    options.check()
+    given = None if options.data is None else texts(options.data)
     llm = machine.load(quiet=as_json)
     trained = trained_length(llm)
-    estimator = blocks.estimator(trained, seed)
+    estimator = options.estimator(trained, seed)
     estimator = replace(estimator, rope=rope_of(llm, {} if rope is None else {"rope": rope}, estimator.length))
     rows = perplexity.documents(llm.text, estimator, given)
     files.make_folder(out)
-    about = perplexity.about(llm, estimator, None if blocks.data is None else str(blocks.data))
+    about = perplexity.about(llm, estimator, None if options.data is None else str(options.data))
     record = Record.open(out / "record.jsonl" if out else None, about)
     total = estimator.documents * len(estimator.starts)
     with progress("ppl", total, min(len(record.lines), total)) as advance:
