@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import remask
-from remask.evals.longcontext.grid import Cell, Settings, run
+from remask.evals.longcontext.conditions import Condition
 from remask.evals.longcontext.suite import KV
+from remask.evals.longcontext.sweep import Sweep, run
 from remask.llm import LLM
 from remask.models.rotary import Rope
 
@@ -25,9 +26,10 @@ def load(arm: str) -> LLM:
 
 def found(arm: str, length: int, depths: tuple[int, ...], rope: str) -> float:
     """The share of values found, of four a depth."""
-    settings = Settings(repeats=4, batch=12, options={"rope": Rope.of(rope)})
-    results = list(run(load(arm), [Cell("kv", length, depth) for depth in depths], {"kv": KV["symbols"]}, settings, {}))
-    return sum(result.found for result in results) / (4 * len(depths))
+    sweep = Sweep(repeats=4, batch=12, options={"rope": Rope.of(rope)})
+    conditions = [Condition("kv", length, depth) for depth in depths]
+    tallies = run(load(arm), conditions, {"kv": KV["symbols"]}, sweep)
+    return sum(tally.found for tally in tallies) / (4 * len(depths))
 
 
 @pytest.mark.slow
