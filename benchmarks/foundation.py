@@ -45,6 +45,7 @@ from remask.llm import LLM
 from remask.models.contract import Packed
 from remask.models.linear import Weights
 from remask.models.predictor import MaskPredictor
+from remask.options import apply
 
 PUBLISHED = "published"
 
@@ -100,7 +101,7 @@ class Timed(MaskPredictor):
 def ours(model: MaskPredictor, work: Work, stop: bool, name: str | None = None) -> Answers:
     """Decode with the default recipe, or the one called `name`."""
     recipe = replace(Recipe.load(name or "llada"), stop=Stop(eos_prefix=stop))
-    return decode(model, work, recipe if name else Recipe.of(recipe, steps=work.steps, block_length=work.block_length))
+    return decode(model, work, recipe if name else apply(recipe, steps=work.steps, block_length=work.block_length))
 
 
 def theirs(network: Network, work: Work, call: Callable[..., Tensor], pad: int, mask: int) -> Answers:

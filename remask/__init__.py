@@ -14,13 +14,14 @@ set GOMP_SPINCOUNT or OMP_WAIT_POLICY, and it has none.
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .decoding.recipe import Recipe
+    from .decoding.axes import register
+    from .decoding.recipe import Recipe, register_recipe
     from .engine.engine import Engine
     from .engine.handle import Handle
     from .engine.memory import MemoryPlan
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .errors import RemaskError
     from .llm import LLM
     from .models.families.family import Family
+    from .options import Capacity, Options
 
 # By default libgomp's threads spin for 3 ms at each barrier before they sleep. Where another process holds a core, the
 # one that they wait for cannot run meanwhile, and a step takes tens of times as long; 0.1 ms costs nothing elsewhere.
@@ -42,11 +44,14 @@ _HOMES = {
     "Handle": ".engine.handle",
     "LLM": ".llm",
     "MemoryPlan": ".engine.memory",
+    "Options": ".options",
     "Recipe": ".decoding.recipe",
     "RemaskError": ".errors",
     "Request": ".engine.requests",
     "Step": ".engine.requests",
     "record": ".trace.recorder",
+    "register": ".decoding.axes",
+    "register_recipe": ".decoding.recipe",
 }
 
 __all__ = [
@@ -55,6 +60,7 @@ __all__ = [
     "Engine",
     "Handle",
     "MemoryPlan",
+    "Options",
     "Recipe",
     "RemaskError",
     "Request",
@@ -63,53 +69,68 @@ __all__ = [
     "infill",
     "load",
     "record",
+    "register",
+    "register_recipe",
     "stream",
 ]
 
 
 def load(
-    model: str = "bundled",
+    model: "str | PathLike[str]" = "bundled",
     *,
     device: str = "auto",
     dtype: str = "auto",
-    quantize: str = "none",
+    quantize: str | None = None,
     family: "str | Family | None" = None,
-    config: "Mapping[str, Any] | None" = None,
+    config: Mapping[str, Any] | None = None,
     outline: bool = False,
     threads: int | None = None,
-    **engine: Any,
+    **capacity: "Unpack[Capacity]",
 ) -> "LLM":
-    """Load a checkpoint: `bundled`, a folder, or `org/name[@revision]`; further options are those of `Engine`.
+    """Load a checkpoint: `bundled`, a folder, a .gguf file, or `org/name[@revision]`.
 
     `quantize` rounds the weights of linear layers to 8 bits: int8 for half the memory, int8-dynamic for speed on a CPU.
     `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
     An `outline` has shapes without memory, and can be asked for everything but an answer: its `plan()` counts what a
     model will take before anything of it is read.
-    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has).
+    `threads` of the CPU compute (None: one for a tiny model, else as many as torch has). At most `max_rows` requests
+    are decoded at once and `max_waiting` wait; `memory` bounds the planned bytes of the rows. Raises CheckpointError.
     """
     from . import checkpoint
     from .engine.host import check_threads
+    from .errors import CheckpointError
     from .llm import LLM
+    from .models.families.family import Family
+    from .options import Capacity
+    from .validation import check, check_table
 
+    check("model", model, str | PathLike, CheckpointError)
+    for name, text in (("device", device), ("dtype", dtype)):
+        check(name, text, str, CheckpointError)
+    check("quantize", quantize, str | None, CheckpointError)
+    check("family", family, str | Family | None, CheckpointError)
+    check("config", config, Mapping[str, Any] | None, CheckpointError)
+    check("outline", outline, bool, CheckpointError)
+    check_table(capacity, get_type_hints(Capacity, include_extras=True), CheckpointError)
     check_threads(threads)  # before a large model is read
     weights = checkpoint.choose_weights(quantize)
     loaded = checkpoint.load(
-        model, device=device, dtype=dtype, weights=weights, family=family, config=config, outline=outline
+        fspath(model), device=device, dtype=dtype, weights=weights, family=family, config=config, outline=outline
     )
-    return LLM(loaded, threads=threads, **engine)
+    return LLM(loaded, threads=threads, **capacity)
 
 
-def generate(prompt: str, model: str = "bundled", **options: Any) -> "Completion":
+def generate(prompt: str, model: "str | PathLike[str]" = "bundled", **options: "Unpack[Options]") -> "Completion":
     """Load `model` and answer one prompt. For more than one, keep what `load` returns."""
     return load(model).generate(prompt, **options)
 
 
-def stream(prompt: str, model: str = "bundled", **options: Any) -> Any:
+def stream(prompt: str, model: "str | PathLike[str]" = "bundled", **options: "Unpack[Options]") -> Iterator[str]:
     """Load `model` and yield the answer piece by piece, as it settles."""
     return load(model).stream(prompt, **options)
 
 
-def infill(template: str, model: str = "bundled", **options: Any) -> "Completion":
+def infill(template: str, model: "str | PathLike[str]" = "bundled", **options: "Unpack[Options]") -> "Completion":
     """Load `model` and fill the holes of `template`, as in "The {{1}} sat on the {{1}}."."""
     return load(model).infill(template, **options)
 

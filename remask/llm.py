@@ -1,16 +1,17 @@
 """A loaded model with its text: prompts in, completions out. What `remask.load` returns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
+from typing import Annotated, Any, TypeVar, Unpack, get_type_hints, overload
 
 from .checkpoint import Loaded
 from .checkpoint.placement import free_memory
-from .decoding.objective import Likelihood, log_likelihood
+from .decoding.objective import Likelihood, Scoring, log_likelihood
 from .decoding.recipe import Recipe
 from .engine import context
 from .engine.engine import Engine
@@ -18,51 +19,19 @@ from .engine.handle import Handle
 from .engine.host import default_threads, thread_limit
 from .engine.memory import MemoryPlan, largest, resident_bytes
 from .engine.requests import Completion, Request, samples
-from .errors import RequestError
-from .kinds import typed
+from .errors import RequestError, quoted
 from .models.rotary import Rope
+from .options import Options, apply, read
 from .text.holes import template_parts
 from .text.tokenizer import Text
 from .trace.recorder import CANDIDATES, record
+from .validation import Range, check, check_table, plain
 
 Prompt = str | Sequence[Mapping[str, str]]
+T = TypeVar("T")
+MOST_SAMPLES = 2**16
 MOST_ROWS = 2**17  # that are looked at for the largest batch
-RECIPE_DEFAULTS = ("steps", "block_length", "temperature", "cfg_scale", "remasking")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a call may ask for. None means the checkpoint's own default, else the authors'.
-
-    The names are those of LLaDA's `generate`; `recipe` is a base that the others change, `set` at last, as in
-    `{"cache": "none", "select.threshold": 0.8}`. `raw` reads the prompt as plain text, without the chat template.
-    `rope` is spelled as in `remask.models.rotary.Rope`, `lookahead` counts the masks behind a block that the network
-    sees, `context_policy` is one of `remask.engine.context`.
-    """
-
-    gen_length: int | None = None
-    steps: int | None = None
-    block_length: int | None = None
-    temperature: float | None = None
-    cfg_scale: float | None = None
-    remasking: str | None = None
-    threshold: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    logits_eos_inf: bool | None = None
-    confidence_eos_eot_inf: bool | None = None
-    compat: str | None = None
-    recipe: Recipe | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    stop: str | Sequence[str] = ()
-    stop_ids: Sequence[int] | None = None
-    deadline: float | None = None
-    candidates: int = 0
-    raw: bool = False
-    rope: str | Rope | None = None
-    lookahead: int | None = None
-    context_policy: str = "error"
+WAITERS = 8  # threads that wait for the engine on behalf of event loops
 
 
 class LLM:
@@ -83,68 +52,76 @@ class LLM:
 
     def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
         """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
+        check("raw", raw, bool, RequestError)
         if isinstance(prompt, str):
             if raw or self.text.template is None:
                 return self.text.encode(prompt)
             prompt = [{"role": "user", "content": prompt}]
+        elif not isinstance(prompt, list | tuple):
+            raise RequestError(f"a prompt must be text or a list of messages, got {quoted(prompt)}")
         elif raw:
             raise RequestError(
                 "a raw prompt must be text, got a list of messages; join them yourself, or leave out raw"
             )
         return self.text.encode(self.text.chat(prompt))
 
-    def request(self, prompt: Prompt, **options: Any) -> Request:
+    def request(self, prompt: Prompt, **options: Unpack[Options]) -> Request:
         """The request that continues `prompt`. Raises RequestError or RecipeError for what cannot run."""
-        return self.continuation(self.encode(prompt, raw=self._options(options).raw), **options)
+        return self.continuation(self.encode(prompt, raw=read(options)["raw"]), **options)
 
-    def continuation(self, ids: Sequence[int], **options: Any) -> Request:
+    def continuation(self, ids: Sequence[int], **options: Unpack[Options]) -> Request:
         """The request that continues the token `ids` as they stand."""
-        asked = self._options(options)
-        if not len(ids):
+        asked = read(options)
+        if not isinstance(ids, list | tuple) or not all(type(i) is int for i in ids):
+            raise RequestError(f"ids must be a list, each a whole number, got {quoted(ids)}")
+        if not ids:
             raise RequestError("the prompt is empty; give some text")
         rope = self._rope(asked)
-        length = asked.gen_length if asked.gen_length is not None else int(self.defaults["gen_length"])
-        if length < 1:
-            raise RequestError(f"gen_length must be at least 1, got {length}")
-        if asked.gen_length is None:  # a default gives way to the context; what was asked for does not
-            length = context.room(length, len(ids), self.model.contract, rope, asked.context_policy)
-        stop_ids = self.stop_ids if asked.stop_ids is None else asked.stop_ids
-        fitted = context.fit(ids, length, self.model.contract, rope, asked.context_policy)
+        length = asked["gen_length"] or int(self.defaults["gen_length"])
+        if asked["gen_length"] is None:  # a default gives way to the context; what was asked for does not
+            length = context.room(length, len(ids), self.model.contract, rope, asked["context_policy"])
+        stop_ids = self.stop_ids if asked["stop_ids"] is None else asked["stop_ids"]
+        fitted = context.fit(ids, length, self.model.contract, rope, asked["context_policy"])
         built = self._build([*fitted.ids, *[None] * length], asked, tuple(stop_ids), fitted.rope)
         return replace(built, dropped=fitted.dropped)
 
-    def blank(self, positions: int, **options: Any) -> Request:
+    def blank(self, positions: int, **options: Unpack[Options]) -> Request:
         """A request for a canvas of so many positions whose prompt says nothing: what memory is planned with."""
-        asked = self._options(options)
-        length = min(int(self.defaults["gen_length"]), positions) if asked.gen_length is None else asked.gen_length
+        asked = read(options)
+        length = (
+            min(int(self.defaults["gen_length"]), positions) if asked["gen_length"] is None else asked["gen_length"]
+        )
         if not 1 <= length <= positions:
             raise RequestError(f"gen_length must lie in 1..{positions}, which is the context, got {length}")
-        rope = context.scaled(positions, self.model.contract, self._rope(asked), asked.context_policy)
+        rope = context.scaled(positions, self.model.contract, self._rope(asked), asked["context_policy"])
         context.within(positions, length, self.model.contract, rope)
         return self._build([self.text.eos_id] * (positions - length) + [None] * length, asked, self.stop_ids, rope)
 
-    def infilling(self, template: str, **options: Any) -> Request:
+    def infilling(self, template: str, **options: Unpack[Options]) -> Request:
         """The request that fills the holes of `template` (see `remask.text.holes.template_parts`)."""
-        asked = self._options(options)
+        check("a template", template, str, RequestError)
+        asked = read(options)
         parts = [self.text.encode(part) if isinstance(part, str) else part for part in template_parts(template)]
         holes = sum(part for part in parts if isinstance(part, int))
         length = holes + sum(len(part) for part in parts if isinstance(part, list))
-        stops = () if asked.stop_ids is None else tuple(asked.stop_ids)
-        if asked.context_policy == "truncate-middle":
+        stops = () if asked["stop_ids"] is None else tuple(asked["stop_ids"])
+        if asked["context_policy"] == "truncate-middle":
             raise RequestError("truncate-middle cuts prompts, and a template is filled as a whole; leave it out")
-        rope = context.scaled(length, self.model.contract, self._rope(asked), asked.context_policy)
+        rope = context.scaled(length, self.model.contract, self._rope(asked), asked["context_policy"])
         context.within(length, holes, self.model.contract, rope)  # before so many holes are written out
         tokens = [token for part in parts for token in (part if isinstance(part, list) else [None] * part)]
         return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), template=template)
 
     def plan(
-        self, *, context: int | None = None, batch: int = 1, free: int | None = None, **options: Any
+        self, *, context: int | None = None, batch: int = 1, free: int | None = None, **options: Unpack[Options]
     ) -> MemoryPlan:
         """The memory that `batch` answers on canvases of `context` positions take, and the most that fits.
 
         Without `context`, as far as the model goes; `free` are the bytes that there are, else what is free on the
         device, this model's own weights counted in.
         """
+        for name, value in (("context", context), ("batch", batch), ("free", free)):
+            check(name, value, int if name == "batch" else int | None, RequestError)
         if not 1 <= batch <= MOST_ROWS:
             raise RequestError(f"batch must lie in 1..{MOST_ROWS:,}, got {batch}; plan for one answer and multiply")
         loaded, most = self.loaded, self.model.contract.max_positions
@@ -183,44 +160,74 @@ class LLM:
         return tuple(sorted({*self.model.contract.eos_ids, *self.model.contract.eot_ids}))
 
     @overload
-    def generate(self, prompt: Prompt, *, trace: str | Path | None = None, **options: Any) -> Completion: ...
+    def generate(  # type: ignore[overload-overlap]
+        self, prompt: Prompt, *, trace: str | Path | None = None, **options: Unpack[Options]
+    ) -> Completion: ...
     @overload
-    def generate(self, prompt: Sequence[str], **options: Any) -> list[Completion]: ...
+    def generate(self, prompt: Sequence[str], **options: Unpack[Options]) -> list[Completion]: ...
 
     def generate(
-        self, prompt: Prompt | Sequence[str], *, trace: str | Path | None = None, **options: Any
+        self, prompt: Prompt | Sequence[str], *, trace: str | Path | None = None, **options: Unpack[Options]
     ) -> Completion | list[Completion]:
-        """Answer one prompt, or a list of them side by side; options are the fields of `Options`.
+        """Answer one prompt, or a list of them side by side. A list of messages is one prompt.
 
-        A list of messages is one prompt. `trace` names a file that records the run of one prompt, step by step.
+        `trace` names a file that records the run of one prompt, step by step.
         """
+        check("trace", trace, str | Path | None, RequestError)
         if trace is not None:
-            handle = self.submit(prompt, **{"candidates": CANDIDATES, **options})  # type: ignore[arg-type]
-            return record(handle, trace).result()
+            chosen: Any = {"candidates": CANDIDATES} | options
+            return record(self.submit(prompt, **chosen), trace).result()  # type: ignore[arg-type]
+        if not isinstance(prompt, str | list | tuple):
+            raise RequestError(f"a prompt must be text, a list of messages or a list of texts, got {quoted(prompt)}")
         if isinstance(prompt, str) or any(isinstance(one, Mapping) for one in prompt):
-            return self._all([self.request(prompt, **options)])[0]  # type: ignore[arg-type]
-        return self._all([self.request(one, **options) for one in prompt])  # type: ignore[arg-type]
+            return self._all([self.request(prompt, **options)])[0]
+        return self._all([self.request(one, **options) for one in prompt])
 
-    def submit(self, prompt: Prompt, **options: Any) -> Handle:
+    def submit(self, prompt: Prompt, **options: Unpack[Options]) -> Handle:
         """Start answering; iterate the handle for steps, its `pieces()` for text."""
         return self.engine.submit(self.request(prompt, **options))
 
-    def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Iterator[str]:
         """The answer piece by piece, as it settles from the left. Whoever stops listening cancels it."""
         return self._pieces(self.submit(prompt, **options))
 
-    def samples(self, prompt: Prompt, n: int, **options: Any) -> list[Completion]:
+    def samples(self, prompt: Prompt, n: int, **options: Unpack[Options]) -> list[Completion]:
         """`n` answers, which differ in their seed."""
+        check("n", n := plain(n), Annotated[int, Range(1, MOST_SAMPLES)], RequestError)
         return self._all(samples(self.request(prompt, **options), n))
 
-    def infill(self, template: str, **options: Any) -> Completion:
+    def infill(self, template: str, **options: Unpack[Options]) -> Completion:
         """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
         return self._all([self.infilling(template, **options)])[0]
 
-    def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Any) -> Likelihood:
+    async def agenerate(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
+        """`generate` one answer without blocking the running event loop. Answers under way share the batch.
+
+        To cancel the task is to cancel the request.
+        """
+        return await self._acompletion(partial(self.request, prompt, **options))
+
+    async def ainfill(self, template: str, **options: Unpack[Options]) -> Completion:
+        """`infill` without blocking the running event loop. To cancel the task is to cancel the request."""
+        return await self._acompletion(partial(self.infilling, template, **options))
+
+    async def astream(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncIterator[str]:
+        """`stream` without blocking the running event loop. Who cancels the task or stops listening cancels it."""
+        handle = await self._asubmit(partial(self.request, prompt, **options))
+        pieces = handle.pieces()
+        try:
+            while (piece := await self._in_thread(next, pieces, None)) is not None:
+                yield piece
+        finally:
+            await self._acancel(handle)
+
+    def score(self, prompt: Prompt, answer: str, *, raw: bool = False, **options: Unpack[Scoring]) -> Likelihood:
         """Monte-Carlo estimate of ln p(answer | prompt); options as for `remask.decoding.objective.log_likelihood`."""
+        check("the answer", answer, str, RequestError)
+        values: dict[str, Any] = {name: plain(value) for name, value in options.items()}
+        check_table(values, get_type_hints(Scoring, include_extras=True), RequestError)
         with thread_limit(self.engine.threads):
-            return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **options)
+            return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **values)
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""
@@ -233,13 +240,40 @@ class LLM:
         finally:
             handle.cancel()
 
-    def _options(self, options: Mapping[str, Any]) -> Options:
-        known = set(Options.__dataclass_fields__)
-        if unknown := sorted(set(options) - known):
-            raise RequestError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        numbers = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
-        typed(asked := Options(**numbers), RequestError)
-        return asked
+    async def _acompletion(self, request: Callable[[], Request]) -> Completion:
+        handle = await self._asubmit(request)
+        try:
+            while not handle.done:
+                await self._in_thread(self.engine.step)
+        finally:
+            await self._acancel(handle)
+        return handle.result()
+
+    async def _asubmit(self, request: Callable[[], Request]) -> Handle:
+        """Make and submit a request; if the task is cancelled meanwhile, so is the request."""
+        submission = self._waiters.submit(lambda: self.engine.submit(request()))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(submission))
+        except asyncio.CancelledError:
+            submission.add_done_callback(self._cancel_submission)
+            raise
+
+    def _cancel_submission(self, submission: "Future[Handle]") -> None:
+        if not submission.cancelled() and submission.exception() is None:
+            submission.result().cancel()
+
+    async def _acancel(self, handle: Handle) -> None:
+        """Cancel what has not ended, and wait until it holds nothing."""
+        handle.cancel()
+        if not handle.done:  # a step is under way; the next one finds what it could not release
+            await asyncio.shield(self._in_thread(self.engine.step))
+
+    def _in_thread(self, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._waiters, work, *arguments)
+
+    @cached_property
+    def _waiters(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(WAITERS, thread_name_prefix="remask")
 
     def _build(
         self,
@@ -249,35 +283,40 @@ class LLM:
         rope: Rope,
         suppress: tuple[int, ...] = (),
     ) -> Request:
-        defaults = {} if asked.recipe else {k: v for k, v in self.defaults.items() if k in RECIPE_DEFAULTS}
-        names = (*RECIPE_DEFAULTS, "threshold", "top_k", "top_p", "compat", "lookahead")
-        named = {name: getattr(asked, name) for name in names}
-        flags = {name: getattr(asked, name) for name in ("logits_eos_inf", "confidence_eos_eot_inf")}
-        chosen = defaults | {k: v for k, v in (named | flags).items() if v is not None}
-        if asked.steps is None and not asked.recipe:
-            chosen["steps"] = self._steps(tokens.count(None), chosen)
-        if self.model.contract.block_size is not None and asked.block_length is None:
-            chosen.pop("block_length", None)
         base = self._base(asked)
         if suppress:
-            chosen["suppress"] = tuple(sorted({*base.process.suppress, *suppress}))
+            base = base.change({"process.suppress": sorted({*base.process.suppress, *suppress})})
+        recipe = apply(base, **self._chosen(asked, tokens.count(None)))
         return Request(
             tokens=tuple(tokens),
-            recipe=replace(Recipe.of(base, **chosen).change(asked.set), rope=rope).spelled(self.text.encode),
-            seed=asked.seed,
+            recipe=replace(recipe, rope=rope).spelled(self.text.encode),
+            seed=asked["seed"],
             stop_ids=stop_ids,
-            stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
-            deadline=asked.deadline,
-            candidates=asked.candidates,
+            stop=(asked["stop"],) if isinstance(asked["stop"], str) else tuple(asked["stop"]),
+            deadline=asked["deadline"],
+            candidates=asked["candidates"],
         )
+
+    def _chosen(self, asked: Options, holes: int) -> dict[str, Any]:
+        """The options as they hold here: what is asked for, and beside no recipe the checkpoint's own defaults."""
+        chosen = {name: value for name, value in asked.items() if value is not None}
+        if asked["recipe"] is None:
+            chosen = self.defaults | chosen
+            if asked["steps"] is None:
+                chosen["steps"] = self._steps(holes, chosen)
+        if self.model.contract.block_size is not None and asked["block_length"] is None:
+            chosen.pop("block_length", None)
+        return chosen
 
     def _base(self, asked: Options) -> Recipe:
         """The recipe that options change: what is asked for, else the checkpoint's own."""
-        return asked.recipe or (Recipe.load(self.defaults["recipe"]) if "recipe" in self.defaults else Recipe())
+        recipe = asked["recipe"] if asked["recipe"] is not None else self.defaults.get("recipe", Recipe())
+        return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
 
     def _rope(self, asked: Options) -> Rope:
         """The scaling that is asked for: set at last, by its own option, or by the recipe."""
-        return Rope.of(asked.set.get("rope", self._base(asked).rope if asked.rope is None else asked.rope))
+        own = self._base(asked).rope if asked["rope"] is None else asked["rope"]
+        return Rope.of(asked["set"].get("rope", own))
 
     def _steps(self, length: int, chosen: Mapping[str, Any]) -> int:
         """The default number of steps, in the proportion that the checkpoint states for its own gen_length."""

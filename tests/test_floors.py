@@ -19,7 +19,7 @@ FLOORS = {
     "errors": 0,
     "exactness": 0,
     "files": 0,
-    "kinds": 0,
+    "validation": 0,
     # 1: text to ids, ids to logits, and tasks with exact answers
     "models": 1,
     "tasks": 1,
@@ -29,6 +29,7 @@ FLOORS = {
     "decoding": 2,
     # 3: requests in, steps and completions out
     "engine": 3,
+    "options": 3,
     # 4: what `load` returns, a run as a file, and fakes for the tests of users
     "llm": 4,
     "testing": 4,
@@ -47,6 +48,7 @@ FLOORS = {
 PAIRS = {
     ("files", "errors"),
     ("llm", "trace"),
+    ("validation", "errors"),
     ("__main__", "cli"),
 }
 

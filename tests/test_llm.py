@@ -50,7 +50,7 @@ def test_numbers_may_be_numpys(llm: LLM) -> None:
         ({"stop": [b"x"]}, "stop must be text or a list, each text"),
         ({"stop_ids": [0.5]}, "stop_ids must be a list, each a whole number"),
         ({"set": ["cache=none"]}, "set must be a table, got "),
-        ({"recipe": "fast"}, "recipe must be a table, got 'fast'"),
+        ({"recipe": 5}, "recipe must be text or a Recipe, got 5"),
         ({"gen_length": 10**30}, "the model's context is 256"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, did_you_mean
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
@@ -65,7 +65,7 @@ def locate(name: str, *, offline: bool = False) -> Path:
         return _download(found["repo"], found["revision"], offline)
     if _like_a_path(name):
         raise CheckpointError(f"there is no folder {_short(name)}; {FORMS}")
-    raise CheckpointError(f"{_short(name)} names no model; {FORMS}")
+    raise CheckpointError(f"{_short(name)} names no model; {FORMS}{_near(name)}")
 
 
 def cached() -> Iterator[Cached]:
@@ -146,6 +146,11 @@ def _short(name: str) -> str:
     return repr(name if len(name) <= 200 else name[:200] + "…")
 
 
+def _near(name: str) -> str:
+    """The model of the package or of the cache whose name is nearest, if one is near."""
+    return did_you_mean(name, [*SHIPPED, *(model.name for model in cached())])
+
+
 def _download(repo: str, revision: str | None, offline: bool) -> Path:
     """The snapshot of a repository, its missing files fetched; the hub's client resumes what was interrupted."""
     from huggingface_hub import constants, snapshot_download
@@ -192,11 +197,12 @@ def _explain(error: Exception, name: str, repo: str, offline: bool) -> str:
     if isinstance(error, RevisionNotFoundError):
         return f"{repo} has no revision {name.partition('@')[2]!r}; {page}/tree/main lists its branches and tags"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN); {FORMS}"
+        missing = f"{repo!r} is neither a folder here nor a model on the hub (a private one needs HF_TOKEN)"
+        return f"{missing}; {FORMS}{_near(name)}"
     if offline:
         return (
             f"{name!r} is no folder here and not (wholly) in the cache {constants.HF_HUB_CACHE}, and the hub is off or "
-            "does not answer; go online once to download it (unset HF_HUB_OFFLINE), or give a folder"
+            "does not answer; go online once to download it (unset HF_HUB_OFFLINE), or give a folder" + _near(name)
         )
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return f"downloading {name} failed ({reason}); run it again, what has come is kept"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, did_you_mean, quoted
 from ..models.linear import Weights
 
 DTYPES = {
@@ -26,7 +26,7 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):
-        raise CheckpointError(f"unknown device {name[:100]!r}; use auto, cpu, cuda, cuda:1 or mps") from None
+        raise CheckpointError(f"unknown device {quoted(name)}; use auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise CheckpointError(
             f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
@@ -43,18 +43,25 @@ def choose_dtype(name: str, stored: torch.dtype, device: torch.device, parameter
     """The dtype called `name`; `auto` is that on disk, but float32 for a small model on a CPU."""
     if name != "auto":
         if name not in DTYPES:
-            raise CheckpointError(f"unknown dtype {name[:100]!r}; use auto, {', '.join(DTYPES)}")
+            raise CheckpointError(
+                f"unknown dtype {quoted(name)}; use auto, {', '.join(DTYPES)}{did_you_mean(name, DTYPES)}"
+            )
         return DTYPES[name]
     if stored == torch.float64 or (device.type == "cpu" and parameters < SMALL):
         return torch.float32
     return stored
 
 
-def choose_weights(quantize: str) -> Weights:
-    """How an answering model holds its matrices: `none` at full precision, else as quantised. Refuses other names."""
-    if quantize not in QUANTIZE:
-        raise CheckpointError(f"unknown quantize {quantize[:100]!r}; use {', '.join(QUANTIZE)}")
-    return QUANTIZE[quantize]
+def choose_weights(quantize: str | None) -> Weights:
+    """How an answering model holds its matrices: None (or `none`) at full precision, else as quantised.
+
+    Refuses other names.
+    """
+    if quantize is not None and quantize not in QUANTIZE:
+        raise CheckpointError(
+            f"unknown quantize {quoted(quantize)}; use {', '.join(QUANTIZE)}{did_you_mean(quantize, QUANTIZE)}"
+        )
+    return QUANTIZE[quantize or "none"]
 
 
 def native_bfloat16() -> bool:

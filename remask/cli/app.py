@@ -1,8 +1,9 @@
 """The commands in one table, and what becomes of an error: one line on stderr and an exit code."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,8 +12,9 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
+from ..options import as_text
 from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
-from .options import FLAG, spread
+from .options import FLAG, flag, spread
 from .screen import errors_to, is_unicode
 
 
@@ -33,6 +35,9 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     train.train,
     plan.plan,
     doctor.doctor,
+)
+OPTION = re.compile(  # a word that a bound or a value follows; or one with an underscore, unless it stands in a list
+    r"(?<![\w.'-])(?:[a-z]\w*(?= (?:must|\d|ntk:))|(?<!: )(?<!, )[a-z]+_\w+(?![\w.']))"
 )
 GROUPS = (eval.group, trace.group, models.group)
 
@@ -94,11 +99,11 @@ def execute(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush has somewhere to go
         return 1
     except Exception as error:  # noqa: BLE001  # the last line of defence
-        return told(error, settings)
+        return told(error, settings, flags_of(command, words))
 
 
-def told(error: Exception, settings: Settings) -> int:
-    """Say what went wrong in one line; 2 if the asking was wrong, else 1."""
+def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
+    """Say what went wrong in one line, with the `flags` of the command; 2 if the asking was wrong, else 1."""
     if settings.debug:
         import traceback
 
@@ -109,10 +114,27 @@ def told(error: Exception, settings: Settings) -> int:
         context = getattr(error, "ctx", None)
         message = format_message() + (f" (see {context.command_path} --help)" if context else "")
     elif isinstance(error, RemaskError):
-        message = str(error)
+        message = with_flags(str(error), flags)
     else:
         hint = "" if settings.debug else "; `remask --debug …` shows the traceback"
         message = f"{type(error).__name__}: {error}{hint}"
     line = " ".join(message.split())
     screen.print(f"[bold]remask:[/bold] [bold red]error:[/bold red] {escape(line)}")
     return 2 if format_message is not None or isinstance(error, UsageError) else 1
+
+
+def flags_of(command: Any, words: Sequence[str]) -> set[str]:
+    """The flags of the command that `words` call; those of all its commands where they stop at a group."""
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    commands = getattr(command, "commands", {"": command}).values()
+    return {flag for one in commands for parameter in one.params for flag in parameter.opts}
+
+
+def with_flags(message: str, flags: Collection[str]) -> str:
+    """An error of the library as a command with these `flags` speaks: `gen_length` is --gen-length there.
+
+    Where no bound or value follows, one word may be mere English, and what stands in a list the name of a value.
+    """
+    names = {name for name in as_text() if flag(name) in flags}
+    return OPTION.sub(lambda word: flag(word[0]) if word[0] in names else word[0], message)

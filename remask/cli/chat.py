@@ -4,8 +4,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..errors import RemaskError
-from .options import Decoding, GenLength, Machine, System, output
+from ..errors import RemaskError, UsageError, did_you_mean, quoted
+from ..options import as_text
+from ..validation import in_words
+from .options import Decoding, GenLength, Machine, System, output, refuse_clash
 from .output import Output, follow, show
 from .screen import is_terminal, say
 
@@ -18,11 +20,7 @@ HELP = """\
 /reset            forget the conversation
 /help             this
 /quit             leave, as does ^D"""
-KINDS = {
-    "steps": int, "gen_length": int, "block_length": int, "temperature": float, "cfg_scale": float, "remasking": str,
-    "threshold": float, "top_k": int, "top_p": float, "seed": int, "compat": str,
-    "rope": str, "context_policy": str, "lookahead": int,
-}  # fmt: skip
+ON_OFF = {"on": True, "off": False}
 
 
 @dataclass
@@ -130,23 +128,41 @@ def turn(talk: Talk, line: str) -> bool:
 def setting(talk: Talk, words: list[str]) -> None:
     """Show the settings, or change one; a value that cannot work is refused and the old one stays."""
     if len(words) != 2:
-        shown = {k: v for k, v in talk.options.items() if k in KINDS} | {"watch": "on" if talk.watch else "off"}
-        say("  ".join(f"{name}={value}" for name, value in shown.items()))
+        shown = {k: getattr(v, "name", v) for k, v in talk.options.items() if v != ()}
+        say("  ".join(f"{name}={value}" for name, value in (shown | {"watch": "on" if talk.watch else "off"}).items()))
         if words:
             say("write /set NAME VALUE", "red")
         return
     name, value = words
-    if name == "watch" and value in ("on", "off"):
-        talk.watch = value == "on"
-    elif name not in KINDS:
-        say(f"there is no setting {name!r}; known: {', '.join([*KINDS, 'watch'])}", "red")
-        return
+    if name == "watch" and value in ON_OFF:
+        talk.watch = ON_OFF[value]
     else:
         try:
-            changed = talk.options | {name: KINDS[name](value)}
-        except ValueError:
-            say(f"{name} must be a {KINDS[name].__name__}, got {value!r}", "red")
+            changed = talk.options | {name: from_text(name, value, talk.options)}
+        except ValueError as error:
+            say(str(error), "red")
             return
+        refuse_clash(changed)
         talk.llm.request("x", **changed)
         talk.options = changed
     say(f"{name} = {value}")
+
+
+def from_text(name: str, text: str, options: dict[str, Any]) -> Any:
+    """The value of an option from how it is written; what `set` changes is added to what `options` change already.
+
+    Raises UsageError for an unknown option, or text that is no such value.
+    """
+    table = {key: field for key, field in as_text().items() if field.option.flag}
+    if name not in table:
+        known = [*table, "watch"]
+        raise UsageError(f"there is no setting {quoted(name)}; known: {', '.join(known)}{did_you_mean(name, known)}")
+    kind = table[name].kind
+    if name == "set":
+        from ..decoding.parsing import settings
+
+        return options.get("set", {}) | settings([text])
+    try:
+        return ON_OFF[text] if kind is bool else kind(text) if kind in (int, float) else text
+    except (ValueError, KeyError):
+        raise UsageError(f"{name} must be {in_words(kind)}, got {quoted(text)}") from None

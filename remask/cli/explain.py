@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from .. import files
 from . import prompt as prompts
-from .options import FLAG, Machine, at_least, decoding, output
+from .options import FLAG, Machine, at_least, option, output
 from .screen import page as page_on
 from .screen import say
 
@@ -22,20 +22,16 @@ PROMPT = "The cat sat"
 class Loop:
     """The decoding options whose every number the chapters can show."""
 
-    gen_length: Annotated[int, decoding("Positions to fill.", metavar="N", show_default=True)] = 16
-    steps: Annotated[int | None, decoding("Forward passes; half of gen-length if not given.", metavar="N")] = None
-    block_length: Annotated[int | None, decoding("Half of gen-length if not given.", metavar="N")] = None
-    temperature: Annotated[
-        float, decoding("Of the draw; 0 takes the likeliest.", "--temperature", "-t", metavar="T", show_default=True)
-    ] = 0.0
-    cfg_scale: Annotated[float, decoding("Classifier-free guidance.", metavar="W", show_default=True)] = 0.0
-    remasking: Annotated[
-        str, decoding("low_confidence, random, margin or entropy.", metavar="NAME", show_default=True)
-    ] = "low_confidence"
-    seed: Annotated[int, decoding("Of all random numbers.", metavar="N", show_default=True)] = 0
+    gen_length: Annotated[int, option("gen_length", show_default=True)] = 16
+    steps: Annotated[int | None, option("steps", "Forward passes; half of gen-length if not given.")] = None
+    block_length: Annotated[int | None, option("block_length", "Half of gen-length if not given.")] = None
+    temperature: Annotated[float, option("temperature", show_default=True)] = 0.0
+    cfg_scale: Annotated[float, option("cfg_scale", show_default=True)] = 0.0
+    remasking: Annotated[str, option("remasking", show_default=True)] = "low_confidence"
+    seed: Annotated[int, option("seed", "Of all random numbers.", show_default=True)] = 0
 
     def options(self) -> dict[str, Any]:
-        """As `remask.llm.Options` has them. The whole canvas is filled, as the authors do."""
+        """As keyword arguments of `LLM.generate`. The whole canvas is filled, as the authors do."""
         at_least("gen_length", self.gen_length, 1)
         half = -(-self.gen_length // 2)
         block = self.block_length or (half if self.steps is None or self.steps > 1 else self.gen_length)

@@ -25,7 +25,7 @@ def load(machine: Machine, quiet: bool) -> "LLM":
             machine.model,
             device=machine.device,
             dtype=machine.dtype,
-            quantize=machine.quantize,
+            quantize=None if machine.quantize == "none" else machine.quantize,
             threads=machine.threads,
             **said,
         )

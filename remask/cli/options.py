@@ -2,19 +2,21 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from typer import Option
 
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean, quoted
+from ..options import as_text
 
 if TYPE_CHECKING:
     from ..llm import LLM
 
+T = TypeVar("T")
 
 FLAG = " "  # a flag takes no value, and its help should not say <bool>
 
@@ -35,6 +37,40 @@ def output(help: str, *names: str, metavar: str = FLAG) -> Any:
     return Option(*names, help=help, metavar=metavar, rich_help_panel="Output", show_default=False)
 
 
+def flag(name: str) -> str:
+    """The flag of an option."""
+    return "--" + name.replace("_", "-")
+
+
+def option(name: str, help: str | None = None, *, show_default: bool = False) -> Any:
+    """The flag of an option of the table."""
+    said = as_text()[name].option
+    names = [flag(name), *([said.short] if said.short else [])]
+    return decoding(help or said.help, *names, metavar=said.metavar or FLAG, show_default=show_default)
+
+
+def flags_of_table(body: type[T]) -> type[T]:
+    """`body` with a field for each option of the table that has a flag, before its own; those it has itself stand."""
+    own, body.__annotations__ = body.__annotations__, {}
+    for name, field in as_text().items():
+        if name in own:
+            body.__annotations__[name] = own.pop(name)
+        elif field.option.flag and name != "gen_length":  # which commands declare themselves, if they have it
+            body.__annotations__[name] = Annotated[kind_of_flag(field.kind), option(name)]
+            setattr(body, name, False if field.kind is bool else None)
+    body.__annotations__ |= own
+    return body
+
+
+def kind_of_flag(kind: Any) -> Any:
+    """What typer reads for an option of this type: None if it is left out; several texts are several flags."""
+    if kind is bool:
+        return bool
+    if {get_origin(part) for part in (kind, *get_args(kind))} & {Mapping, Sequence}:
+        return list[str] | None
+    return (kind if kind in (int, float) else str) | None
+
+
 MODEL = "'bundled' or another of the package, a folder, a .gguf file, or org/name\\[@revision] on the hub."
 DEVICE = "auto, cpu, cuda, cuda:1 or mps."
 DTYPE = "auto, float32, bfloat16 or float16."
@@ -51,10 +87,9 @@ Fields = Annotated[
         "Override a field of config.json, as in mask_token_id=5.", "--field", metavar="NAME=VALUE", show_default=False
     ),
 ]
-GenLength = Annotated[int | None, decoding("Positions to fill.", "--gen-length", metavar="N")]
-Rope = Annotated[
-    str | None, decoding("Scale positions: ntk:auto, ntk:14, yarn:2, linear:2, none.", "--rope", metavar="SCALING")
-]  # fmt: skip
+GenLength = Annotated[int | None, option("gen_length")]
+Rope = Annotated[str | None, option("rope")]
+Settings = Annotated[list[str] | None, option("set")]
 System = Annotated[str | None, Option("--system", "-s", help="A system message first.", metavar="TEXT")]
 
 
@@ -65,12 +100,6 @@ Tasks = Annotated[
 PROMPTS = "One a line; in a .jsonl file a string or {\"prompt\": …} a line; '-' reads stdin."
 Prompts = Annotated[Path | None, Option("--prompts", help=PROMPTS, metavar="FILE")]
 Seed = Annotated[int, decoding("Of the examples and all random numbers; 0 if not given.", "--seed", metavar="N")]
-Settings = Annotated[
-    list[str] | None,
-    decoding(
-        "Change one value of the recipe, as in select.threshold=0.8; again for more.", "--set", metavar="AXIS.KEY=VALUE"
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -95,76 +124,36 @@ class Machine:
 
 
 @dataclass(frozen=True)
+@flags_of_table
 class Decoding:
-    """How to decode. None is the checkpoint's own default, else the authors'."""
+    """How to decode: a flag for each option of the table. None is the checkpoint's own default, else the authors'."""
 
-    steps: Annotated[int | None, decoding("Forward passes over the whole answer.", metavar="N")] = None
-    block_length: Annotated[int | None, decoding("Positions decided before the next ones open.", metavar="N")] = None
-    temperature: Annotated[
-        float | None, decoding("Of the draw; 0 takes the likeliest token.", "--temperature", "-t", metavar="T")
-    ] = None
-    cfg_scale: Annotated[float | None, decoding("Classifier-free guidance; 0 is none.", metavar="W")] = None
-    remasking: Annotated[
-        str | None, decoding("Who stays: low_confidence, random, margin or entropy.", metavar="NAME")
-    ] = None
-    threshold: Annotated[
-        float | None, decoding("Decide all guesses that are so sure, not a fixed number a step.", metavar="P")
-    ] = None
-    top_k: Annotated[int | None, decoding("Draw from the K likeliest tokens.", metavar="K")] = None
-    top_p: Annotated[float | None, decoding("Draw from the likeliest tokens that hold P.", metavar="P")] = None
-    recipe: Annotated[
-        str | None, decoding("A named recipe, or a TOML file; other options change it.", metavar="NAME|FILE")
-    ] = None
+    seed: Annotated[int, option("seed")] = 0
     fast: Annotated[bool, decoding("The recipe that is fast and loses little; see docs/decoders.md.", "--fast")] = False
-    setting: Settings = None
-    seed: Annotated[int, decoding("Of all random numbers; 0 if not given.", metavar="N")] = 0
-    stop: Annotated[list[str] | None, decoding("End before this text; may be given again.", metavar="TEXT")] = None
-    logits_eos_inf: Annotated[bool, decoding("Never guess the end of the sequence.", "--logits-eos-inf")] = False
-    confidence_eos_eot_inf: Annotated[
-        bool, decoding("Decide end-of-sequence and end-of-turn tokens last.", "--confidence-eos-eot-inf")
-    ] = False
-    rope: Rope = None
-    context_policy: Annotated[
-        str | None, decoding("For prompts that are too long: error, scale or truncate-middle.", metavar="NAME")
-    ] = None
-    lookahead: Annotated[
-        int | None, decoding("Masks behind a block that the network sees; all if not given.", metavar="N")
-    ] = None
-    compat: Annotated[str | None, decoding("'llada' repeats a quirk of the authors' code.", metavar="NAME")] = None
 
     def options(self) -> dict[str, Any]:
-        """As `remask.llm.Options` has them: only what was asked for."""
-        names = [f.name for f in fields(self) if f.name not in ("recipe", "fast", "setting", "stop")]
-        asked = {name: getattr(self, name) for name in names}
-        given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None and v is not False}
-        if self.fast and self.recipe is not None:
-            raise UsageError(f"--fast and --recipe {self.recipe} are two recipes; leave one out")
-        if self.fast or self.recipe is not None or self.setting:
-            from ..decoding.recipe import FAST, Recipe, settings
+        """As keyword arguments of `LLM.generate`: only what was asked for."""
+        flags = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "fast"}
+        asked = {name: value for name, value in flags.items() if value is not None and value is not False}
+        if self.fast and "recipe" in asked:
+            raise UsageError(f"--fast and --recipe {asked['recipe']} are two recipes; leave one out")
+        if self.fast or asked.keys() & {"recipe", "set"}:
+            from ..decoding.parsing import settings
+            from ..decoding.recipe import FAST, Recipe
 
-            name = FAST if self.fast else self.recipe
-            given |= {"recipe": Recipe.load(name)} if name is not None else {}
-            given["set"] = settings(self.setting or ())
-            for path, name in product(given["set"], given):
-                if (place := PLACES.get(name)) and (place == path or place.startswith(f"{path}.")):
-                    flag = name.replace("_", "-")
-                    raise UsageError(f"--{flag} and --set {path} both set {place}; leave one out")
-        return given | {"stop": tuple(self.stop or ())}
+            name = FAST if self.fast else asked.get("recipe")
+            asked |= {"set": settings(asked.get("set", ()))} | ({} if name is None else {"recipe": Recipe.load(name)})
+        refuse_clash(asked)
+        return asked | {"stop": tuple(asked.get("stop", ()))}
 
 
-PLACES = {  # in the recipe, of what has an option of its own
-    "steps": "steps",
-    "rope": "rope",
-    "block_length": "blocks.length",
-    "cfg_scale": "guidance.cfg_scale",
-    "remasking": "confidence",
-    "threshold": "select.threshold",
-    "lookahead": "canvas.masks",
-    **{
-        name: f"process.{name}"
-        for name in ("temperature", "top_k", "top_p", "logits_eos_inf", "confidence_eos_eot_inf", "compat")
-    },
-}
+def refuse_clash(options: dict[str, Any]) -> None:
+    """Refuse a place of the recipe that is set by its own flag and by --set."""
+    table = as_text()
+    for path, name in product(options.get("set", ()), options):
+        place = table[name].option.path
+        if place and (place == path or place.startswith(f"{path}.")):
+            raise UsageError(f"{flag(name)} and --set {path} both set {place}; leave one out")
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +188,8 @@ def task_names(asked: list[str]) -> list[str]:
 
     wanted = list(TASKS) if asked == ["all"] else list(dict.fromkeys(asked))
     if unknown := [name for name in wanted if name not in TASKS]:
-        raise UsageError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}, or all")
+        known, near = ", ".join(TASKS), did_you_mean(unknown[0], [*TASKS, "all"])
+        raise UsageError(f"unknown task {quoted(unknown[0])}; known: {known}, or all{near}")
     return wanted
 
 

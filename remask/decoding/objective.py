@@ -7,16 +7,19 @@ unbiased estimate of that row's negative ELBO per token (the weight L/l of eq. 6
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Annotated, Protocol, TypedDict, get_type_hints
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import RequestError
+from ..errors import RequestError, quoted
 from ..models.contract import Group, Packed, Predictor
 from ..models.rotary import NONE, Rope, Rotation, Rotations
+from ..validation import Range, check
 from .process import guide
+
+MOST_SAMPLES = 2**20
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,16 @@ class Likelihood:
     tokens: int
 
 
+class Scoring(TypedDict, total=False):
+    """The options of `log_likelihood`."""
+
+    samples: int
+    batch: int
+    cfg_scale: Annotated[float, Range(0, 100)]
+    seed: Annotated[int, Range(0, 2**63 - 1)]
+    rope: str | Rope
+
+
 @torch.inference_mode()
 def log_likelihood(
     model: Predictor, prompt: Sequence[int], answer: Sequence[int], *, samples: int = 128, batch: int = 16,
@@ -136,8 +149,13 @@ def log_likelihood(
     """
     if not answer:
         raise RequestError("the answer to score is empty; give at least one token")
+    hints = get_type_hints(Scoring, include_extras=True)
+    for name, value in {"samples": samples, "batch": batch, "cfg_scale": cfg_scale, "seed": seed}.items():
+        check(name, value, hints[name], RequestError)
     if samples < 1 or batch < 1:
         raise RequestError(f"samples and batch must be at least 1, got {samples} and {batch}")
+    if max(samples, batch) > MOST_SAMPLES:
+        raise RequestError(f"samples and batch must be at most {MOST_SAMPLES:,}, got {quoted(max(samples, batch))}")
     contract, rope, total = model.contract, Rope.of(rope), len(prompt) + len(answer)
     if total > (bound := rope.context(contract.rotary, contract.max_positions)):
         raise RequestError(

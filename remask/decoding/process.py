@@ -1,10 +1,71 @@
 """The changes to the logits before a token is drawn, before it is scored, or both.
 
-All functions take the logits (R, V) of R positions and return new ones, float32 in and out.
+`Guidance` and `Process` are what a recipe says of it; the functions below do it. They take the logits (R, V) of R
+positions and return new ones, float32 in and out.
 """
+
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+from ..errors import RecipeError, bounded, quoted, unknown_name
+from ..exactness import Exactness
+
+Compat = Literal["intended", "llada"]
+Scores = Literal["raw", "processed"]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance; `cfg_scale` 0 is none and costs no second stream."""
+
+    cfg_scale: float = 0.0
+    exactness = Exactness.EXACT
+
+    def __post_init__(self) -> None:
+        bounded("cfg_scale", self.cfg_scale, 0.0, 100.0, "LLaDA uses 0 to 2")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What changes the logits. All of it acts after guidance.
+
+    temperature             of the draw; 0 is greedy
+    top_k, top_p            filter the draw, after the temperature, as everywhere else
+    suppress                ids that are neither guessed nor counted in the normaliser
+    logits_eos_inf          suppress the end-of-sequence ids (LLaDA, App. B.4)
+    confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4)
+    compat                  "llada" repeats what the authors' code does with the last flag: at temperature 0 both tokens
+                            also leave the normaliser and score 0; above 0 the end-of-turn token alone does, and it
+                            scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it)
+    scores                  "raw": confidences are those of the distribution before temperature and filters (LLaDA);
+                            "processed": after both (Dream, SDAR, LLaDA2; thresholds do not carry over from one to the
+                            other)
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    suppress: tuple[int, ...] = ()
+    logits_eos_inf: bool = False
+    confidence_eos_eot_inf: bool = False
+    compat: Compat = "intended"
+    scores: Scores = "raw"
+    exactness = Exactness.EXACT
+
+    def __post_init__(self) -> None:
+        if self.scores not in get_args(Scores):
+            raise RecipeError(unknown_name("process.scores", self.scores, get_args(Scores)))
+        bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
+        if self.top_k is not None and self.top_k < 1:
+            raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise RecipeError(f"top_p must lie in (0, 1], got {self.top_p}; leave it out to keep every token")
+        if self.compat not in get_args(Compat):
+            raise RecipeError(f"compat must be one of {', '.join(get_args(Compat))}, got {quoted(self.compat)}")
+        object.__setattr__(self, "suppress", tuple(self.suppress))
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:

@@ -1,107 +1,41 @@
 """How to decode: one value per axis, printable, comparable, and readable from TOML.
 
 A `Recipe` knows no tensor and no model. What the model *is* it cannot override; `fit` refuses what does not fit, and
-says what would.
+says what would. How values and tables become each other is in `parsing`, the names of values in `axes`.
 """
 
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
-from ..errors import RecipeError, bounded
+from ..errors import RecipeError, printable, quoted, unknown_name
 from ..exactness import Exactness
-from ..kinds import fits, in_words
 from ..models.contract import Contract
 from ..models.rotary import NONE, Rope
+from ..validation import check
+from . import plugins
+from .axes import AXES
 from .blocks import Adaptive, AlignedBlocks, Blocks, SubBlocks, Whole
-from .caches import CACHES, Cache, NoCache
-from .canvas import Full, Growing, Lookahead, Shown, Suffix
+from .caches import Cache, NoCache
+from .canvas import Full, Shown
 from .confidence import CONFIDENCES, Confidence
 from .grid import Want
-from .history import HISTORIES, Credit, Forgetful
-from .prior import PRIORS, Flat, Prior
-from .revision import REVISERS, Never, ReMDM, Reviser
+from .history import Credit, Forgetful
+from .parsing import choose, plain_value, read_toml, settings, stated
+from .prior import Flat, Prior
+from .process import Guidance, Process
+from .revision import Never, ReMDM, Reviser
 from .schedule import SCHEDULES
 from .selection import SELECTORS, Selector, TopK
+from .stop import Stop
 
-FAST = "fast"  # the named recipe that `--fast` stands for
-Compat = Literal["intended", "llada"]
-Scores = Literal["raw", "processed"]
-LARGEST = 2**31 - 1  # of whole numbers in a recipe
+FAST = "fast"  # the named recipe that is fast and loses little
 MOST_STEPS = 2**20
-REMASKING: dict[str, Confidence] = {"low_confidence": "probability", **{name: name for name in CONFIDENCES}}
-
-
-def _one_of(what: str, value: Any, known: Any) -> None:
-    if value not in known:
-        raise RecipeError(f"unknown {what} {value!r}; known: {', '.join(sorted(known))}")
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """Classifier-free guidance; `cfg_scale` 0 is none and costs no second stream."""
-
-    cfg_scale: float = 0.0
-    exactness = Exactness.EXACT
-
-    def __post_init__(self) -> None:
-        bounded("cfg_scale", self.cfg_scale, 0.0, 100.0, "LLaDA uses 0 to 2")
-
-
-@dataclass(frozen=True)
-class Process:
-    """What changes the logits. All of it acts after guidance.
-
-    temperature             of the draw; 0 is greedy
-    top_k, top_p            filter the draw, after the temperature, as everywhere else
-    suppress                ids that are neither guessed nor counted in the normaliser
-    logits_eos_inf          suppress the end-of-sequence ids (LLaDA, App. B.4)
-    confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4)
-    compat                  "llada" repeats what the authors' code does with the last flag: at temperature 0 both tokens
-                            also leave the normaliser and score 0; above 0 the end-of-turn token alone does, and it
-                            scores 0 (their line 97 runs after the draw, and writes where the draw's input aliases it)
-    scores                  "raw": confidences are those of the distribution before temperature and filters (LLaDA);
-                            "processed": after both (Dream, SDAR, LLaDA2; thresholds do not carry over from one to the
-                            other)
-    """
-
-    temperature: float = 0.0
-    top_k: int | None = None
-    top_p: float | None = None
-    suppress: tuple[int, ...] = ()
-    logits_eos_inf: bool = False
-    confidence_eos_eot_inf: bool = False
-    compat: Compat = "intended"
-    scores: Scores = "raw"
-    exactness = Exactness.EXACT
-
-    def __post_init__(self) -> None:
-        _one_of("process.scores", self.scores, get_args(Scores))
-        bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
-        if self.top_k is not None and self.top_k < 1:
-            raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise RecipeError(f"top_p must lie in (0, 1], got {self.top_p}; leave it out to keep every token")
-        if self.compat not in get_args(Compat):
-            raise RecipeError(f"compat must be one of {', '.join(get_args(Compat))}, got {self.compat!r}")
-        object.__setattr__(self, "suppress", tuple(self.suppress))
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When a row is done before its canvas is full.
-
-    eos_prefix  when everything before the first committed end-of-sequence token is committed. Lossless: what lies
-                behind is never shown. Off, every position is filled.
-    """
-
-    eos_prefix: bool = True
-    exactness = Exactness.EXACT
+GROUP = "remask.recipe"  # the entry points by which installed packages add recipes
 
 
 @dataclass(frozen=True)
@@ -129,12 +63,21 @@ class Recipe:
     stop: Stop = Stop()
 
     def __post_init__(self) -> None:
+        for name, hint in PLAIN.items():
+            check(f"recipe.{name}", getattr(self, name), hint, RecipeError)
+        for axis in AXES:
+            value = getattr(self, axis)
+            word = isinstance(value, str) and AXES[axis].get(value) == value
+            if isinstance(value, type) or not (word or hasattr(value, "exactness")):
+                raise RecipeError(f"{axis} must be a value of its axis, as remask.Recipe().{axis}, got {quoted(value)}")
         if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
             raise RecipeError(
-                f"steps must lie in 1..{MOST_STEPS:,}, got {self.steps}; leave it out for one step a token"
+                f"steps must lie in 1..{MOST_STEPS:,}, got {quoted(self.steps)}; leave it out for one step a token"
             )
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("confidence", self.confidence, CONFIDENCES)
+        if self.schedule not in SCHEDULES:
+            raise RecipeError(unknown_name("schedule", self.schedule, SCHEDULES))
+        if self.confidence not in CONFIDENCES:
+            raise RecipeError(unknown_name("confidence", self.confidence, CONFIDENCES))
         if self.confidence == "entropy" and self.prior != Flat():
             raise RecipeError(
                 'a prior multiplies probabilities, and negative entropies are none; use confidence = "probability"'
@@ -160,43 +103,6 @@ class Recipe:
         kept = [self.history.memory, getattr(self.select, "memory", (0, 0))]
         return max(steps for steps, _ in kept), max(width for _, width in kept)
 
-    @classmethod
-    def of(
-        cls,
-        base: "Recipe | None" = None,
-        *,
-        steps: int | None = None,
-        block_length: int | None = None,
-        cfg_scale: float | None = None,
-        remasking: str | None = None,
-        threshold: float | None = None,
-        lookahead: int | None = None,
-        **process: Any,
-    ) -> "Recipe":
-        """`base` with the options that LLaDA's users know; None leaves a value alone.
-
-        `remasking` is low_confidence (or probability), random, margin or entropy; further names are `Process` fields.
-        """
-        recipe = base or cls()
-        changes: dict[str, Any] = {}
-        if steps is not None:
-            changes["steps"] = steps
-        if block_length is not None:
-            changes["blocks"] = Blocks(block_length)
-        if cfg_scale is not None:
-            changes["guidance"] = Guidance(cfg_scale)
-        if remasking is not None:
-            _one_of("remasking", remasking, REMASKING)
-            changes["confidence"] = REMASKING[remasking]
-        if threshold is not None:
-            changes["select"] = _build("threshold", SELECTORS["threshold"], {"threshold": threshold})
-        if lookahead is not None:
-            changes["canvas"] = Lookahead(lookahead)
-        given = {name: value for name, value in process.items() if value is not None}
-        if given:
-            changes["process"] = _build("process", Process, asdict(recipe.process) | given)
-        return replace(recipe, **changes)
-
     def spelled(self, encode: Callable[[str], list[int]]) -> "Recipe":
         """The recipe with the strings among its token ids encoded. Raises RecipeError if one is not a single token."""
         if not isinstance(self.blocks, Adaptive):
@@ -204,7 +110,9 @@ class Recipe:
         ids = [encode(mark) if isinstance(mark, str) else [mark] for mark in self.blocks.delimiters]
         for mark, tokens in zip(self.blocks.delimiters, ids, strict=True):
             if len(tokens) != 1:
-                raise RecipeError(f"blocks.delimiters: {mark!r} is {len(tokens)} tokens of this model, and must be one")
+                raise RecipeError(
+                    f"blocks.delimiters: {quoted(mark)} is {len(tokens)} tokens of this model, and must be one"
+                )
         return replace(self, blocks=replace(self.blocks, delimiters=tuple(i for tokens in ids for i in tokens)))
 
     def fit(self, contract: Contract, length: int) -> "Recipe":
@@ -246,177 +154,108 @@ class Recipe:
 
     @classmethod
     def load(cls, spec: str) -> "Recipe":
-        """A named recipe that ships with Remask, or a TOML file; `llada+cache=dual+select.threshold=0.8` changes it."""
+        """A recipe by its name, or a TOML file; `llada+cache=dual+select.threshold=0.8` changes it."""
+        check("a recipe", spec, str, RecipeError, "; give a name, as 'llada', or a .toml file")
         name, *changes = re.split(r"\+(?=\w+(?:\.\w+)?=)", spec)
         if changes:
             return cls.load(name).change(settings(changes))
-        path = Path(name)
-        if path.suffix == ".toml":
+        if name.endswith(".toml"):
             try:
-                text = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise RecipeError(f"cannot read the recipe {name!r}: {error}") from None
-        else:
-            _one_of("recipe", name, cls.shipped())
+                text = Path(name).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise RecipeError(f"cannot read the recipe {quoted(name)}: {printable(str(error))}") from None
+            return cls.parse(read_toml(text, f"the recipe {quoted(name)}"))
+        if name in REGISTERED:
+            return REGISTERED[name]
+        if name in cls.shipped():
             text = files("remask.decoding.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-        try:
-            tables = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"the recipe {name!r} is not TOML: {error}") from None
-        return cls.parse(tables)
+            return cls.parse(read_toml(text, f"the recipe {name!r}"))
+        if (point := plugins.offers(GROUP, cls.shipped()).get(name)) is not None:
+            return register_recipe(name, plugins.load(point))
+        raise RecipeError(unknown_name("recipe", name, cls.names()))
 
     @staticmethod
     def shipped() -> list[str]:
         """The names of the recipes that ship with Remask."""
-        found = [Path(file.name) for file in files("remask.decoding.recipes").iterdir()]
-        return sorted(path.stem for path in found if path.suffix == ".toml")
+        paths = [Path(file.name) for file in files("remask.decoding.recipes").iterdir()]
+        return sorted(path.stem for path in paths if path.suffix == ".toml")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names that `load` knows: those that ship, those of `register_recipe` and of installed packages."""
+        own = cls.shipped()
+        return sorted({*own, *REGISTERED, *plugins.offers(GROUP, own)})
 
     @classmethod
     def parse(cls, tables: Mapping[str, Any]) -> "Recipe":
         """A recipe from TOML tables: one key or table an axis; unknown ones are refused by name."""
+        check("a recipe", tables, Mapping[str, Any], RecipeError, "; give one key or table an axis")
         known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(tables) - known):
-            raise RecipeError(f"unknown recipe axis {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        values = dict(tables)
-        if "rope" in values:
-            values["rope"] = Rope.of(values["rope"])
-        for axis, choices in AXES.items():
-            if axis in values:
-                values[axis] = _choose(axis, values[axis], choices)
-        recipe: Recipe = _build("recipe", cls, values)
-        return recipe
+        values = {}
+        for axis, value in tables.items():
+            if axis not in known:
+                raise RecipeError(unknown_name("recipe axis", axis, known))
+            if axis in PLAIN:
+                values[axis] = plain_value(f"recipe.{axis}", value, PLAIN[axis])
+            else:
+                values[axis] = Rope.of(value) if axis == "rope" else choose(axis, value)
+        return cls(**values)
 
     def tables(self) -> dict[str, Any]:
         """The recipe as tables of names and numbers, as a TOML file has them: `parse` gives back an equal one."""
-        said: dict[str, Any] = {}
-        for axis in fields(self):
-            value = getattr(self, axis.name)
-            if isinstance(value, Rope):
-                value = str(value)
-            elif is_dataclass(value) and not isinstance(value, type):
-                by = next(name for name, kind in AXES[axis.name].items() if kind is type(value))
-                value = {"by": by, **_stated(value)}
-            said[axis.name] = value
-        return {name: value for name, value in said.items() if value is not None}
+        tables: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "rope":
+                tables[f.name] = str(value)
+            else:
+                tables[f.name] = value if f.name in PLAIN or isinstance(value, str) else stated(f.name, value)
+        return {axis: value for axis, value in tables.items() if value is not None}
 
     def change(self, settings: Mapping[str, Any]) -> "Recipe":
         """The recipe with `settings` such as {"cache": "dual", "select.threshold": 0.8}.
 
         An axis is replaced as a whole, with the defaults of its new value; then single values of it are set.
         """
-        said = self.tables()
+        check("settings", settings, Mapping[str, Any], RecipeError, ', as in {"cache": "dual"}')
+        if not settings:
+            return self
+        tables = self.tables()
         for path, value in sorted(settings.items(), key=lambda item: "." in item[0]):
             axis, _, key = path.partition(".")
-            now = said.get(axis)
+            now = tables.get(axis)
             if not key:
-                said[axis] = value
-            elif axis in AXES:
-                said[axis] = ({"by": now} if isinstance(now, str) else dict(now or {})) | {key: value}
-            elif axis in {f.name for f in fields(self)}:
-                raise RecipeError(f"{axis} has no parts, got {path}; set {axis} itself")
+                tables[axis] = value
+            elif axis in PLAIN or axis == "rope":
+                raise RecipeError(f"{axis} has no parts, got {printable(path)}; set {axis} itself")
+            elif isinstance(now, str | Mapping):
+                tables[axis] = ({"by": now} if isinstance(now, str) else dict(now)) | {key: value}
             else:
-                said[axis] = value  # `parse` refuses it by name
-        return self.parse(said)
+                tables[axis] = {key: value}
+        return self.parse(tables)
 
 
-AXES: dict[str, dict[str, Any]] = {
-    "canvas": {"full": Full, "lookahead": Lookahead, "suffix": Suffix, "growing": Growing},
-    "blocks": {
-        "auto": "auto",
-        "whole": Whole,
-        "blocks": Blocks,
-        "grid": AlignedBlocks,
-        "sub_blocks": SubBlocks,
-        "adaptive": Adaptive,
-    },
-    "guidance": {"cfg": Guidance},
-    "process": {"process": Process},
-    "history": dict(HISTORIES),
-    "prior": dict(PRIORS),
-    "select": dict(SELECTORS),
-    "revise": dict(REVISERS),
-    "cache": dict(CACHES),
-    "stop": {"stop": Stop},
+PLAIN: dict[str, Any] = {  # what is a number or text, and no value with parameters
+    name: hint
+    for name, hint in get_type_hints(Recipe).items()
+    if name in ("name", "citation", "steps", "schedule", "confidence")
 }
+REGISTERED: dict[str, Recipe] = {}
 
 
-def settings(texts: Iterable[str]) -> dict[str, Any]:
-    """`["cache=dual", "select.threshold=0.8"]` for `Recipe.change`: TOML values, where a bare word is text."""
-    read: dict[str, Any] = {}
-    for text in texts:
-        path, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not re.fullmatch(r"\w+(\.\w+)?", path):
-            raise RecipeError(f"{text!r} is not a setting; write axis=value or axis.key=value, as in cache=none")
-        if path in read:
-            raise RecipeError(f"{path} is set twice, to {read[path]!r} and to {value}; leave one out")
-        bare = re.fullmatch(r"[A-Za-z_][\w.:-]*", value) and value not in ("true", "false")
-        read[path] = value if bare else _toml(path, value)
-    return read
+def register_recipe(name: str, recipe: "Recipe | Mapping[str, Any] | Path | str") -> Recipe:
+    """Give a recipe a name, by which `Recipe.load` and the option `recipe` know it from now on; gives it back.
 
-
-def _toml(path: str, value: str) -> Any:
-    try:
-        tables = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"the value of {path}={value} is not TOML: {error}") from None
-    if len(tables) != 1:
-        raise RecipeError(f"the value of {path} must be one TOML value, got {value!r}")
-    return tables["value"]
-
-
-def _choose(axis: str, value: Any, choices: Mapping[str, Any]) -> Any:
-    """An axis value from `"name"` or `{by = "name", parameter = …}`; `by` may be left out where there is one choice."""
-    parameters = {"by": value} if isinstance(value, str) else value
-    if not isinstance(parameters, Mapping):
-        raise RecipeError(f"{axis} must be a name or a table, got {value!r}")
-    rest = dict(parameters)
-    by = rest.pop("by", next(iter(choices)) if len(choices) == 1 else None)
-    if by is None:
-        raise RecipeError(f"{axis} needs `by`, one of {', '.join(choices)}")
-    _one_of(axis, by, choices)
-    takes = {name: [] if isinstance(kind, str) else _parameters(kind) for name, kind in choices.items()}
-    for name in rest:
-        if name not in takes[by]:
-            fitting = [other for other, known in takes.items() if name in known]
-            raise RecipeError(
-                f"{axis}: {by} has no value {name!r}"
-                + (f" (it has {', '.join(takes[by])})" if takes[by] else "")
-                + (f"; what has it: {', '.join(fitting)}" if fitting else "")
-            )
-    return choices[by] if isinstance(choices[by], str) else _build(axis, choices[by], rest)
-
-
-def _parameters(kind: type[Any]) -> list[str]:
-    return [f.name for f in fields(kind) if f.init]
-
-
-def _stated(value: Any) -> dict[str, Any]:
-    """The parameters of an axis value; None is `off`, and left out where it is the default."""
-    said = {}
-    for f in fields(value):
-        now = getattr(value, f.name)
-        if f.init and not (now is None and f.default is None):
-            said[f.name] = "off" if now is None else list(now) if isinstance(now, tuple) else now
-    return said
-
-
-def _build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
-    known, hints = {f.name: f for f in fields(kind) if f.init}, get_type_hints(kind)
-    taken = {}
-    for name, value in values.items():
-        if name not in known:
-            raise RecipeError(f"{axis}: unknown value {name!r}; known: {', '.join(known) or 'none'}")
-        taken[name] = None if value == "off" and fits(None, hints[name]) else value
-        if not fits(taken[name], hints[name]):
-            raise RecipeError(f"{axis}.{name} must be {in_words(hints[name])}, got {value!r}")
-        if any(
-            type(part) is int and abs(part) > LARGEST
-            for part in (value if isinstance(value, list | tuple) else [value])
-        ):
-            raise RecipeError(f"{axis}.{name} must lie in ±{LARGEST:,}, got {value!r}")
-    if missing := [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]:
-        raise RecipeError(f"{axis}: {missing[0]!r} is missing")
-    try:
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in taken.items()})
-    except TypeError as error:
-        raise RecipeError(f"{axis}: a value has the wrong type ({error})") from None
+    `recipe` is a value, its tables, or what `Recipe.load` takes. Raises RecipeError if the name is taken or no word.
+    """
+    check("the name of a recipe", name, str, RecipeError)
+    if name in REGISTERED or name in Recipe.shipped():
+        raise RecipeError(f"there is a recipe {quoted(name)} already; register yours under another name")
+    if not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".toml"):
+        raise RecipeError(f"the name of a recipe must be one word, got {quoted(name)}")
+    if isinstance(recipe, Mapping):
+        recipe = Recipe.parse(recipe)
+    elif not isinstance(recipe, Recipe):
+        recipe = Recipe.load(str(recipe) if isinstance(recipe, Path) else recipe)
+    REGISTERED[name] = replace(recipe, name=name)
+    return REGISTERED[name]

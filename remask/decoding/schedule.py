@@ -53,7 +53,7 @@ def share_steps(sizes: Sequence[int], steps: int) -> list[int]:
     if steps < len(sizes):
         raise RecipeError(
             f"steps must be at least the number of blocks, got {steps} for {len(sizes)} blocks; "
-            f"give --steps {len(sizes)} or a larger --block-length"
+            f"give steps {len(sizes)} or a larger block_length"
         )
     total = sum(sizes)
     shares = [max(1, steps * size // total) for size in sizes]

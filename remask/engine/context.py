@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..errors import RequestError
+from ..errors import RequestError, unknown_name
 from ..models.contract import Contract
 from ..models.rotary import NONE, Rope
 
@@ -34,7 +34,7 @@ def limit(contract: Contract, rope: Rope) -> int:
 def scaled(length: int, contract: Contract, rope: Rope, policy: str) -> Rope:
     """Return the scaling for a canvas of `length` tokens under `policy`. Raises RequestError for an unknown policy."""
     if policy not in get_args(ContextPolicy):
-        raise RequestError(f"unknown context_policy {policy!r}; known: {', '.join(get_args(ContextPolicy))}")
+        raise RequestError(unknown_name("context_policy", policy, get_args(ContextPolicy)))
     return AUTO if policy == "scale" and rope == NONE and length > contract.max_positions else rope
 
 

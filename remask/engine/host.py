@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import UsageError
-from ..kinds import fits
+from ..errors import UsageError, quoted
+from ..validation import fits
 
 TINY = 10_000_000  # parameters; below, threads wait for each other longer than they compute
 SHARE_OF_A_THREAD = 32_768  # elements; torch gives a thread no fewer
@@ -32,7 +32,7 @@ def check_threads(threads: int | None) -> None:
     if threads is None:
         return
     if not fits(threads, int):
-        raise UsageError(f"threads must be a whole number, got {threads!r:.80}")
+        raise UsageError(f"threads must be a whole number, got {quoted(threads)}")
     remedy = "leave it out for the number that suits the model"
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}; {remedy}")

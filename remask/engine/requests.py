@@ -10,9 +10,9 @@ import numpy as np
 from ..decoding.recipe import Recipe
 from ..errors import RequestError
 from ..exactness import Exactness
-from ..kinds import typed
 from ..models.contract import Bools, Floats, Ints, Predictor
 from ..models.rotary import Extent
+from ..validation import check_fields
 from .context import within
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
@@ -175,7 +175,7 @@ class Completion:
 
 def check(request: Request, model: Predictor) -> None:
     """Refuse what cannot run on `model`, quoting the value, the bound and the remedy."""
-    typed(request, RequestError, but=("tokens",))
+    check_fields(request, RequestError, but=("tokens",))
     contract = model.contract
     length, holes = len(request.tokens), request.tokens.count(None)
     if not holes:

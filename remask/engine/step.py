@@ -18,9 +18,9 @@ from ..decoding.confidence import entropy, score
 from ..decoding.grid import Grid
 from ..decoding.history import Memory, divergence
 from ..decoding.prior import Flat
-from ..decoding.process import guide, keep_top_k, keep_top_p, suppress, tempered
+from ..decoding.process import Process, guide, keep_top_k, keep_top_p, suppress, tempered
 from ..decoding.propose import draw, greedy
-from ..decoding.recipe import Process, Recipe
+from ..decoding.recipe import Recipe
 from ..decoding.selection import select
 from ..models.contract import Ints, Plan, Predictor
 from .batch import Batch, lay

@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..decoding.recipe import Recipe, settings
+from ..decoding.parsing import settings
+from ..decoding.recipe import Recipe
 from ..errors import UsageError
 
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from .. import files
 from ..errors import UsageError
-from ..kinds import typed
 from ..llm import LLM
+from ..validation import check_fields
 
 VERSION = 1
 ENDS = 2**20  # bytes at either end of a file that tell it from another
@@ -102,7 +102,7 @@ def _built(kind: type[T], values: Any) -> T:
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
             raise TypeError(f"{name} is missing")
     built = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known})
-    typed(built, TypeError)
+    check_fields(built, TypeError)
     return built
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import RecipeError
+from ..errors import RecipeError, quoted, unknown_name
 from ..exactness import Exactness
 
 SPANS = {"ntk": 1, "ntk-diffusion": 2}  # training lengths that the distances in training cover
@@ -130,7 +130,7 @@ class Rope:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise RecipeError(f"unknown rope {self.method!r}; known: {', '.join(METHODS)}")
+            raise RecipeError(unknown_name("rope", self.method, METHODS))
         if self.method == "none" and self.factor is not None:
             raise RecipeError(f"rope none takes no factor, got {self.factor:g}; name a method, as in ntk:4")
         if self.method not in ("none", *SPANS) and self.factor is None:
@@ -152,7 +152,8 @@ class Rope:
     def _bounded(self, name: str, low: float, high: float, hint: str) -> None:
         value = getattr(self, name)
         if value is not None and not low <= value <= high:
-            raise RecipeError(f"{name} of rope {self.method} must lie in {low:g} to {high:g}, got {value}; {hint}")
+            bounds = f"{low:g} to {high:g}"
+            raise RecipeError(f"{name} of rope {self.method} must lie in {bounds}, got {quoted(value)}; {hint}")
 
     @classmethod
     def of(cls, value: Any) -> "Rope":
@@ -160,7 +161,7 @@ class Rope:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise RecipeError(f"rope must be text such as 'ntk:auto' or 'yarn:2', got {value!r}")
+            raise RecipeError(f"rope must be text such as 'ntk:auto' or 'yarn:2', got {quoted(value)}")
         return cls._parse(value)
 
     @classmethod
@@ -175,11 +176,11 @@ class Rope:
         for detail in details:
             name, _, value = detail.partition("=")
             if name not in _READ:
-                raise RecipeError(f"rope {text!r}: unknown detail {name!r}; known: {', '.join(_READ)}")
+                raise RecipeError(f"rope {quoted(text)}: {unknown_name('detail', name, _READ)}")
             try:
                 values[name] = _READ[name](value)
             except (ValueError, KeyError):
-                raise RecipeError(f"rope {text!r}: cannot read {value!r} as its {name}") from None
+                raise RecipeError(f"rope {quoted(text)}: cannot read {quoted(value)} as its {name}") from None
         return cls(**values)
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateError
 
-from ..errors import RequestError
+from ..errors import RequestError, quoted
 from .sandbox import SIZE, compiled, render
 
 # LLaDA's template: every turn ends in <|eot_id|>, and the assistant's header always follows.
@@ -40,7 +40,7 @@ class ChatTemplate:
         """
         for message in messages:
             if not is_message(message):
-                raise RequestError(f'a message needs a "role" and a "content", both text, got {message!r:.80}')
+                raise RequestError(f'a message needs a "role" and a "content", both text, got {quoted(message)}')
         if not messages:
             raise RequestError("the conversation is empty; give a message")
         if (size := sum(len(message["content"]) for message in messages)) > SIZE:

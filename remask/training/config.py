@@ -7,17 +7,17 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ..errors import UsageError
-from ..kinds import fits, in_words
+from ..errors import UsageError, did_you_mean, printable, quoted, unknown_name
 from ..models.config import ModelConfig
 from ..tasks import DRILLS, HAYSTACKS, TASKS
+from ..validation import Range, check
 
 MANY = 2**31 - 1
-Count = Annotated[int, (1, MANY)]  # the range is part of what `validate` checks
-Natural = Annotated[int, (0, MANY)]
-Amount = Annotated[float, (1e-9, 10**9)]
-Share = Annotated[float, (0, 1)]
-Part = Annotated[float, (0, 0.999999)]
+Count = Annotated[int, Range(1, MANY)]
+Natural = Annotated[int, Range(0, MANY)]
+Amount = Annotated[float, Range(1e-9, 10**9)]
+Share = Annotated[float, Range(0, 1)]
+Part = Annotated[float, Range(0, 0.999999)]
 Attention = Literal["full", "block_causal", "causal"]
 KNOWN = {**TASKS, **DRILLS, **HAYSTACKS}
 
@@ -30,7 +30,7 @@ class Geometry:
     the next token instead of masks.
     """
 
-    vocab_size: Annotated[int, (300, MANY)] = 1024  # byte-level BPE, special tokens included
+    vocab_size: Annotated[int, Range(300, MANY)] = 1024  # byte-level BPE, special tokens included
     d_model: Count = 192
     n_layers: Count = 6
     n_heads: Count = 6
@@ -122,10 +122,11 @@ def load(path: Path) -> TrainConfig:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read the training configuration {str(path)!r}: {error}") from None
+        raise UsageError(f"cannot read the training configuration {str(path)!r}: {printable(str(error))}") from None
     for name, kind in TABLES.items():
-        if isinstance(values := tables.get(name), dict):
-            tables[name] = kind(**_known(kind, values, f"[{name}]"))
+        if name in tables:
+            check(name, tables[name], Mapping[str, Any], UsageError, "; leave it out")
+            tables[name] = kind(**_known(kind, tables[name], f"[{name}]"))
     return validate(TrainConfig(**_known(TrainConfig, tables, "the top level")))
 
 
@@ -166,7 +167,7 @@ def validate(config: TrainConfig) -> TrainConfig:
     if all(data.starts.get(name, 0) > 0 for name in data.tasks):
         raise UsageError(f"data.starts leaves no task for the first step, got {data.starts}; let one start at 0")
     if unknown := sorted(set(data.tasks) - set(KNOWN)):
-        raise UsageError(f"data.tasks: unknown task {unknown[0]!r}; known: {', '.join(sorted(KNOWN))}")
+        raise UsageError(f"data.tasks: {unknown_name('task', unknown[0], KNOWN)}")
     if mixed := set(data.tasks) & set(HAYSTACKS) and set(data.tasks) - set(HAYSTACKS):
         raise UsageError(
             f"data.tasks: {min(mixed)!r} has other words than {', '.join(HAYSTACKS)}, which have a tokenizer of "
@@ -179,7 +180,9 @@ def _known(table: type[Any], values: dict[str, Any], where: str) -> dict[str, An
     """`values`, all of whose names the table knows."""
     known = [f.name for f in fields(table)]
     if unknown := [name for name in values if name not in known]:
-        raise UsageError(f"unknown key {unknown[0]!r} in {where}; known: {', '.join(known)}")
+        raise UsageError(
+            f"unknown key {quoted(unknown[0])} in {where}; known: {', '.join(known)}{did_you_mean(unknown[0], known)}"
+        )
     return values
 
 
@@ -200,10 +203,7 @@ def _check(name: str, value: Any, hint: Any, remedy: str) -> None:
     elif origin in (Union, UnionType):
         if value is not None:
             _check(name, value, parts[0], remedy)
-    elif origin is Literal:
-        if value not in parts:
-            raise UsageError(f"{name} must be {', '.join(parts)}, got {value!r:.80}; {remedy}")
-    elif not fits(value, kind := parts[0] if origin is Annotated else hint):
-        raise UsageError(f"{name} must be {in_words(kind)}, got {value!r:.80}; {remedy}")
-    elif origin is Annotated and not parts[1][0] <= value <= parts[1][1]:
-        raise UsageError(f"{name} must lie in {parts[1][0]:,}..{parts[1][1]:,}, got {value!r:.80}; {remedy}")
+    elif origin is Literal and value not in parts:
+        raise UsageError(f"{name} must be {', '.join(parts)}, got {quoted(value)}; {remedy}")
+    else:
+        check(name, value, hint, UsageError, f"; {remedy}")

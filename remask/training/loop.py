@@ -85,8 +85,8 @@ def refuse_broken(state: TrainingState, loss: float, how: Optimisation, kept: st
     whole = torch.stack([weight.isfinite().all() for weight in state.model.parameters()]).all()
     if not (whole and math.isfinite(loss)):
         raise RemaskError(
-            f"step {state.step:,}: the loss is {loss:.4g} and the weights are no longer finite; begin in another --out "
-            f"with a learning_rate below {how.learning_rate:g} ({kept})"
+            f"step {state.step:,}: the loss is {loss:.4g} and the weights are no longer finite; begin in another "
+            f"folder with a learning_rate below {how.learning_rate:g} ({kept})"
         )
 
 

@@ -163,7 +163,7 @@ REFUSED = [
     (["drift", "--recipe", FAST], "the prompt is empty"),
     (["drift", "hi", "--recipe", FAST, "--task", "sorting"], "--task and prompts are two workloads"),
     (["drift", "hi", "word " * 400, "--recipe", FAST], "prompt 2: the canvas has "),
-    (["drift", "hi", "--recipe", FAST, "--gen-length", "0"], "gen_length must be at least 1, got 0"),
+    (["drift", "hi", "--recipe", FAST, "--gen-length", "0"], "--gen-length must be at least 1, got 0"),
     (
         ["drift", "hi", "--recipe", "llada+steps=1", "--gen-length", "64"],
         "llada+steps=1 does not fit this model: steps",

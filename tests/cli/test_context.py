@@ -125,7 +125,7 @@ def test_the_program_scales_and_says_so(invoke: Callable[..., Any]) -> None:
     near = invoke("run", LONG, "--rope", "ntk:4", "--gen-length", "2")
     assert "warning: the canvas has" in near.err and near.code == 0
     refused = invoke("run", LONG, "--gen-length", "8")
-    assert refused.code == 2 and "or scale positions with rope ntk:auto (up to 1536)" in refused.err
+    assert refused.code == 2 and "or scale positions with --rope ntk:auto (up to 1536)" in refused.err
 
 
 def test_the_program_shows_what_a_model_reaches(invoke: Callable[..., Any]) -> None:

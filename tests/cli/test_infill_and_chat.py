@@ -53,7 +53,14 @@ def test_chat_settings(invoke: Invoke) -> None:
     talk = b"/set steps 2\n/set\n/set pace\n/set colour red\n/set steps two\n/set watch on\n/help\n/nonsense\nhi\n"
     result = invoke("chat", "--gen-length", 8, stdin=talk)
     assert result.code == 0
-    for said in ("steps = 2", "steps=2", "there is no setting 'colour'", "steps must be a int", "watch = on", "/reset"):
+    for said in (
+        "steps = 2",
+        "steps=2",
+        "there is no setting 'colour'",
+        "steps must be a whole number",
+        "watch = on",
+        "/reset",
+    ):
         assert said in result.err
     assert "there is no command /nonsense" in result.err and "step 1/2" in result.err
 

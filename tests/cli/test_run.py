@@ -13,6 +13,7 @@ import torch
 from remask.decoding.recipe import FAST, Recipe
 from remask.engine.host import thread_limit
 from remask.llm import LLM
+from remask.options import apply
 from remask.trace.format import read
 from tests.helpers.data import TINY_LLADA
 from tests.helpers.threads import threads_of_forwards
@@ -77,7 +78,7 @@ def test_json_holds_the_whole_answer(invoke: Invoke, llm: LLM) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [Recipe(), Recipe.of(steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
+    [Recipe(), apply(Recipe(), steps=3, block_length=4, temperature=0.3, top_p=0.9, threshold=0.8, remasking="margin")],
 )
 def test_a_recipe_told_in_json_is_the_same_recipe(recipe: Recipe) -> None:
     assert Recipe.parse(json.loads(json.dumps(recipe.tables()))) == recipe

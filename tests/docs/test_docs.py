@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from remask.cli.app import build
-from remask.decoding.recipe import Recipe, settings
+from remask.decoding.parsing import settings
+from remask.decoding.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 EXECUTED = ["README.md", "docs/bench.md"]

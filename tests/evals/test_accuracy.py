@@ -13,6 +13,7 @@ from remask.evals.cost import timed
 from remask.evals.items import Outcome, gen_length, template
 from remask.evals.records import fingerprint
 from remask.llm import LLM
+from remask.options import apply
 from remask.tasks import TASKS, Stories, examples
 from remask.text.holes import template_parts
 
@@ -61,7 +62,7 @@ def test_a_recipe_is_run_as_it_is_and_without_one_a_token_a_step(llm: LLM) -> No
 
     plain = one()
     assert (plain.forwards, one(recipe=Recipe(steps=4)).forwards) == (16, 4)
-    assert one(recipe=Recipe.of(steps=2, temperature=9.0)).output != one(recipe=Recipe.of(steps=2)).output
+    assert one(recipe=apply(Recipe(), steps=2, temperature=9.0)).output != one(recipe=apply(Recipe(), steps=2)).output
     assert len(plain.ids) == len(plain.ages) == plain.tokens + 1 and plain.ids[-1] in llm.stop_ids
     assert llm.text.decode(list(plain.ids[:-1])) == plain.output and max(plain.ages) < plain.forwards
 

@@ -23,6 +23,7 @@ from remask.engine.row import Decision, Row
 from remask.engine.step import denoise
 from remask.models.contract import Plan
 from remask.models.predictor import MaskPredictor
+from remask.options import apply
 from tests.helpers.data import TINY_LLADA
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -83,7 +84,7 @@ def check(golden: dict[str, Any], folder: Path, again: str) -> None:
 def recipe(params: dict[str, Any], stop: bool = False, compat: Compat = "llada") -> Recipe:
     """The default recipe with the parameters of a golden of LLaDA; without `stop` the canvas is filled to its end."""
     options = {name: value for name, value in params.items() if name not in ("gen_length", "attention_mask")}
-    return Recipe.of(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
+    return apply(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
 
 
 def decoded(model: MaskPredictor, rows: Sequence[Row]) -> list[Ran]:

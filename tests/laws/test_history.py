@@ -13,6 +13,7 @@ from remask.decoding.prior import Certain, Leftward
 from remask.decoding.recipe import Recipe
 from remask.decoding.selection import Stable
 from remask.errors import RecipeError
+from remask.options import apply
 from tests.helpers.jobs import Job, alone, holes
 from tests.helpers.strategies import models
 
@@ -72,7 +73,7 @@ def test_the_record_holds_the_latest_step_first_and_positions_apart() -> None:
 @given(models)
 def test_credit_without_strength_is_no_credit(model: object) -> None:
     """The law that memory costs nothing where it adds nothing; any strength may change the run."""
-    recipe = Recipe.of(block_length=4)
+    recipe = apply(Recipe(), block_length=4)
     told = [
         alone(model, Job((1, *holes(8)), Recipe(blocks=recipe.blocks, history=history)))[0].canvas.tokens.tolist()  # type: ignore[arg-type]
         for history in (Credit(strength=0.0), recipe.history)

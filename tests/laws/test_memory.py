@@ -31,6 +31,7 @@ from remask.models.config import ModelConfig, MoE
 from remask.models.layers import Router
 from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
+from remask.options import apply
 from remask.testing import TOY, Hashed
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import network, write
@@ -66,7 +67,7 @@ SHAPES: dict[str, tuple[dict[str, Any], int, int, int, dict[str, Any]]] = {
     "the best": (HEAD, 64, 64, 4, {"top_k": 9}),
     "entropy": (HEAD, 64, 64, 4, {"remasking": "entropy"}),
     "entropy bound": (HEAD, 64, 64, 4, {"select": EntropyBound()}),
-    "processed scores": (HEAD, 64, 64, 4, {"temperature": 1.0, "top_k": 9, "scores": "processed"}),
+    "processed scores": (HEAD, 64, 64, 4, {"temperature": 1.0, "top_k": 9, "set": {"process.scores": "processed"}}),
     "credit": (HEAD, 64, 64, 4, {"history": Credit()}),
     "as the authors": (HEAD, 64, 64, 4, {"confidence_eos_eot_inf": True, "compat": "llada"}),
 }
@@ -85,7 +86,7 @@ def rows_of(model: MaskPredictor, length: int, window: int, count: int, options:
     blocks = {} if model.contract.block_size else {"block_length": window}
     axes = {name: options[name] for name in ("cache", "select", "history", "revise") if name in options}
     named = {name: value for name, value in options.items() if name not in axes}
-    recipe = replace(Recipe.of(Recipe(), **blocks, **named), **axes)
+    recipe = replace(apply(Recipe(), **blocks, **named), **axes)
     tokens = torch.arange(3, 3 + length - window).tolist()
     canvas = [*(token % model.contract.vocab_size for token in tokens), *[None] * window]
     return [Row(Canvas.template(canvas, 1), recipe, model.contract) for _ in range(count)]

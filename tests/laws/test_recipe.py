@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from remask.decoding.axes import AXES
 from remask.decoding.blocks import Blocks
 from remask.decoding.caches.delayed import Delayed
-from remask.decoding.recipe import AXES, Recipe, settings
+from remask.decoding.parsing import settings
+from remask.decoding.recipe import Recipe
 from remask.decoding.revision import Never
 from remask.decoding.selection import Threshold, TopK
 from remask.errors import RecipeError

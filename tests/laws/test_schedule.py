@@ -64,5 +64,5 @@ def test_a_block_that_was_lifted_to_one_step_is_not_lifted_twice() -> None:
 
 @pytest.mark.parametrize(("sizes", "steps"), [([4, 4], 1), ([1, 1, 1], 2), ([5], 0)])
 def test_fewer_steps_than_blocks_are_refused_with_what_would_do(sizes: list[int], steps: int) -> None:
-    with pytest.raises(RecipeError, match=f"got {steps} for {len(sizes)} blocks; give --steps {len(sizes)}"):
+    with pytest.raises(RecipeError, match=f"got {steps} for {len(sizes)} blocks; give steps {len(sizes)}"):
         share_steps(sizes, steps)

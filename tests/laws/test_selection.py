@@ -28,6 +28,7 @@ from remask.decoding.selection import (
     select,
 )
 from remask.errors import RecipeError
+from remask.options import apply
 from remask.testing import TOY, Hashed, Uniform
 from tests.helpers.jobs import Job, alone, holes
 
@@ -238,13 +239,13 @@ def test_what_a_rule_cannot_use_is_refused(rule: type, values: dict[str, float])
 def test_a_threshold_of_0_fills_each_block_in_one_step_and_of_1_one_at_a_time() -> None:
     job = Job((1, *holes(8)))
     for threshold, forwards in ((0.0, 1), (1.0, 8)):
-        row, _ = alone(Uniform(), Job(job.template, Recipe.of(block_length=8, threshold=threshold)))
+        row, _ = alone(Uniform(), Job(job.template, apply(Recipe(), block_length=8, threshold=threshold)))
         assert row.forwards == forwards
 
 
 @pytest.mark.parametrize("steps", [2, 3, 5, 8])
 def test_the_schedule_says_how_many_leave(steps: int) -> None:
-    _, made = alone(Hashed(), Job((1, *holes(16)), Recipe.of(block_length=8, steps=steps)))
+    _, made = alone(Hashed(), Job((1, *holes(16)), apply(Recipe(), block_length=8, steps=steps)))
     assert len(made) == steps
     counts = [len(step.changes) for step in made]
     first = -(-steps // 2)
@@ -256,7 +257,7 @@ def most_confident(confidence: Tensor, count: int) -> set[int]:
 
 
 def test_the_most_confident_leave_first() -> None:
-    _, made = alone(Hashed(2, contract=TOY), Job((1, *holes(12)), Recipe.of(block_length=12, steps=4)))
+    _, made = alone(Hashed(2, contract=TOY), Job((1, *holes(12)), apply(Recipe(), block_length=12, steps=4)))
     for step in made:
         positions = [guess.position for guess in step.guesses]
         confidence = torch.tensor([guess.confidence for guess in step.guesses])

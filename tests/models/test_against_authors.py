@@ -20,6 +20,7 @@ from remask.decoding.selection import Dynamic, Sequential, Threshold, TopK
 from remask.engine.row import Row
 from remask.engine.step import denoise
 from remask.models.predictor import MaskPredictor
+from remask.options import apply
 from tests.helpers.tiny import changed, loaded, logits, prompts
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
@@ -87,7 +88,7 @@ def recipe_of(family: str, params: dict[str, Any]) -> Recipe:
     whole = Recipe(stop=Stop(eos_prefix=False))
     processed = replace(whole, process=Process(scores="processed"))
     if family == "llada_moe":
-        return Recipe.of(whole, steps=params["steps"], block_length=params["block_length"])
+        return apply(whole, steps=params["steps"], block_length=params["block_length"])
     if family == "dream":
         alg = {"maskgit_plus": "probability", "topk_margin": "margin", "entropy": "entropy"}[params["alg"]]
         return replace(processed, blocks=Whole(), schedule="linear_t", steps=params["steps"], confidence=alg)

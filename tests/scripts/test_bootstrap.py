@@ -164,7 +164,12 @@ def test_constraints_pin_torch_and_everything_that_pyproject_names() -> None:
 
 def test_arguments_go_to_the_last_tool_and_torch_may_stand_anywhere(checkout: Checkout) -> None:
     assert checkout.run("check", "-k", "floors", "--torch=cpu", "--help")[0] == 0
-    assert checkout.calls()[-4:] == ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto --dist loadfile -k floors --help"]
+    assert checkout.calls()[-4:] == [
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        "pytest -n auto --dist loadfile -k floors --help",
+    ]
     assert checkout.run("demo")[0] == 0
     assert checkout.calls() == ["remask run --pace 0.08 Solve/1.34/..12/2..3/43.."]
 

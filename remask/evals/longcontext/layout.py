@@ -67,7 +67,7 @@ class Frame:
             return cls(text.encode)
         chat = text.chat([{"role": "user", "content": PLACE}])
         if chat.count(PLACE) != 1:
-            raise RequestError("the chat template does not repeat the user's text as it is; leave it out (raw)")
+            raise RequestError("the chat template does not repeat the user's text as it is; ask with raw")
         before, after = chat.split(PLACE)
         return cls(text.encode, tuple(text.encode(before)), tuple(text.encode(after)))
 

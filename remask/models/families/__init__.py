@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, did_you_mean, quoted
 from .dense import A2D, A2D_BLOCKS, DREAM, FAST_DLLM, ILLADA, OPEN_DCODER, SDAR
 from .family import Family
 from .llada import LLADA
@@ -37,7 +37,9 @@ def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> 
         return family
     if family is not None:
         if family not in FAMILIES:
-            raise CheckpointError(f"unknown family {family[:100]!r}; known: {', '.join(FAMILIES)}")
+            raise CheckpointError(
+                f"unknown family {quoted(family)}; known: {', '.join(FAMILIES)}{did_you_mean(family, FAMILIES)}"
+            )
         return FAMILIES[family]
     architectures, kind = fields.get("architectures") or [], fields.get("model_type")
     names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from ...decoding.noise import gumbel, keys
-from ...decoding.process import guide
+from ...decoding.process import Guidance, guide
 from ...decoding.propose import draw, greedy
-from ...decoding.recipe import Guidance
 from ...engine.engine import Engine
 from ...engine.handle import Handle
 from ...engine.requests import Request, Snapshot, Step

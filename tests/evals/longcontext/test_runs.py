@@ -104,7 +104,7 @@ def test_a_report_is_had_in_python_as_the_command_prints_it(invoke: Invoke, llm:
         (("niah", "--lengths", "10x", "--rope", "ntk:auto"), "takes at most 1536"),
         (("niah", "-n", "0"), "repeats must be at least 1, got 0"),
         (("niah", "--batch", "0"), "batch must be at least 1"),
-        (("niah", "--gen-length", "0"), "gen_length must be at least 1"),
+        (("niah", "--gen-length", "0"), "--gen-length must be at least 1"),
         (("niah", "--lengths", "many"), "cannot read 'many' as a length"),
         (("niah", "--lengths", "-5"), "cannot read '-5' as a length"),
         (("niah", "--depths", "0,101"), "depths must be numbers from 0 to 100"),
