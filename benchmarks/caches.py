@@ -12,18 +12,32 @@ that are read) at this machine's measured peak.
 """
 
 import argparse
-import json
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import foundation
 import numpy as np
 import torch
-from foundation import LARGE, Work, bundled_work, held, kept, peak_flops, random_large, seconds
+from common import (
+    Answers,
+    Stopwatch,
+    Work,
+    bundled_work,
+    decode,
+    held,
+    in_turn,
+    kept,
+    parser,
+    peak_flops,
+    prepare,
+    print_row,
+    print_table,
+    random_large,
+    random_work,
+    save,
+)
 from published import Network, fast_dllm, generate_cached
 from torch import Tensor, nn
 
@@ -33,9 +47,8 @@ from remask.decoding.caches import Cache, Dual, NoCache
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
 from remask.engine.batch import Batch
-from remask.engine.host import keep_freed_memory
 from remask.engine.row import Row
-from remask.engine.step import denoise, step
+from remask.engine.step import step
 from remask.llm import LLM
 from remask.models.config import ModelConfig
 from remask.models.contract import Packed
@@ -66,19 +79,24 @@ class Counted(MaskPredictor):
             self.flops += c.n_layers * rows * (2 * layer + 4 * keys * c.n_heads * c.head_dim)
         return super().hidden(batch)
 
+    def fresh(self) -> "Counted":
+        """Itself, counting from nothing again."""
+        self.forwards, self.flops = 0, 0.0
+        return self
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of the reads."""
         self.flops += 2 * len(hidden) * self.model.config.d_model * self.model.config.vocab_size
         return super().logits(hidden)
 
-    def time_linear(self) -> None:
+    def time_linear(self, watch: Stopwatch) -> None:
         """From now on, add up what the linear layers take (on a CPU, where a call is over when it returns)."""
 
         def begin(module: nn.Module, _: Any) -> None:
-            self.linear -= foundation.clock()
+            self.linear -= watch.read()
 
         def end(module: nn.Module, _: Any, __: Any) -> None:
-            self.linear += foundation.clock()
+            self.linear += watch.read()
 
         for module in self.model.modules():
             if isinstance(module, nn.Linear):
@@ -86,27 +104,21 @@ class Counted(MaskPredictor):
                 module.register_forward_hook(end)
 
 
-def peak_of(dtype: torch.dtype, device: torch.device) -> float:
+def peak_of(dtype: torch.dtype, watch: Stopwatch) -> float:
     """FLOPs a second of the faster kernel here: plain matrices, or packed ones."""
-    return max(peak_flops("plain", dtype, device), peak_flops("packed", dtype, device))
+    return max(peak_flops("plain", dtype, watch), peak_flops("packed", dtype, watch))
 
 
 # --- against Fast-dLLM's loops ---
 
 
-def ours(model: MaskPredictor, work: Work, cache: str, stop: bool) -> list[list[int]]:
-    """Decode with the shipped recipe of that cache; the tokens of each answer."""
+def ours(model: MaskPredictor, work: Work, cache: str, stop: bool) -> Answers:
+    """Decode with the shipped recipe of that cache."""
     recipe = replace(Recipe.load(RECIPES[cache]), blocks=Blocks(work.block_length), stop=Stop(stop))
-    rows = [
-        Row(Canvas.after(p, work.gen_length, model.contract.mask_id), recipe, model.contract, stop_ids=work.stop_ids)
-        for p in work.prompts
-    ]
-    for _ in denoise(model, rows):
-        pass
-    return [row.canvas.tokens[len(p) :].tolist() for row, p in zip(rows, work.prompts, strict=True)]
+    return decode(model, work, recipe)
 
 
-def theirs(network: Network, work: Work, cache: str, reference: Path | None) -> list[list[int]]:
+def theirs(network: Network, work: Work, cache: str, reference: Path | None) -> Answers:
     """Decode as published: rows of one length in one batch, others one after the other."""
     batches = [work.prompts] if len(set(map(len, work.prompts))) == 1 else [[p] for p in work.prompts]
     options = {"gen_length": work.gen_length, "block_length": work.block_length, "threshold": 0.9}
@@ -122,60 +134,54 @@ def theirs(network: Network, work: Work, cache: str, reference: Path | None) -> 
     return answers
 
 
-def compare(name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace) -> dict[str, Any]:
+def compare(
+    name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, watch: Stopwatch
+) -> dict[str, Any]:
     """Time all variants in turn; medians of the pairwise ratios to Fast-dLLM's dual-cache loop."""
     network, packed = Network(predictor.model), held(predictor, "packed")
     source = "authors'" if asked.reference else "published"
-    variants: dict[str, Callable[[Work], list[list[int]]]] = {
+    variants: dict[str, Callable[[Work], Answers]] = {
         f"{source} loop, {cache}": lambda w, cache=cache: theirs(network, w, cache, asked.reference)
         for cache in ("dual", *asked.caches)
     }
-    counted = {}
+    counted: dict[str, Counted] = {}
+
+    def count(label: str, predictor: MaskPredictor, cache: str, stop: bool) -> None:
+        counted[label] = model = Counted(predictor)
+        variants[label] = lambda w: ours(model.fresh(), w, cache, stop)
+
     for cache in dict.fromkeys((*asked.caches, "dual")):
-        counted[f"ours, {cache}"] = model = Counted(predictor)
-        variants[f"ours, {cache}"] = lambda w, m=model, cache=cache: ours(m, w, cache, False)
-    for label, stop in (("ours, dual, packed weights", False), ("+ lossless stop", True)):
-        counted[label] = model = Counted(packed)
-        variants[label] = lambda w, m=model, stop=stop: ours(m, w, "dual", stop)
+        count(f"ours, {cache}", predictor, cache, False)
+    count("ours, dual, packed weights", packed, "dual", False)
+    count("+ lossless stop", packed, "dual", True)
     brief = replace(work, gen_length=8, block_length=8)
-    times: dict[str, list[float]] = {variant: [] for variant in variants}
-    answers: dict[str, list[list[int]]] = {}
-    for turn in range(asked.pairs + 1):
-        for variant, call in variants.items():
-            if variant in counted:
-                counted[variant].forwards, counted[variant].flops = 0, 0.0
-            took, answer = seconds(lambda c=call, t=turn: c(work if t else brief), predictor.device)
-            if turn:  # the first turn warms up
-                times[variant].append(took)
-                answers[variant] = answer
-    peak = peak_of(predictor.dtype, predictor.device)
-    base = f"{source} loop, dual"
-    tokens = sum(len(kept(answer, work.stop_ids)) for answer in answers[base])
+    timings = in_turn(variants, work, asked.pairs, watch, brief)
+    peak, base = peak_of(predictor.dtype, watch), f"{source} loop, dual"
+    tokens = timings.tokens(base, work.stop_ids)
+    result = {
+        variant: {
+            "seconds": (median := timings.median(variant)),
+            "floor": counted[variant].flops / peak if variant in counted else None,
+            "forwards": counted[variant].forwards if variant in counted else None,
+            "tokens_per_second": tokens / median,
+            "ratio": timings.ratio(variant, base),
+            "same_answers": timings.same(variant, base, work.stop_ids),
+        }
+        for variant in variants
+    }
+    report(name, work, result, peak)
+    return {"name": name, "variants": result, "peak": peak}
+
+
+def report(name: str, work: Work, result: dict[str, Any], peak: float) -> None:
+    """Print one table in Markdown."""
     print(f"\n**{name}**: {len(work.prompts)} row(s), prompt {len(work.prompts[0])}, gen {work.gen_length}, ", end="")
     print(f"block {work.block_length}, threshold 0.9; {peak / 1e9:,.0f} GFLOP/s measured here\n")
-    print("| variant | s | floor s | forwards | kept tokens/s | × their dual | same answers |")
-    print("|---|---|---|---|---|---|---|")
-    result = {}
-    for variant, took in times.items():
-        median = statistics.median(took)
-        model = counted.get(variant)
-        pairs = zip(answers[variant], answers[base], strict=True)
-        same = sum(kept(a, work.stop_ids) == kept(b, work.stop_ids) for a, b in pairs)
-        result[variant] = {
-            "seconds": median,
-            "floor": model.flops / peak if model else None,
-            "forwards": model.forwards if model else None,
-            "tokens_per_second": tokens / median,
-            "ratio": statistics.median(a / b for a, b in zip(times[base], took, strict=True)),
-            "same_answers": f"{same}/{len(work.prompts)}",
-        }
-        r = result[variant]
-        floor, forwards = (f"{r['floor']:.2f}", r["forwards"]) if model else ("", "")
-        print(
-            f"| {variant} | {median:.2f} | {floor} | {forwards} | {r['tokens_per_second']:.1f} | {r['ratio']:.2f} "
-            f"| {r['same_answers']} |"
-        )
-    return {"name": name, "variants": result, "peak": peak}
+    print_table(["variant", "s", "floor s", "forwards", "kept tokens/s", "× their dual", "same answers"])
+    for variant, r in result.items():
+        least, forwards = ("", "") if r["floor"] is None else (f"{r['floor']:.2f}", r["forwards"])
+        rates = (f"{r['tokens_per_second']:.1f}", f"{r['ratio']:.2f}", r["same_answers"])
+        print_row([variant, f"{r['seconds']:.2f}", least, forwards, *rates])
 
 
 # --- by length ---
@@ -187,36 +193,37 @@ def small(device: torch.device, dtype: torch.dtype) -> MaskPredictor:
     return MaskPredictor(model)
 
 
-def steps_at(predictor: MaskPredictor, length: int, cache: Cache, count: int) -> list[tuple[float, float, float]]:
+def steps_at(
+    model: Counted, length: int, cache: Cache, count: int, watch: Stopwatch
+) -> list[tuple[float, float, float]]:
     """Seconds, seconds in linear layers and FLOPs of the first `count` steps in the middle of a canvas of `length`."""
-    model, contract = predictor, predictor.contract
-    assert isinstance(model, Counted)
+    contract = model.contract
     recipe = Recipe(blocks=Blocks(32), cache=cache, stop=Stop(False))
     draw = np.random.default_rng(length).integers(0, 4000, length // 2).tolist()
     row, batch = Row(Canvas.after(draw, length - len(draw), contract.mask_id), recipe, contract), Batch(model)
     batch.admit(row)
-    found = []
+    measured = []
     for _ in range(count):
         model.linear, model.flops = 0.0, 0.0
-        took, _ = seconds(lambda: step(batch), model.device)
-        found.append((took, model.linear, model.flops))
-    return found
+        took, _ = watch.seconds(lambda: step(batch))
+        measured.append((took, model.linear, model.flops))
+    return measured
 
 
-def growth(asked: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+def growth(asked: argparse.Namespace, dtype: torch.dtype, watch: Stopwatch) -> dict[str, Any]:
     """Milliseconds of a plain step, a refresh and a cached step by length, and the cost of a token at one a step."""
-    model = Counted(small(device, dtype))
-    model.time_linear()
-    peak = peak_of(dtype, device)
+    model = Counted(small(watch.device, dtype))
+    model.time_linear(watch)
+    peak = peak_of(dtype, watch)
     lengths = [n for n in (256, 512, 1024, 2048, 4096, 8192) if n <= asked.longest]
     print(f"\n**Growth**: {SMALL.parameters / 1e6:.0f} M weights, block 32, {peak / 1e9:,.0f} GFLOP/s measured here\n")
-    print("| positions | plain ms | refresh ms | cached ms | its linear layers ms | its floor ms | ms a token |")
-    print("|---|---|---|---|---|---|---|")
+    milliseconds = ("plain", "refresh", "cached", "its linear layers", "its floor")
+    print_table(["positions", *(f"{part} ms" for part in milliseconds), "ms a token"])
     table = []
-    steps_at(model, lengths[0], Dual(), 3)  # warms up
+    steps_at(model, lengths[0], Dual(), 3, watch)  # warms up
     for length in lengths:
-        plain = steps_at(model, length, NoCache(), asked.repeats)
-        refresh, *cached = steps_at(model, length, Dual(), 1 + 4 * asked.repeats)
+        plain = steps_at(model, length, NoCache(), asked.repeats, watch)
+        refresh, *cached = steps_at(model, length, Dual(), 1 + 4 * asked.repeats, watch)
         whole, linear, flops = (statistics.median(column) for column in zip(*cached, strict=True))
         line = {
             "positions": length,
@@ -228,95 +235,72 @@ def growth(asked: argparse.Namespace, device: torch.device, dtype: torch.dtype) 
             "token": (refresh[0] + 31 * whole) / 32,
         }
         table.append(line)
-        print(
-            "| " + " | ".join([str(length), *(f"{1000 * v:.2f}" for k, v in line.items() if k != "positions")]) + " |"
-        )
+        print_row([length, *(f"{1000 * value:.2f}" for part, value in line.items() if part != "positions")])
     slopes = {
         part: float(np.polyfit([line["positions"] for line in table], [line[part] for line in table], 1)[0])
         for part in ("plain", "refresh", "cached", "linear", "token")
     }
-    told = ", ".join(f"{part} {1e9 * slope:,.0f}" for part, slope in slopes.items())
-    print(f"\nFitted slopes, microseconds for each thousand positions: {told}.")
+    rates = ", ".join(f"{part} {1e9 * slope:,.0f}" for part, slope in slopes.items())
+    print(f"\nFitted slopes, microseconds for each thousand positions: {rates}.")
     return {"lengths": table, "slopes": slopes, "peak": peak}
 
 
 # --- by rows ---
 
 
-def by_rows(asked: argparse.Namespace, device: str) -> dict[str, Any]:
+def by_rows(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any]:
     """Kept tokens a second of the dual recipe by rows in the batch, on the bundled model."""
-    llm = LLM(checkpoint.load("bundled", device=device, dtype="float32", weights="packed"))
+    llm = LLM(checkpoint.load("bundled", device=asked.device, dtype="float32", weights="packed"))
     model = Counted(llm.model)
-    peak = peak_of(model.dtype, model.device)
+    peak = peak_of(model.dtype, watch)
     print("\n**Rows**: bundled, arithmetic, fast-dllm\n")
-    print("| rows | s | floor s | forwards | kept tokens/s |\n|---|---|---|---|---|")
+    print_table(["rows", "s", "floor s", "forwards", "kept tokens/s"])
     table = []
     for rows in [2**i for i in range(asked.largest.bit_length()) if 2**i <= asked.largest]:
         work = bundled_work(llm, "arithmetic", rows)
         ours(model, replace(work, gen_length=8, block_length=8), "dual", True)  # warms up
-        model.forwards, model.flops = 0, 0.0
-        took, answers = seconds(lambda w=work: ours(model, w, "dual", True), model.device)
+        took, answers = watch.seconds(lambda w=work: ours(model.fresh(), w, "dual", True))
         tokens = sum(len(kept(answer, work.stop_ids)) for answer in answers)
         line = {"rows": rows, "seconds": took, "floor": model.flops / peak, "tokens_per_second": tokens / took}
         table.append(line)
-        print(f"| {rows} | {took:.2f} | {line['floor']:.2f} | {model.forwards} | {tokens / took:.1f} |")
+        print_row([rows, f"{took:.2f}", f"{line['floor']:.2f}", model.forwards, f"{tokens / took:.1f}"])
     return {"rows": table, "peak": peak}
 
 
-def pairs(asked: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> list[dict[str, Any]]:
+def pairs(asked: argparse.Namespace, dtype: torch.dtype, watch: Stopwatch) -> list[dict[str, Any]]:
     """The comparison, on the geometry and the rows that were asked for."""
-    found = []
     if asked.geometry == "large":
-        predictor = random_large(dtype, device)
-        for rows in asked.rows:
-            prompts = torch.randint(0, 126000, (rows, 64), generator=torch.Generator().manual_seed(rows)).tolist()
-            work = Work("random", prompts, asked.gen_length, 32, asked.gen_length, LARGE.eos_ids)
-            found.append(compare(f"0.48 B, {asked.dtype}", predictor, work, asked))
-        return found
-    llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
-    for task in asked.tasks:
-        found += [compare(f"bundled, {task}", llm.model, bundled_work(llm, task, rows), asked) for rows in asked.rows]
-    return found
+        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, watch.device)
+        works = [(name, random_work(rows, asked.gen_length)) for rows in asked.rows]
+    else:
+        llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
+        predictor = llm.model
+        works = [(f"bundled, {task}", bundled_work(llm, task, rows)) for task in asked.tasks for rows in asked.rows]
+    return [compare(name, predictor, work, asked, watch) for name, work in works]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Run what the arguments ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--parts", nargs="*", default=["pairs", "growth", "batch"], choices=("pairs", "growth", "batch")
-    )
-    parser.add_argument("--geometry", choices=("bundled", "large"), default="bundled")
-    parser.add_argument("--reference", type=Path, help="a checkout of NVlabs/Fast-dLLM")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1, 8])
-    parser.add_argument("--tasks", nargs="*", default=["arithmetic", "sorting"])
-    parser.add_argument("--caches", nargs="*", default=["prefix"], choices=("none", "prefix"), help="beside dual")
-    parser.add_argument("--gen-length", type=int, default=64, help="of the large geometry")
-    parser.add_argument("--longest", type=int, default=4096, help="positions of the growth part")
-    parser.add_argument("--repeats", type=int, default=3, help="steps of a kind in the growth part")
-    parser.add_argument("--largest", type=int, default=64, help="rows of the batch part")
-    parser.add_argument("--threads", type=int, help="of torch; as it chooses without it")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: of this process alone")
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args(arguments)
-    if asked.clock == "cpu":
-        foundation.clock = time.process_time
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    keep_freed_memory()
-    device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
-    found: dict[str, Any] = {}
+    known = ("pairs", "growth", "batch")
+    arguments = parser(__doc__)
+    arguments.add_argument("--parts", nargs="*", default=list(known), choices=known)
+    arguments.add_argument("--reference", type=Path, help="a checkout of NVlabs/Fast-dLLM")
+    arguments.add_argument("--caches", nargs="*", default=["prefix"], choices=("none", "prefix"), help="beside dual")
+    arguments.add_argument("--gen-length", type=int, default=64, help="of the large geometry")
+    arguments.add_argument("--longest", type=int, default=4096, help="positions of the growth part")
+    arguments.add_argument("--repeats", type=int, default=3, help="steps of a kind in the growth part")
+    arguments.add_argument("--largest", type=int, default=64, help="rows of the batch part")
+    asked = arguments.parse_args(words)
+    watch, dtype = prepare(asked)
+    figures: dict[str, Any] = {}
     if "pairs" in asked.parts:
-        found["pairs"] = pairs(asked, device, dtype)
+        figures["pairs"] = pairs(asked, dtype, watch)
     if "growth" in asked.parts:
-        found["growth"] = growth(asked, device, dtype)
+        figures["growth"] = growth(asked, dtype, watch)
     if "batch" in asked.parts:
-        found["batch"] = by_rows(asked, asked.device)
+        figures["batch"] = by_rows(asked, watch)
     print(f"\ntorch {torch.__version__}, {torch.get_num_threads()} threads, {asked.clock} clock.")
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=2))
+    save(asked.json, figures)
 
 
 if __name__ == "__main__":

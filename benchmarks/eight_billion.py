@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
+from common import print_row, print_table
 
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe
@@ -60,8 +61,7 @@ def main() -> None:
     model = random_model(asked.layers, getattr(torch, asked.dtype), device)
     weights = sum(w.nbytes for w in model.model.parameters())
     print(f"{weights / 1e9:.1f} GB of weights in {asked.dtype} on {device}, context {asked.context}\n")
-    print("| recipe | rows | planned beside weights | measured | ms/step | forwards | tokens/s |")
-    print("|---|---|---|---|---|---|---|")
+    print_table(["recipe", "rows", "planned beside weights", "measured", "ms/step", "forwards", "tokens/s"])
     for name in asked.recipes:
         for count in asked.rows:
             rows = rows_of(model, Recipe.load(name), asked.context, asked.gen_length, count)
@@ -76,9 +76,9 @@ def main() -> None:
             steps = [b - a for a, b in pairwise(ticks)]
             spent = ticks[-1] - ticks[0]
             took = f"{measured / 1e6:,.0f} MB ({planned / measured - 1:+.1%})"
-            pace = f"{1000 * statistics.median(steps):.1f} | {max(row.forwards for row in rows)}"
+            pace, forwards = f"{1000 * statistics.median(steps):.1f}", max(row.forwards for row in rows)
             speed = f"{count * asked.gen_length / spent:.1f}"
-            print(f"| {name} | {count} | {planned / 1e6:,.0f} MB | {took} | {pace} | {speed} |", flush=True)
+            print_row([name, count, f"{planned / 1e6:,.0f} MB", took, pace, forwards, speed])
 
 
 if __name__ == "__main__":

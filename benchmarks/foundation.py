@@ -11,53 +11,43 @@ machine's measured peak, or its weights at the measured bandwidth.
 """
 
 import argparse
-import copy
-import json
 import resource
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from common import (
+    Answers,
+    Stopwatch,
+    Work,
+    bandwidth,
+    bundled_work,
+    decode,
+    held,
+    in_turn,
+    parser,
+    peak_flops,
+    prepare,
+    print_row,
+    print_table,
+    random_large,
+    random_work,
+    save,
+)
 from published import Network, authors, generate
-from torch import Tensor, nn
+from torch import Tensor
 
 from remask import checkpoint
-from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe, Stop
-from remask.engine.host import keep_freed_memory
-from remask.engine.row import Row
-from remask.engine.step import denoise
-from remask.evals.items import gen_length
 from remask.llm import LLM
-from remask.models.config import ModelConfig
 from remask.models.contract import Packed
-from remask.models.linear import Weights, convert, kind
+from remask.models.linear import Weights
 from remask.models.predictor import MaskPredictor
-from remask.models.transformer import Transformer
 from remask.options import apply
-from remask.tasks import TASKS, examples
 
-LARGE = ModelConfig(
-    family="llada", vocab_size=126464, d_model=1024, n_layers=16, n_heads=16, n_kv_heads=16, head_dim=64, d_ff=2816,
-    rope_theta=500000.0, mask_id=126336, eos_ids=(126081,), tie_embeddings=False,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Work:
-    """One fixed workload: prompts, and how they are decoded."""
-
-    name: str
-    prompts: list[list[int]]
-    gen_length: int
-    block_length: int
-    steps: int
-    stop_ids: tuple[int, ...]
+PUBLISHED = "published"
 
 
 class DenseHead(MaskPredictor):
@@ -91,49 +81,30 @@ class PlainBody(MaskPredictor):
 class Timed(MaskPredictor):
     """A predictor that counts its seconds in the body and in the head."""
 
-    def __init__(self, predictor: MaskPredictor) -> None:
+    def __init__(self, predictor: MaskPredictor, watch: Stopwatch) -> None:
         super().__init__(predictor.model)
-        self.contract, self.body, self.head = predictor.contract, 0.0, 0.0
+        self.contract, self.watch, self.body, self.head = predictor.contract, watch, 0.0, 0.0
 
     def hidden(self, batch: Packed) -> Tensor:
         """Hidden rows of the reads."""
-        took, hidden = seconds(lambda: super(Timed, self).hidden(batch), self.device)
+        took, hidden = self.watch.seconds(lambda: super(Timed, self).hidden(batch))
         self.body += took
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of the reads."""
-        took, logits = seconds(lambda: super(Timed, self).logits(hidden), self.device)
+        took, logits = self.watch.seconds(lambda: super(Timed, self).logits(hidden))
         self.head += took
         return logits
 
 
-def held(predictor: MaskPredictor, weights: Weights) -> MaskPredictor:
-    """The same model with its matrices held as `weights`; everything else is shared."""
-    model = copy.deepcopy(predictor.model, {id(weight): weight for weight in predictor.model.parameters()})
-    for path, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear):
-            model.set_submodule(path, convert(module, kind(weights, predictor.device, predictor.dtype)))
-    other = MaskPredictor(model)
-    other.contract = replace(predictor.contract, exactness=other.contract.exactness)
-    return other
-
-
-def ours(model: MaskPredictor, work: Work, stop: bool, name: str | None = None) -> list[list[int]]:
-    """Decode with the default recipe, or the one called `name`; the tokens of each answer."""
+def ours(model: MaskPredictor, work: Work, stop: bool, name: str | None = None) -> Answers:
+    """Decode with the default recipe, or the one called `name`."""
     recipe = replace(Recipe.load(name or "llada"), stop=Stop(eos_prefix=stop))
-    recipe = recipe if name else apply(recipe, steps=work.steps, block_length=work.block_length)
-    contract = model.contract
-    rows = [
-        Row(Canvas.after(p, work.gen_length, contract.mask_id), recipe, contract, stop_ids=work.stop_ids)
-        for p in work.prompts
-    ]
-    for _ in denoise(model, rows):
-        pass
-    return [row.canvas.tokens[len(p) :].tolist() for row, p in zip(rows, work.prompts, strict=True)]
+    return decode(model, work, recipe if name else apply(recipe, steps=work.steps, block_length=work.block_length))
 
 
-def theirs(network: Network, work: Work, call: Callable[..., Tensor], pad: int, mask: int) -> list[list[int]]:
+def theirs(network: Network, work: Work, call: Callable[..., Tensor], pad: int, mask: int) -> Answers:
     """Decode as published, the prompts left-padded to one length."""
     longest = max(map(len, work.prompts))
     prompt = torch.tensor([[pad] * (longest - len(p)) + p for p in work.prompts], device=network.device)
@@ -143,42 +114,6 @@ def theirs(network: Network, work: Work, call: Callable[..., Tensor], pad: int, 
         mask_id=mask,
     )  # fmt: skip
     return out[:, longest:].tolist()
-
-
-def kept(tokens: list[int], stop_ids: tuple[int, ...]) -> list[int]:
-    """The answer before its first end."""
-    ends = [i for i, token in enumerate(tokens) if token in stop_ids]
-    return tokens[: ends[0]] if ends else tokens
-
-
-clock = time.perf_counter
-
-
-def seconds(call: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    """Seconds of one call by `clock`, the device's queue drained before and after."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = clock()
-    result = call()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return clock() - began, result
-
-
-def peak_flops(weights: Weights, dtype: torch.dtype, device: torch.device) -> float:
-    """Multiply-adds a second × 2 of the best of a few square products, of the kind that the model uses."""
-    best = 0.0
-    for size in (512, 1024, 2048) if device.type == "cpu" else (4096, 8192):
-        layer = nn.Linear(size, size, bias=False, device=device, dtype=dtype).requires_grad_(False)
-        x, product = torch.randn(size, size, device=device).to(dtype), convert(layer, kind(weights, device, dtype))
-        best = max(best, *(2 * size**3 / seconds(lambda x=x, p=product: p(x), device)[0] for _ in range(3)))
-    return best
-
-
-def bandwidth(device: torch.device) -> float:
-    """Bytes a second that are read from memory, of the best of a few sums over 512 MiB."""
-    data = torch.ones(2**29, dtype=torch.uint8, device=device).view(torch.int64)
-    return max(data.nbytes / seconds(data.max, device)[0] for _ in range(3))
 
 
 @dataclass(frozen=True)
@@ -195,16 +130,16 @@ class Part:
         return max((self.flops / peak, "products"), (self.bytes / memory, "memory"))
 
 
-def parts(predictor: MaskPredictor, weights: Weights, work: Work) -> list[Part]:
+def parts(predictor: MaskPredictor, weights: Weights, work: Work, watch: Stopwatch) -> list[Part]:
     """Body, head and loop of a step without the lossless stop; seconds a step, and what body and head must do.
 
     The body is needed on every position, the head on what is open.
     """
     config = predictor.model.config
-    timed = Timed(predictor)
+    timed = Timed(predictor, watch)
     ours(timed, work, False)  # warms up
     timed.body = timed.head = 0.0
-    whole, _ = seconds(lambda: ours(timed, work, False), predictor.device)
+    whole, _ = watch.seconds(lambda: ours(timed, work, False))
     length = sum(len(p) + work.gen_length for p in work.prompts)
     attend = 2 * config.head_dim * (config.n_heads + config.n_kv_heads)
     layer = config.d_model * (attend + 3 * config.d_ff)
@@ -221,163 +156,114 @@ def parts(predictor: MaskPredictor, weights: Weights, work: Work) -> list[Part]:
     ]
 
 
-def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work) -> dict[str, Any]:
+def attribute(name: str, predictor: MaskPredictor, weights: Weights, work: Work, watch: Stopwatch) -> dict[str, Any]:
     """Print where the time of a step goes, and the floor of each part: its products and its weights at what the
     machine was measured to do with weights of that kind."""
-    peak = peak_flops(weights, predictor.dtype, predictor.device)
-    memory = bandwidth(predictor.device)
+    peak, memory = peak_flops(weights, predictor.dtype, watch), bandwidth(watch)
     print(f"\n**{name}, {weights}**: at most {peak / 1e9:,.0f} GFLOP/s, {memory / 1e9:.1f} GB/s here\n")
-    print("| part | ms/step | floor | bound by |\n|---|---|---|---|")
-    found = parts(predictor, weights, work)
-    for part in found:
-        floor, bound = part.floor(peak, memory)
-        print(f"| {part.name} | {1000 * part.seconds:.1f} | {1000 * floor:.1f} | {bound if floor else '-'} |")
-    floors = sum(part.floor(peak, memory)[0] for part in found)
-    print(f"| all | {1000 * sum(part.seconds for part in found):.1f} | {1000 * floors:.1f} | |")
-    return {"peak": peak, "memory": memory, "parts": [asdict(part) for part in found]}
+    print_table(["part", "ms/step", "floor", "bound by"])
+    measured = parts(predictor, weights, work, watch)
+    floors = [part.floor(peak, memory) for part in measured]
+    for part, (floor, bound) in zip(measured, floors, strict=True):
+        print_row([part.name, f"{1000 * part.seconds:.1f}", f"{1000 * floor:.1f}", bound if floor else "-"])
+    whole, least = sum(part.seconds for part in measured), sum(floor for floor, _ in floors)
+    print_row(["all", f"{1000 * whole:.1f}", f"{1000 * least:.1f}", ""])
+    return {"peak": peak, "memory": memory, "parts": [asdict(part) for part in measured]}
 
 
-def compare(
-    name: str, predictor: MaskPredictor, work: Work, pairs: int, reference: Path | None, quantize: Sequence[Weights],
-    recipes: Sequence[str] = (),
-) -> dict[str, Any]:  # fmt: skip
-    """Time all variants in turn, `pairs` times; medians of the pairwise ratios to the published loop."""
-    network, contract, device = Network(predictor.model), predictor.contract, predictor.device
+def variants_of(
+    predictor: MaskPredictor, work: Work, reference: Path | None, models: Mapping[Weights, MaskPredictor],
+    recipes: Sequence[str],
+) -> dict[str, Callable[[Work], Answers]]:  # fmt: skip
+    """The published loop, then ours part by part; behind it other numbers and other recipes."""
+    network, contract, pad = Network(predictor.model), predictor.contract, predictor.model.config.pad_id
     published = authors(reference) or generate
-    pad = predictor.model.config.pad_id
-    variants: dict[str, Callable[[], list[list[int]]]] = {
-        "published": lambda: theirs(network, work, published, pad, contract.mask_id),
+    variants: dict[str, Callable[[Work], Answers]] = {
+        PUBLISHED: lambda w: theirs(network, w, published, pad, contract.mask_id)
     }
     if len(set(map(len, work.prompts))) == 1:  # the published body takes rows of one length
         plain, windowed = (PlainBody(predictor, network, dense) for dense in (True, False))
-        variants["our loop, their network, full head"] = lambda: ours(plain, work, False)
-        variants["+ head on open positions only"] = lambda: ours(windowed, work, False)
+        variants["our loop, their network, full head"] = lambda w: ours(plain, w, False)
+        variants["+ head on open positions only"] = lambda w: ours(windowed, w, False)
     else:
         full = DenseHead(predictor.model)
         full.contract = contract
-        variants["our loop and network, full head"] = lambda: ours(full, work, False)
-    variants["+ our network"] = lambda: ours(predictor, work, False)
-    packed = held(predictor, "packed")
-    variants["+ packed weights"] = lambda: ours(packed, work, False)
-    variants["+ lossless stop (remask)"] = lambda: ours(packed, work, True)
-    rounded = {weights: held(predictor, weights) for weights in quantize}
-    for weights, other in rounded.items():
-        variants[f"{weights} (other numbers)"] = lambda other=other: ours(other, work, True)
-    for recipe in recipes:
-        variants[f"recipe {recipe} ({Recipe.load(recipe).exactness})"] = lambda r=recipe: ours(packed, work, True, r)
-    times: dict[str, list[float]] = {variant: [] for variant in variants}
-    answers: dict[str, list[list[int]]] = {}
-    for turn in range(pairs + 1):
-        for variant, call in variants.items():
-            took, answers[variant] = seconds(call, device)
-            if turn:  # the first turn warms up
-                times[variant].append(took)
-    base = answers["published"]
-    tokens = sum(len(kept(answer, work.stop_ids)) for answer in base)
-    result = {}
-    for variant, took in times.items():
-        same = [kept(a, work.stop_ids) == kept(b, work.stop_ids) for a, b in zip(answers[variant], base, strict=True)]
-        result[variant] = {
-            "seconds": statistics.median(took),
-            "ms_per_step": 1000 * statistics.median(took) / work.steps,
-            "tokens_per_second": tokens / statistics.median(took) if tokens else 0.0,
-            "ratio": statistics.median(a / b for a, b in zip(times["published"], took, strict=True)),
-            "same_answers": f"{sum(same)}/{len(same)}",
+        variants["our loop and network, full head"] = lambda w: ours(full, w, False)
+    packed = models["packed"]
+    variants["+ our network"] = lambda w: ours(predictor, w, False)
+    variants["+ packed weights"] = lambda w: ours(packed, w, False)
+    variants["+ lossless stop (remask)"] = lambda w: ours(packed, w, True)
+    for weights, other in models.items():
+        if weights != "packed":
+            variants[f"{weights} (other numbers)"] = lambda w, other=other: ours(other, w, True)
+    for name in recipes:
+        variants[f"recipe {name} ({Recipe.load(name).exactness})"] = lambda w, name=name: ours(packed, w, True, name)
+    return variants
+
+
+def compare(
+    name: str, predictor: MaskPredictor, work: Work, asked: argparse.Namespace, watch: Stopwatch
+) -> dict[str, Any]:
+    """Time all variants in turn; medians of the pairwise ratios to the published loop, then the parts of a step."""
+    weights: list[Weights] = ["packed", *asked.quantize]
+    models = {one: held(predictor, one) for one in weights}
+    timings = in_turn(variants_of(predictor, work, asked.reference, models, asked.recipes), work, asked.pairs, watch)
+    tokens = timings.tokens(PUBLISHED, work.stop_ids)
+    result = {
+        variant: {
+            "seconds": (median := timings.median(variant)),
+            "ms_per_step": 1000 * median / work.steps,
+            "tokens_per_second": tokens / median,
+            "ratio": timings.ratio(variant, PUBLISHED),
+            "same_answers": timings.same(variant, PUBLISHED, work.stop_ids),
         }
+        for variant in timings.seconds
+    }
     report(name, work, result)
-    kinds: dict[Weights, MaskPredictor] = {"packed": packed, **rounded}
-    attributed = {weights: attribute(name, other, weights, work) for weights, other in kinds.items()}
-    said = asdict(work) | {"prompts": len(work.prompts)}
-    return {"name": name, "work": said, "variants": result, "attributed": attributed}
+    attributed = {one: attribute(name, model, one, work, watch) for one, model in models.items()}
+    return {
+        "name": name,
+        "work": asdict(work) | {"prompts": len(work.prompts)},
+        "variants": result,
+        "attributed": attributed,
+    }
 
 
 def report(name: str, work: Work, result: dict[str, Any]) -> None:
     """Print one table in Markdown."""
     shape = f"gen {work.gen_length}, block {work.block_length}, steps {work.steps}"
     print(f"\n**{name}**: {len(work.prompts)} row(s), {shape}\n")
-    print("| variant | s | ms/step | kept tokens/s | × published | same answers |\n|---|---|---|---|---|---|")
-    for variant, r in result.items():
-        print(
-            f"| {variant} | {r['seconds']:.2f} | {r['ms_per_step']:.1f} | {r['tokens_per_second']:.1f} "
-            f"| {r['ratio']:.2f} | {r['same_answers']} |"
-        )
-
-
-def bundled_work(llm: LLM, task: str, rows: int) -> Work:
-    """The fixed workload: held-out prompts of a task, gen_length its longest answer rounded up to 32, block 32."""
-    length = gen_length(llm, TASKS[task])
-    drawn = islice(examples(TASKS[task], "heldout", 7), rows)
-    return Work(task, [llm.encode(e.prompt) for e in drawn], length, 32, length, llm.stop_ids)
-
-
-def random_large(dtype: torch.dtype, device: torch.device) -> MaskPredictor:
-    """Random weights in the large geometry: small embeddings and a head of its own, or the mask would predict itself
-    and every answer be one token."""
-    generator = torch.Generator().manual_seed(0)
-    model = Transformer(LARGE).to(dtype).initialise(generator)
-    with torch.no_grad():
-        model.embed.weight.normal_(0.0, 0.02, generator=generator)
-        model.unembed.weight.normal_(0.0, 0.4, generator=generator)
-    model = model.to(device)
-    return MaskPredictor(model, known_tokens=126349)
+    rows = (
+        [
+            variant, f"{r['seconds']:.2f}", f"{r['ms_per_step']:.1f}", f"{r['tokens_per_second']:.1f}",
+            f"{r['ratio']:.2f}", r["same_answers"],
+        ]
+        for variant, r in result.items()
+    )  # fmt: skip
+    print_table(["variant", "s", "ms/step", "kept tokens/s", "× published", "same answers"], rows)
 
 
 def main() -> None:
     """Run what the arguments ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--geometry", choices=("bundled", "large"), default="bundled")
-    parser.add_argument("--reference", type=Path, help="a checkout of ML-GSAI/LLaDA")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1, 8])
-    parser.add_argument("--tasks", nargs="*", default=["arithmetic", "sorting"])
-    parser.add_argument("--quantize", nargs="*", default=[], choices=("int8", "int8-dynamic"))
-    parser.add_argument("--recipes", nargs="*", default=[], help="named recipes, measured after the exact ones")
-    parser.add_argument("--steps", type=int, help="of the large geometry; its 64 tokens take 64 without it")
-    parser.add_argument(
-        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: of this process, where others run"
-    )
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    if asked.clock == "cpu":
-        global clock
-        clock = time.process_time
-    keep_freed_memory()
-    device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
-    results = []
+    arguments = parser(__doc__)
+    arguments.add_argument("--reference", type=Path, help="a checkout of ML-GSAI/LLaDA")
+    arguments.add_argument("--quantize", nargs="*", default=[], choices=("int8", "int8-dynamic"))
+    arguments.add_argument("--recipes", nargs="*", default=[], help="named recipes, measured after the exact ones")
+    arguments.add_argument("--steps", type=int, help="of the large geometry; its 64 tokens take 64 without it")
+    asked = arguments.parse_args()
+    watch, dtype = prepare(asked)
     if asked.geometry == "large":
-        predictor = random_large(dtype, device)
-        for rows in asked.rows:
-            generator = torch.Generator().manual_seed(rows)
-            prompts = torch.randint(0, 126000, (rows, 64), generator=generator).tolist()
-            work = Work("random", prompts, 64, 32, asked.steps or 64, LARGE.eos_ids)
-            results.append(
-                compare(
-                    f"0.48 B, {asked.dtype}",
-                    predictor,
-                    work,
-                    asked.pairs,
-                    asked.reference,
-                    asked.quantize,
-                    asked.recipes,
-                )
-            )
+        name, predictor = f"0.48 B, {asked.dtype}", random_large(dtype, watch.device)
+        works = [(name, random_work(rows, steps=asked.steps)) for rows in asked.rows]
     else:
         llm = LLM(checkpoint.load("bundled", device=asked.device, dtype=asked.dtype))
-        for task in asked.tasks:
-            for rows in asked.rows:
-                work = bundled_work(llm, task, rows)
-                results.append(
-                    compare(
-                        f"bundled, {task}", llm.model, work, asked.pairs, asked.reference, asked.quantize, asked.recipes
-                    )
-                )
+        predictor = llm.model
+        works = [(f"bundled, {task}", bundled_work(llm, task, rows)) for task in asked.tasks for rows in asked.rows]
+    results = [compare(name, predictor, work, asked, watch) for name, work in works]
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     build = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     print(f"\nPeak memory of the process: {kilobytes / 2**20:.2f} GiB; {build}.")
-    if asked.json:
-        asked.json.write_text(json.dumps(results, indent=2))
+    save(asked.json, results)
 
 
 if __name__ == "__main__":

@@ -19,14 +19,17 @@ from typing import Any
 import torch
 
 import remask
+from remask import files
 from remask.checkpoint.placement import choose_device
 from remask.evals.longcontext import figures
-from remask.evals.longcontext.cliff import cliff, points
-from remask.evals.longcontext.grid import Cell, Record, Result, Settings, run
-from remask.evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, summarise
+from remask.evals.longcontext.cliff import cliff, needles
+from remask.evals.longcontext.conditions import Condition
+from remask.evals.longcontext.perplexity import Estimator, by_position, chunks_of, filler_documents, resume
 from remask.evals.longcontext.suite import KV, prose
+from remask.evals.longcontext.sweep import Sweep, Tally, tallies
+from remask.evals.longcontext.sweep import resume as resume_sweep
+from remask.evals.records import Record
 from remask.evals.statistics import wilson
-from remask.files import write_json
 from remask.llm import LLM
 from remask.models.rotary import Rope
 from remask.training.config import load
@@ -43,7 +46,7 @@ CONFIGS = Path(remask.__file__).parent / "training" / "configs"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Size:
     """How much of everything: prompts a cell, prompts side by side, training steps (None: the arm's own).
 
     `gate`: prompts a cell that decide whether an arm is judged.
@@ -76,9 +79,9 @@ class Variant:
         return "-".join(["kv", self.rope.replace(":", "-"), *changed])
 
 
-def variants(llm: LLM, plan: Plan) -> list[Variant]:
+def variants(llm: LLM, size: Size) -> list[Variant]:
     """The pre-registered ones: λ for each length, auto, UltraLLaDA's λ, YaRN, interpolation, log-n; steps, caches."""
-    rotary, wanted = llm.model.contract.rotary, plan.multiples
+    rotary, wanted = llm.model.contract.rotary, size.multiples
     assert rotary is not None
     scales = [1, *(math.ceil(rotary.scale(m * rotary.trained)) for m in wanted if m > 1)]
     found = [Variant(f"λ = {scale}", f"ntk:{max(1, scale)}", wanted) for scale in dict.fromkeys(scales)]
@@ -107,13 +110,13 @@ def fixed(found: dict[str, Any]) -> dict[str, Any]:
     return {name: by for name, by in found.items() if name.startswith("λ = ") and "," not in name}
 
 
-def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
+def train(arm: str, seed: int, size: Size, device: torch.device) -> Path:
     """The arm's checkpoint, trained now or going on; it begins from its base, which is trained before it."""
-    out = plan.out / f"{arm}-{seed}"
-    base = str(train(BASES[arm], seed, plan, device)) if arm in BASES else None
+    out = size.out / f"{arm}-{seed}"
+    base = str(train(BASES[arm], seed, size, device)) if arm in BASES else None
     config = replace(load(CONFIGS / f"study-{arm}.toml"), seed=seed, init=base)
-    if plan.steps is not None:
-        config = replace(config, optimisation=replace(config.optimisation, steps=plan.steps))
+    if size.steps is not None:
+        config = replace(config, optimisation=replace(config.optimisation, steps=size.steps))
     if not (out / "checkpoint").exists():
         for progress in execute(config, out, device):
             left = f"{progress.seconds_left / 60:.0f} min left"
@@ -123,29 +126,29 @@ def train(arm: str, seed: int, plan: Plan, device: torch.device) -> Path:
     return out / "checkpoint"
 
 
-def retrieval(llm: LLM, folder: Path, plan: Plan) -> dict[str, dict[int, list[Result]]]:
-    """Results by variant and multiple of T, on record in `folder`."""
+def retrieval(llm: LLM, folder: Path, size: Size) -> dict[str, dict[int, list[Tally]]]:
+    """Tallies by variant and multiple of T, on record in `folder`."""
     trained = llm.model.contract.max_positions
-    found: dict[str, dict[int, list[Result]]] = {}
-    for variant in variants(llm, plan):
-        cells = [Cell("kv", m * trained, depth) for m in variant.multiples for depth in plan.depths]
-        results = measure(llm, folder / f"{variant.file}.json", variant, cells, plan.repeats, plan.batch)
+    found: dict[str, dict[int, list[Tally]]] = {}
+    for variant in variants(llm, size):
+        conditions = [Condition("kv", m * trained, depth) for m in variant.multiples for depth in size.depths]
+        every = measure(llm, folder / f"{variant.file}.jsonl", variant, conditions, size.repeats, size.batch)
         for m in variant.multiples:
-            found.setdefault(variant.name, {})[m] = [results[cell.key] for cell in cells if cell.length == m * trained]
+            found.setdefault(variant.name, {})[m] = [every[one] for one in conditions if one.length == m * trained]
     return found
 
 
-def gate(llm: LLM, folder: Path, plan: Plan) -> tuple[int, int]:
+def gate(llm: LLM, folder: Path, size: Size) -> tuple[int, int]:
     """How many values are found at 1 × T, of enough prompts to tell 97 % from 98."""
-    cells = [Cell("kv", llm.model.contract.max_positions, depth) for depth in plan.depths]
-    results = measure(llm, folder / "gate.json", Variant("gate", "ntk:1", (1,)), cells, plan.gate, plan.batch)
-    return share(list(results.values()))
+    conditions = [Condition("kv", llm.model.contract.max_positions, depth) for depth in size.depths]
+    every = measure(llm, folder / "gate.jsonl", Variant("gate", "ntk:1", (1,)), conditions, size.gate, size.batch)
+    return share(list(every.values()))
 
 
 def measure(
-    llm: LLM, path: Path, variant: Variant, cells: list[Cell], repeats: int, batch: int
-) -> dict[str, Result]:  # fmt: skip
-    """Results by the keys of `cells`, read in the one way; what the record at `path` lacks is asked now."""
+    llm: LLM, path: Path, variant: Variant, conditions: list[Condition], repeats: int, batch: int
+) -> dict[Condition, Tally]:  # fmt: skip
+    """Tallies by condition, read in the one way; what the record at `path` lacks is asked now."""
     options: dict[str, Any] = {"rope": Rope.of(variant.rope)}
     if variant.steps is not None:
         options["steps"] = variant.steps
@@ -156,36 +159,39 @@ def measure(
         "rope": variant.rope, "steps": variant.steps, "cache": variant.cache,
     }  # fmt: skip
     record = Record.open(path, about)
-    settings = Settings(repeats=repeats, batch=batch, options=options)
-    for result in run(llm, cells, {"kv": KV["symbols"]}, settings, record.results):
-        record.add(result)
-        print(f"{path.parent.name}: {variant.name}, {result.cell.key}: {result.found}/{len(result.outcomes)}")
-    return record.results
+    sweep = Sweep(repeats=repeats, batch=batch, options=options)
+    for tally in resume_sweep(llm, conditions, {"kv": KV["symbols"]}, sweep, record):
+        print(f"{path.parent.name}: {variant.name}, {tally}")
+    return tallies(record)
 
 
-def perplexities(llm: LLM, folder: Path, plan: Plan) -> list[dict[str, float]]:
+def perplexities(llm: LLM, folder: Path, size: Size) -> list[dict[str, float]]:
     """Windowed perplexity of the filler at λ = 1, to the longest multiple."""
     trained = llm.model.contract.max_positions
-    grid = Sweep(
-        length=max(plan.multiples) * trained, block=trained // 4, samples=8, documents=plan.documents, recent=trained,
+    estimator = Estimator(
+        length=max(size.multiples) * trained, block=trained // 4, samples=8, documents=size.documents, recent=trained,
         rope=Rope.of("ntk:1"),
     )  # fmt: skip
-    rows = generated(llm.text.encode, prose(llm.text), grid)
-    about = {"kind": "ppl", "model": llm.loaded.source, "trained": trained, "block": grid.block, "length": grid.length}
-    record = PerplexityRecord.open(folder / "ppl.json", about)
-    for document in range(record.done, grid.documents):
-        record.add(list(blocks(llm.model, document, rows[document], grid)))
-        print(f"{folder.name}: perplexity, {document + 1}/{grid.documents} documents")
-    return [{"start": p.start, "windowed": p.windowed, "low": p.low, "high": p.high} for p in summarise(record.blocks)]
+    documents = filler_documents(llm.text.encode, prose(llm.text), estimator)
+    about = {
+        "kind": "ppl", "model": llm.loaded.source, "trained": trained, "block": estimator.block,
+        "length": estimator.length,
+    }  # fmt: skip
+    record = Record.open(folder / "ppl.jsonl", about)
+    for chunk in resume(llm, documents, estimator, record):
+        if chunk.start == estimator.starts[-1]:
+            print(f"{folder.name}: perplexity, {chunk.document + 1}/{estimator.documents} documents")
+    positions = by_position(chunks_of(record))
+    return [{"start": p.start, "windowed": p.windowed, "low": p.low, "high": p.high} for p in positions]
 
 
-def share(results: list[Result], low: float = 0, high: float = math.inf) -> tuple[int, int]:
+def share(tallies: list[Tally], low: float = 0, high: float = math.inf) -> tuple[int, int]:
     """How many needles at distances in (low, high] were found, of how many."""
-    hits = [hit for result in results for distance, hit in points(result.outcomes) if low < distance <= high]
+    hits = [hit for one in tallies for distance, hit in needles(one.trials) if low < distance <= high]
     return sum(hits), len(hits)
 
 
-def by_reach(llm: LLM, plain: dict[int, list[Result]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def by_reach(llm: LLM, plain: dict[int, list[Tally]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """What λ = 1 finds at 2 × T within its reach and beyond it, if that was measured."""
     rotary = llm.model.contract.rotary
     assert rotary is not None
@@ -203,7 +209,7 @@ class Verdict:
     held: bool | None
 
 
-def judge(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]]) -> Iterator[Verdict]:
+def judge(arm: str, llm: LLM, found: dict[str, dict[int, list[Tally]]]) -> Iterator[Verdict]:
     """The predictions of docs/longcontext.md that one masked arm decides."""
     rotary = llm.model.contract.rotary
     assert rotary is not None
@@ -243,7 +249,7 @@ def judge(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]]) -> Iter
             yield Verdict(arm, f"{name}, at 4×", "finds fewer than exact", f"{100 * gain:+.0f} points", gain < 0)
 
 
-def _auto(arm: str, found: dict[str, dict[int, list[Result]]]) -> Iterator[Verdict]:
+def _auto(arm: str, found: dict[str, dict[int, list[Tally]]]) -> Iterator[Verdict]:
     """Auto against the best fixed λ, at every length that it was measured at."""
     plain = fixed(found)
     for m, results in found.get("auto", {}).items():
@@ -267,16 +273,16 @@ def damage(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
         yield Verdict(f"seed {seed}", "points lost from 1× to 2× at λ = 1", "B > A > C", measured, held)
 
 
-def draw(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]], folder: Path) -> None:
+def plot(arm: str, llm: LLM, found: dict[str, dict[int, list[Tally]]], folder: Path) -> None:
     """Heat maps, found by distance at 2 × T with reach and cliff, and found by length, for one arm."""
     rotary = llm.model.contract.rotary
     assert rotary is not None
     plain = fixed(found)
     for i, (name, by) in enumerate(plain.items()):
-        results = [result for results in by.values() for result in results]
-        figures.heat_map(results, folder / f"heatmap-{i}", f"arm {NAMES[arm]}, {name}")
+        every = [tally for tallies in by.values() for tally in tallies]
+        figures.heat_map(every, folder / f"heatmap-{i}", f"arm {NAMES[arm]}, {name}")
     names = [name for name in list(plain)[:2] if 2 in plain[name]]  # the model as it is, and with λ for 2 ×
-    double = {name: points([o for r in plain[name][2] for o in r.outcomes]) for name in names}
+    double = {name: needles([trial for one in plain[name][2] for trial in one.trials]) for name in names}
     figures.by_distance(
         double, folder / "distance", f"arm {NAMES[arm]}: found by distance, at 2×",
         reach={name: rotary.reach(float(name.removeprefix("λ = "))) for name in double},
@@ -286,21 +292,21 @@ def draw(arm: str, llm: LLM, found: dict[str, dict[int, list[Result]]], folder: 
     figures.by_length(series, folder / "lengths", f"arm {NAMES[arm]}: found by length", rotary.trained)
 
 
-def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -> dict[str, Any]:
+def study(arms: list[str], seeds: list[int], size: Size, device: torch.device) -> dict[str, Any]:
     """Everything, arm by arm; what is done already is read from the records."""
     rows: list[dict[str, Any]] = []
     verdicts: list[Verdict] = []
     curves: dict[str, Any] = {}
     for seed in seeds:
         for arm in arms:
-            folder = plan.out / f"{arm}-{seed}"
-            trained, threads = str(train(arm, seed, plan, device)), torch.get_num_threads()
+            folder = size.out / f"{arm}-{seed}"
+            trained, threads = str(train(arm, seed, size, device)), torch.get_num_threads()
             llm = remask.load(trained, device=str(device), dtype="float32", threads=threads)
-            found = retrieval(llm, folder, plan)
-            hits, items = gate(llm, folder, plan)
+            found = retrieval(llm, folder, size)
+            hits, items = gate(llm, folder, size)
             passed = hits / items >= GATE
-            ppl = perplexities(llm, folder, plan)
-            draw(arm, llm, found, folder)
+            ppl = perplexities(llm, folder, size)
+            plot(arm, llm, found, folder)
             if arm not in CAUSAL:
                 verdicts += [v if passed else replace(v, held=None) for v in judge(f"{arm}-{seed}", llm, found)]
             curves.setdefault(arm, ppl)
@@ -310,12 +316,12 @@ def study(arms: list[str], seeds: list[int], plan: Plan, device: torch.device) -
                 "found": {name: {m: share(r) for m, r in by.items()} for name, by in found.items()},
             })  # fmt: skip
     if len(curves) > 1:
-        size = curves[arms[0]][0]["start"]
+        block = curves[arms[0]][0]["start"]
         lines = {
-            NAMES[arm]: ([p["start"] + size / 2 for p in c], [p["windowed"] for p in c]) for arm, c in curves.items()
+            NAMES[arm]: ([p["start"] + block / 2 for p in c], [p["windowed"] for p in c]) for arm, c in curves.items()
         }
         figures.curves(
-            lines, plan.out / "perplexity", "windowed perplexity, λ = 1", ylabel="perplexity", trained=4 * size
+            lines, size.out / "perplexity", "windowed perplexity, λ = 1", ylabel="perplexity", trained=4 * block
         )
     verdicts += [*damage(rows), *perplexity_verdicts(rows)]
     return {"rows": rows, "verdicts": [vars(v) for v in verdicts]}
@@ -380,15 +386,13 @@ def main() -> None:
         parser.error(f"--repeats and --batch must be at least 1, got {asked.repeats} and {asked.batch}")
     if asked.threads:
         torch.set_num_threads(asked.threads)
-    plan = Plan(asked.out, asked.repeats, asked.batch, 5, None)
+    size = Size(asked.out, asked.repeats, asked.batch, 5, None)
     if asked.quick:
-        plan = Plan(asked.out, 1, asked.batch, 1, 3, gate=1, depths=(0, 100), multiples=(1, 2))
+        size = Size(asked.out, 1, asked.batch, 1, 3, gate=1, depths=(0, 100), multiples=(1, 2))
     asked.out.mkdir(parents=True, exist_ok=True)
-    result = study(asked.arms, asked.seeds, plan, choose_device(asked.device))
-    write_json(asked.out / "results.json", json.loads(json.dumps(result)))
-    scratch = asked.out / ".results.md"
-    scratch.write_text(table(result), encoding="utf-8")
-    scratch.replace(asked.out / "results.md")
+    result = study(asked.arms, asked.seeds, size, choose_device(asked.device))
+    files.write_json(asked.out / "results.json", json.loads(json.dumps(result)))
+    files.write(asked.out / "results.md", table(result))
     print(asked.out / "results.md")
 
 

@@ -8,20 +8,20 @@ answers differ at all; the worst task stands last, beside the mean.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from common import print_row, print_table, save
 
 import remask
 from remask.engine.host import keep_freed_memory
-from remask.evals.accuracy import Outcome, paired_difference, run
+from remask.evals.accuracy import evaluate, paired_difference
+from remask.evals.items import Outcome
+from remask.evals.statistics import ONE_SIDED, Z
 from remask.tasks import TASKS
 
-ONE_SIDED, TWO_SIDED = 1.645, 1.96
 KINDS: dict[str, dict[str, str]] = {
     "float32": {"dtype": "float32"},
     "bfloat16": {"dtype": "bfloat16"},
@@ -42,18 +42,17 @@ class Compared:
     worst: float
     changed: int  # answers that are not the same text
 
-    def __str__(self) -> str:
-        return (
-            f"| {self.task} | {self.kind} | {self.passed}/{self.items} | {100 * self.difference:+.2f} "
-            f"| {100 * self.worst:+.2f} | {self.changed} |"
-        )
+    def print(self) -> None:
+        """Print its line of the table."""
+        points = (f"{100 * self.difference:+.2f}", f"{100 * self.worst:+.2f}")
+        print_row([self.task, self.kind, f"{self.passed}/{self.items}", *points, self.changed])
 
 
 def compare(kind: str, task: str, mine: Sequence[Outcome], base: Sequence[Outcome]) -> Compared:
     """`mine` against `base` on the same items."""
     difference, low, _ = paired_difference(mine, base)
     changed = sum(a.output != b.output for a, b in zip(mine, base, strict=True))
-    worst = difference - (difference - low) * ONE_SIDED / TWO_SIDED
+    worst = difference - (difference - low) * ONE_SIDED / Z
     return Compared(kind, task, len(mine), sum(o.passed for o in mine), difference, worst, changed)
 
 
@@ -69,22 +68,20 @@ def main() -> None:
     asked = parser.parse_args()
     keep_freed_memory()
     models = {kind: remask.load(asked.model, device="cpu", **KINDS[kind]) for kind in ("float32", *asked.kinds)}
-    print("| task | numbers | passed | difference, points | 95 % bound | answers changed |\n|---|---|---|---|---|---|")
+    print_table(["task", "numbers", "passed", "difference, points", "95 % bound", "answers changed"])
     outcomes: dict[str, list[Outcome]] = {kind: [] for kind in models}
-    found: list[Compared] = []
+    compared: list[Compared] = []
     for task in asked.tasks:
         for kind, llm in models.items():
-            mine = list(run(llm, TASKS[task], asked.items, seed=asked.seed))
+            mine = list(evaluate(llm, TASKS[task], asked.items, seed=asked.seed))
             outcomes[kind] += mine
-            found.append(compare(kind, task, mine, outcomes["float32"][-len(mine) :]))
-            print(found[-1], flush=True)
+            compared.append(compare(kind, task, mine, outcomes["float32"][-len(mine) :]))
+            compared[-1].print()
     for kind in asked.kinds:
-        worst = min((c for c in found if c.kind == kind), key=lambda c: c.difference)
-        print(compare(kind, "all", outcomes[kind], outcomes["float32"]))
+        worst = min((c for c in compared if c.kind == kind), key=lambda c: c.difference)
+        compare(kind, "all", outcomes[kind], outcomes["float32"]).print()
         print(f"\nWorst for {kind}: {worst.task}, {100 * worst.difference:+.2f} points.\n")
-    if asked.json:
-        said: list[dict[str, Any]] = [vars(c) for c in found]
-        asked.json.write_text(json.dumps({"torch": torch.__version__, "compared": said}, indent=2))
+    save(asked.json, {"torch": torch.__version__, "compared": [vars(one) for one in compared]})
 
 
 if __name__ == "__main__":

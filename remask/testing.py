@@ -1,8 +1,8 @@
-"""Predictors without weights, for tests and teaching: what they will say is known beforehand.
+"""Predictors without weights, for tests and teaching: their logits are known beforehand.
 
-A fake looks where attention would look: for each row that is read it notes the position to predict and the token at
-every position that the row can see. Its logits are a function of that and of nothing else, so they are bitwise the
-same in any batch; a key that a cache kept is remembered as the token it was made of.
+A fake sees what attention would see: the hidden row of a read holds the position to predict, and the token at every
+position that the row can see. Its logits are a function of these alone, so they are bitwise the same in any batch. In
+place of a key, its store keeps the token from which the key would be made.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,24 +15,24 @@ from .decoding import noise
 from .models.contract import Contract, Group, Packed
 
 UNSEEN = -1  # stands for the token of a position that the row cannot see
-# 16 ids: 15 is the mask, 14 ends the text, 13 ends a turn. `dataclasses.replace` makes others of it.
+# 16 ids: 15 is the mask, 14 ends the text, 13 ends a turn. `dataclasses.replace` makes variants.
 TOY = Contract("fake", 16, mask_id=15, eos_ids=(14,), eot_ids=(13,), max_positions=64, forbidden=(15,), editable=True)
 
 
 class Tokens:
-    """What a fake keeps instead of keys and values: (entries, length, 2), the token and the position of each slot."""
+    """The store of a fake: (entries, length, 2), the token and the position of each slot."""
 
     def __init__(self, entries: int, length: int) -> None:
         self.data = torch.full((entries, length, 2), UNSEEN)
 
     def grow(self, entries: int, length: int) -> None:
-        """Make room for more."""
+        """Enlarge the store; what it holds stays."""
         old, self.data = self.data, torch.full((entries, length, 2), UNSEEN)
         self.data[: len(old), : old.shape[1]] = old
 
 
 class Fake:
-    """All of the contract; `at` says what one row predicts."""
+    """A predictor whose logits `at` returns, one row at a time; as it is, all of them are 0."""
 
     device = torch.device("cpu")
 
@@ -40,54 +40,56 @@ class Fake:
         self.contract = contract
 
     def at(self, position: int, tokens: Tensor) -> Tensor:
-        """Logits (V,) at `position`, for a row that sees `tokens` (max_positions,), UNSEEN where it sees none."""
+        """Return the logits (V,) at `position`, for a row that sees `tokens` (max_positions,), some of them UNSEEN."""
         return torch.zeros(self.contract.vocab_size)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32."""
+        """Return the logits (R, V), float32, of hidden rows (R, 1 + max_positions)."""
         rows = [self.at(int(row[0]), row[1:]).float() for row in hidden]
         return torch.stack(rows) if rows else torch.empty(0, self.contract.vocab_size)
 
     def hidden(self, batch: Packed) -> Tensor:
-        """(R, 1 + max_positions), int64: the position that each read row predicts, then the tokens that it sees."""
+        """Return rows (R, 1 + max_positions), int64: the position that each read row predicts, then the tokens that it
+        sees."""
         return torch.cat([self._look(batch, group) for group in batch.groups])[batch.reads]
 
     def _look(self, batch: Packed, group: Group) -> Tensor:
-        contract, here = self.contract, slice(group.start, group.stop)
-        keys = mine = torch.stack((batch.tokens[here], batch.positions[here]), -1).view(group.rows, group.queries, 2)
+        contract, span = self.contract, slice(group.start, group.stop)
+        keys = fresh = torch.stack((batch.tokens[span], batch.positions[span]), -1).view(group.rows, group.queries, 2)
         if group.entries is not None and group.slots is not None:
-            keys = torch.cat((group.store.data[group.entries[:, None], group.slots], mine), 1)
+            keys = torch.cat((group.store.data[group.entries[:, None], group.slots], fresh), 1)
         if group.entries is not None and group.keep is not None:
             row, query = (group.keep >= 0).nonzero(as_tuple=True)
-            group.store.data[group.entries[row], group.keep[row, query]] = mine[row, query]
-        asks, holds = mine[..., 1, None], keys[:, None, :, 1]  # positions of queries (B, Q, 1) and of keys (B, 1, K)
-        seen = holds != UNSEEN if group.visible is None else (holds != UNSEEN) & group.visible
+            group.store.data[group.entries[row], group.keep[row, query]] = fresh[row, query]
+        query_at, key_at = fresh[..., 1, None], keys[:, None, :, 1]  # positions (B, Q, 1) and (B, 1, K)
+        visible = key_at != UNSEEN if group.visible is None else (key_at != UNSEEN) & group.visible
         if contract.block_size is not None:
-            seen = seen & (holds // contract.block_size <= asks // contract.block_size)
-        column = torch.where(seen, holds, contract.max_positions).expand(-1, group.queries, -1)
+            visible = visible & (key_at // contract.block_size <= query_at // contract.block_size)
+        column = torch.where(visible, key_at, contract.max_positions).expand(-1, group.queries, -1)
         table = torch.full((group.rows, group.queries, contract.max_positions + 1), UNSEEN)
         table.scatter_(2, column, keys[:, None, :, 0].expand_as(column))
-        return torch.cat((asks + contract.shift, table[..., :-1]), -1).flatten(0, 1)
+        return torch.cat((query_at + contract.shift, table[..., :-1]), -1).flatten(0, 1)
 
     def store(self, entries: int, length: int) -> Tokens:
-        """Room for the tokens of `entries` sequences of `length` slots."""
+        """Make a store for the tokens of `entries` sequences of `length` slots."""
         return Tokens(entries, length)
 
     def bytes_per_slot(self) -> int:
-        """Two whole numbers."""
+        """Return 16: a slot is two whole numbers."""
         return 16
 
     def activation_bytes(self, queries: int) -> int:
-        """Hidden rows."""
+        """Return the bytes of `queries` hidden rows."""
         return 8 * (1 + self.contract.max_positions) * queries
 
 
 class Uniform(Fake):
-    """Every token is as likely as any other."""
+    """A fake for which every token is equally likely."""
 
 
 class Oracle(Fake):
-    """Knows the text: at each position `text` there with probability `confidence` (one, or one a position)."""
+    """A fake that knows the text: at each position the token of `text` has the probability `confidence` (one number, or
+    one for each position)."""
 
     def __init__(self, text: Sequence[int], confidence: float | Sequence[float] = 0.9, contract: Contract = TOY):
         super().__init__(contract)
@@ -95,7 +97,7 @@ class Oracle(Fake):
         self.confidence = list(confidence) if isinstance(confidence, Sequence) else [confidence] * len(self.text)
 
     def at(self, position: int, tokens: Tensor) -> Tensor:
-        """Log-probabilities; the rest is shared by all other ids, the mask included."""
+        """Return log-probabilities; all other ids, with the mask, share the rest equally."""
         sure = self.confidence[position]
         shares = torch.full((self.contract.vocab_size,), (1 - sure) / (self.contract.vocab_size - 1))
         shares[self.text[position]] = sure
@@ -103,22 +105,22 @@ class Oracle(Fake):
 
 
 class Scripted(Fake):
-    """Says what `script(position, tokens)` says."""
+    """A fake whose logits at a position are `script(position, tokens)`."""
 
     def __init__(self, script: Callable[[int, Tensor], Tensor], contract: Contract = TOY) -> None:
         super().__init__(contract)
         self.script = script
 
     def at(self, position: int, tokens: Tensor) -> Tensor:
-        """What the script says."""
+        """Return the logits (V,) of the script."""
         return self.script(position, tokens)
 
 
 class Hashed(Fake):
-    """An adversary: Gumbel noise times `peakedness`, keyed by a hash of all that the row sees.
+    """An adversary: Gumbel noise times `peakedness`, keyed by a hash of everything that the row sees.
 
-    One token more or less to see changes every logit. `tie_rate` is the share of rows in which the two best tokens tie,
-    and which are equal to all other such rows but for which two these are: confidences tie across positions too.
+    One visible token more or less changes every logit. `tie_rate` is the share of rows in which the two best tokens
+    tie. All such rows have the same two values, at tokens of their own, so confidences tie across positions too.
     """
 
     def __init__(self, seed: int = 0, peakedness: float = 2.0, tie_rate: float = 0.0, contract: Contract = TOY) -> None:
@@ -127,7 +129,7 @@ class Hashed(Fake):
         self.weights = torch.from_numpy(noise.keys(seed, 0, np.arange(1 + contract.max_positions)).view(np.int64))
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32."""
+        """Return the logits (R, V), float32, of hidden rows (R, 1 + max_positions)."""
         key = ((hidden + 2) * self.weights).sum(-1)
         logits = self.peakedness * noise.gumbel(key, self.contract.vocab_size).float()
         best = logits.topk(2, -1).indices
@@ -136,14 +138,15 @@ class Hashed(Fake):
 
 
 class Poisoned(Fake):
-    """`model`, broken wherever `when(position, tokens)`: one logit is NaN or +inf, or all of them are -inf."""
+    """`model` with bad logits where `when(position, tokens)` is true: the first is `value` (NaN or +inf), or all are
+    -inf."""
 
     def __init__(self, model: Fake, value: float, when: Callable[[int, Tensor], bool]) -> None:
         super().__init__(model.contract)
         self.model, self.value, self.when = model, value, when
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32, some of them useless."""
+        """Return the logits (R, V), float32, the bad rows included."""
         logits, width = self.model.logits(hidden), self.contract.vocab_size if self.value == -torch.inf else 1
         for i, row in enumerate(hidden):
             if self.when(int(row[0]), row[1:]):

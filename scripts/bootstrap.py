@@ -40,10 +40,10 @@ INPUTS = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints
 STATE = hashlib.sha256(b"\0".join([*INPUTS, bytes(ROOT), VERSION.encode()])).hexdigest()  # what .venv depends on
 COMMANDS = {  # the modules that a command runs, in order
     "demo": ["remask run --pace 0.08 Solve\n1.34\n..12\n2..3\n43.."],
-    "test": ["pytest"],
+    "test": ["pytest -n auto --dist loadfile"],
     "lint": ["ruff check .", "ruff format --check ."],
     "types": ["mypy"],
-    "check": ["ruff check .", "ruff format --check .", "mypy", "pytest"],
+    "check": ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto --dist loadfile"],
     "fmt": ["ruff check --fix .", "ruff format ."],
     "setup": [],
 }

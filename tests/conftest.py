@@ -1,24 +1,39 @@
-"""What all tests share: one thread, hypothesis without a clock, a tiny tokenizer and tiny transformers."""
+"""What all tests share: one thread, hypothesis without a clock, a trained model, a tiny tokenizer and transformers."""
 
+import os
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import remask
+from remask.llm import LLM
 from remask.models.config import ModelConfig
 from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
 from remask.text.tokenizer import Text
 from remask.training.tokenizer import build, wrap
+from tests.helpers.data import TINY_LLADA
 
 settings.register_profile(
     "laws", deadline=None, max_examples=20, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # in the processes that tests start, too
+# Keep what is compiled: else each process that tests start compiles remask anew, and each training half of torch.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 VOCAB, MASK = 24, 23
+
+
+@pytest.fixture(scope="session")
+def llm() -> LLM:
+    """A small model that was trained, so that it answers."""
+    return remask.load(TINY_LLADA, device="cpu")
 
 
 @pytest.fixture(scope="session")

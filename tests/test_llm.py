@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-import remask
 from remask.errors import RequestError
 from remask.llm import LLM
 from remask.text.tokenizer import Text
 
 SHORT = {"gen_length": 8, "steps": 4}
 ASK = "Sort these digits up: 3 1 2."
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load("bundled", device="cpu")
 
 
 def test_one_prompt_is_one_answer_and_many_are_many(llm: LLM) -> None:

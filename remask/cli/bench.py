@@ -1,17 +1,15 @@
 """`remask bench`: recipes side by side, quality and speed on the same items."""
 
-import json
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .. import files
+from .. import __version__, files
 from ..errors import UsageError
-from .measuring import about, carry_out, contenders, points, workloads
-from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output
+from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output, task_names
+from .progress import carry_out
 from .prompt import read_all
 from .screen import TABLE, page, say, tell_json
 
@@ -48,74 +46,45 @@ def bench(
         at_least(name, value, 1)
     if task and prompts:
         raise UsageError("--task and --prompts are two workloads; give one of them")
+    from ..evals.contenders import contenders, shipped
+
     rivals = contenders(recipes or shipped(), setting or ())
     files.make_folder(out)
     texts = None if prompts is None else read_all((), prompts)
     from ..evals.bench import Bench, Clock
     from ..evals.records import Record
+    from ..evals.workloads import about, workloads
 
     llm = machine.load()
-    works = workloads(llm, task or ["sorting"], texts, items, seed, gen_length)
-    said = about(llm, works, seed, gen_length)
-    record = Record.open(out / "record.jsonl" if out else None, said)
+    names = task_names(task or ["sorting"])
+    works = workloads(llm, tasks=names, prompts=texts, items=items, seed=seed, gen_length=gen_length)
+    whole = {"remask": __version__} | about(llm, works, seed=seed, gen_length=gen_length)
+    record = Record.open(out / "record.jsonl" if out else None, whole)
     compared = Bench(llm, rivals, works, record, Clock(rounds, timed, rows), seed)
     if not carry_out(chain(compared.answers(), compared.costs()), out):
         return 130
-    tell(compared, said, out, as_json)
+    if out is not None:
+        compared.save(out)
+        say(f"wrote {out}/results.json, frontier.png and frontier.svg")
+    show(compared, as_json)
     return 0
 
 
-def shipped() -> list[str]:
-    """The names of all recipes that ship, LLaDA's own first."""
-    from ..decoding.recipe import Recipe
+def show(bench: "Bench", as_json: bool) -> None:
+    """Tables or JSON on stdout."""
+    from ..evals.results import remarks
 
-    return sorted(Recipe.shipped(), key=lambda name: (name != "llada", name))
-
-
-def tell(bench: "Bench", said: dict[str, Any], out: Path | None, as_json: bool) -> None:
-    """Tables or JSON on stdout; with `out` also results.json, frontier.png and frontier.svg there."""
-    results = bench.results()
-    whole = {"about": said, "clock": asdict(bench.clock), "results": [result.told() for result in results]}
-    if out is not None:
-        from ..evals.frontier import draw
-
-        files.write(out / "results.json", json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n")
-        for kind in ("png", "svg"):
-            files.write(out / f"frontier.{kind}", draw(results, f"Recipes on {said['model']}", kind))
-        say(f"wrote {out}/results.json, frontier.png and frontier.svg")
     if as_json:
-        tell_json(whole)
+        tell_json(bench.as_dict())
         return
-    console = page(widest=TABLE)
+    console, results = page(widest=TABLE), bench.results()
     for name in dict.fromkeys(result.workload for result in results):
         mine = [result for result in results if result.workload == name]
         console.print(table(mine))
         for line in remarks(mine):
             console.print(line, style="dim", markup=False)
         console.print()
-    console.print(conditions(bench, said), style="dim")
-
-
-def remarks(results: "list[Result]") -> list[str]:
-    """Who was refused and why, whose numbers broke, and where each lost most."""
-    told = []
-    for why in dict.fromkeys(result.refused for result in results if result.refused):
-        names = ", ".join(result.label for result in results if result.refused == why)
-        told.append(f"refused: {names}: {why}")
-    told += [f"{r.label}: the logits of {r.errors} items broke" for r in results if r.errors]
-    lost = [f"{r.label} {points(r.worst[0])} ({r.worst[1]})" for r in results if r.worst and r.worst[0] < 0]
-    return [*told, f"most lost on one task: {', '.join(lost)}"] if lost else told
-
-
-def conditions(bench: "Bench", said: dict[str, Any]) -> str:
-    """What the figures hold for."""
-    clock, held = bench.clock, "what the allocator held" if said["device"].startswith("cuda") else "live tensors"
-    threads = f"{said['threads']} thread{'s' * (said['threads'] != 1)}"
-    return (
-        f"Intervals hold with 95 %; differences are paired. Speed: medians of {clock.rounds} rounds of {clock.items} "
-        f"items, {clock.rows} at a time, on {said['device']} with {threads} in {said['dtype']}. "
-        f"Memory: {held} at most while {clock.rows} at a time are decoded, the weights not counted."
-    )
+    console.print(bench.caption, style="dim")
 
 
 def table(results: "list[Result]") -> Any:
@@ -130,13 +99,15 @@ def table(results: "list[Result]") -> Any:
     for name in (*quality, "tokens/\nforward", "forwards", "tokens/s", "×", "first\nms", "MB"):
         shown.add_column(name, justify="right", vertical="top")
     for result in results:
-        shown.add_row(*cells(result))
+        shown.add_row(*table_row(result))
     return shown
 
 
-def cells(result: "Result") -> tuple[str, ...]:
+def table_row(result: "Result") -> tuple[str, ...]:
     """A line of the table; the second row of a cell holds its interval, dim."""
     from rich.markup import escape
+
+    from ..evals.statistics import in_points
 
     label = escape(result.label).replace("+", "\n +")
     if result.refused:
@@ -147,7 +118,7 @@ def cells(result: "Result") -> tuple[str, ...]:
         quality = f"{100 * result.quality:.1f}\n[dim]{100 * low:.1f} to {100 * high:.1f}[/dim]"
     difference = ""
     if result.difference is not None:
-        gain, least, most = map(points, result.difference)
+        gain, least, most = map(in_points, result.difference)
         difference = f"{gain}\n[dim]{least} to {most}[/dim]"
     return (
         f"{label}\n[dim]{result.recipe.exactness}[/dim]",

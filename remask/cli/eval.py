@@ -16,8 +16,6 @@ from .screen import tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
-    from ..evals.records import Record
-    from ..llm import LLM
 
 
 class Evaluations(TyperGroup):
@@ -46,46 +44,31 @@ def tasks(
     """Measure how many held-out examples of the generated tasks a model answers, one token a step unless told."""
     at_least("items", items, 1)
     at_least("gen_length", gen_length, 1)
-    from ..evals.records import Record, fingerprint
-
     if commands := [name for name in names if name in COMMANDS]:
         raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")
-    wanted = task_names(names)
+    names = task_names(names)
     options = {k: v for k, v in decoding.options().items() if k != "seed" and v != ()}
+    from ..evals.accuracy import Accuracy, resume
+    from ..evals.items import outcomes
+    from ..evals.records import Record, subject
+
     llm = machine.load()
-    about = {
-        "model": llm.loaded.source,
-        "weights": fingerprint(llm.loaded.folder),
-        "gen_length": gen_length,
-        "seed": decoding.seed,
-        "options": repr(options),
-    }
+    about = subject(llm) | {"gen_length": gen_length, "seed": decoding.seed, "options": repr(options)}
     record = Record.open(out, about)
     options = {"gen_length": gen_length, **options} if gen_length else options
-    for name in wanted:
-        show(measure(llm, name, items, decoding.seed, record, options), as_json)
-
-
-def measure(llm: "LLM", name: str, items: int, seed: int, record: "Record", options: dict[str, Any]) -> "Accuracy":
-    """Run one task to its end behind a progress bar, going on from what `record` holds."""
-    from ..evals.accuracy import run, summarise
-    from ..tasks import TASKS
-
-    outcomes = record.outcomes(task=name)
-    with progress(name, items, len(outcomes)) as advance:
-        for outcome in run(llm, TASKS[name], items, seed=seed, skip=len(outcomes), **options):
-            record.keep(outcome, task=name)
-            outcomes.append(outcome)
-            advance(f"{sum(bool(o.passed) for o in outcomes) / len(outcomes):.1%}")
-    return summarise(name, outcomes[:items])
+    for name in names:
+        done = outcomes(record, task=name)
+        with progress(name, items, len(done)) as advance:
+            for outcome in resume(llm, name, items, record, seed=decoding.seed, **options):
+                done.append(outcome)
+                advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        show(Accuracy.of(name, done[:items]), as_json)
 
 
 def show(accuracy: "Accuracy", as_json: bool) -> None:
     """One line a task on stdout."""
-    from dataclasses import asdict
-
     if as_json:
-        tell_json(asdict(accuracy) | {"share": accuracy.share, "interval": accuracy.interval})
+        tell_json(accuracy.as_dict())
     else:
         per = f"{accuracy.forwards:.1f} forwards and {accuracy.tokens:.1f} tokens an item"
         print(f"{accuracy.task:<12} {accuracy}   {per}", flush=True)

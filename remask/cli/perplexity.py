@@ -1,33 +1,56 @@
 """`remask eval ppl`: perplexity of long documents, block by block, with the context and without the far part of it."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from .longcontext import folder, lengths, trained
+from .. import files
 from .options import FLAG, Machine, Rope, Seed
 from .progress import progress
 from .screen import say, tell_json
 
 if TYPE_CHECKING:
-    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep
-    from ..llm import LLM
+    from ..evals.longcontext.perplexity import Estimator, Perplexity
+
+
+@dataclass(frozen=True)
+class PerplexityOptions:
+    """Which blocks of which documents are scored, and how."""
+
+    length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x"
+    block: Annotated[int, Option(help="Tokens scored together.", metavar="N")] = 64
+    samples: Annotated[int, Option(help="Maskings of a block.", metavar="N")] = 16
+    documents: Annotated[int, Option(help="Documents.", metavar="N")] = 5
+    recent: Annotated[
+        str, Option(help="Tokens of the context that a block is also scored with alone.", metavar="N")
+    ] = "1x"
+    data: Annotated[
+        Path | None, Option(help="Documents: a file or folder of texts; else generated.", metavar="PATH")
+    ] = None
+
+    def check(self) -> None:
+        """Raise UsageError, before a model is loaded, for what no model could score."""
+        from ..evals.longcontext.conditions import lengths
+        from ..evals.longcontext.perplexity import Estimator
+
+        length, recent = lengths(self.length, 4096)[0], lengths(self.recent, 4096)[0]
+        Estimator(length, self.block, self.samples, self.documents, max(recent, self.block))
+
+    def estimator(self, trained: int, seed: int = 0) -> "Estimator":
+        """The estimator for a model trained on `trained` tokens. Raises UsageError for what is out of range."""
+        from ..evals.longcontext.conditions import lengths
+        from ..evals.longcontext.perplexity import Estimator
+
+        length, recent = lengths(self.length, trained)[0], lengths(self.recent, trained)[0]
+        return Estimator(length, self.block, self.samples, self.documents, recent, seed)
 
 
 def ppl(
     machine: Machine,
-    length: Annotated[str, Option(help="Tokens of a document, as in 16k or 1x (of training).", metavar="N")] = "1x",
-    block: Annotated[int, Option(help="Tokens scored together.", metavar="N")] = 64,
-    samples: Annotated[int, Option(help="Maskings of a block.", metavar="N")] = 16,
-    documents: Annotated[int, Option(help="Documents.", metavar="N")] = 5,
-    recent: Annotated[
-        str, Option(help="Tokens of the context that a block is also scored with alone.", metavar="N")
-    ] = "1x",
-    data: Annotated[
-        Path | None, Option(help="Documents: a file or folder of texts; else generated.", metavar="PATH")
-    ] = None,
+    options: PerplexityOptions,
     out: Annotated[
         Path | None, Option("--out", "-o", help="Record and figures go here; the same command goes on.", metavar="DIR")
     ] = None,
@@ -36,72 +59,41 @@ def ppl(
     seed: Seed = 0,
 ) -> None:
     """Perplexity by position: windowed, with an interval over documents, and cumulative."""
-    from ..engine.host import thread_limit
+    from ..evals.longcontext import perplexity
+    from ..evals.longcontext.conditions import trained_length
     from ..evals.longcontext.corpora import texts
-    from ..evals.longcontext.perplexity import PerplexityRecord, Sweep, blocks, generated, given, summarise
     from ..evals.longcontext.positions import rope_of
-    from ..evals.longcontext.suite import prose
+    from ..evals.records import Record
 
-    tokens, near = lengths(length, 4096)[0], lengths(recent, 4096)[0]  # refused before the model is loaded
-    Sweep(tokens, block, samples, documents, max(near, block))
-    found = None if data is None else texts(data)
+    options.check()
+    given = None if options.data is None else texts(options.data)
     llm = machine.load(quiet=as_json)
-    whole = trained(llm)
-    tokens, near = lengths(length, whole)[0], lengths(recent, whole)[0]
-    turning = rope_of(llm, {} if rope is None else {"rope": rope}, tokens)
-    grid = Sweep(tokens, block, samples, documents, near, seed, turning)
-    if found is None:
-        rows = generated(llm.text.encode, prose(llm.text), grid)
-    else:
-        rows = given(llm.text.encode, found, grid)
-    record = PerplexityRecord.open(folder(out, "blocks.json"), about(llm, grid, data))
-    with progress("ppl", grid.documents, min(record.done, grid.documents)) as advance:
-        for document in range(record.done, grid.documents):
-            with thread_limit(llm.engine.threads):
-                record.add(list(blocks(llm.model, document, rows[document], grid)))
-            advance("documents")
-    points = summarise(record.blocks)
+    trained = trained_length(llm)
+    estimator = options.estimator(trained, seed)
+    estimator = replace(estimator, rope=rope_of(llm, {} if rope is None else {"rope": rope}, estimator.length))
+    rows = perplexity.documents(llm.text, estimator, given)
+    files.make_folder(out)
+    about = perplexity.about(llm, estimator, None if options.data is None else str(options.data))
+    record = Record.open(out / "record.jsonl" if out else None, about)
+    total = estimator.documents * len(estimator.starts)
+    with progress("ppl", total, min(len(record.lines), total)) as advance:
+        for _ in perplexity.resume(llm, rows, estimator, record):
+            advance("blocks")
+    positions = perplexity.by_position(perplexity.chunks_of(record))
     if out is not None:
-        draw(llm, record, out)
+        perplexity.plot(positions, out, model=llm.loaded.source, block=estimator.block, trained=trained)
+        say(f"wrote {out}")
     if as_json:
-        tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, points))})
-        return
+        tell_json({"kind": "ppl", "about": record.about, "points": list(map(asdict, positions))})
+    else:
+        show(positions, estimator.block)
+
+
+def show(positions: "Sequence[Perplexity]", block: int) -> None:
+    """A table on stdout: a line a block."""
     print(f"{'tokens':>13}   {'windowed':>9}   {'95 % interval':>19}   {'cumulative':>10}   gained by all the context")
-    for point in points:
+    for one in positions:
         print(
-            f"{point.start:>6}–{point.start + block:<6}   {point.windowed:9.2f}   "
-            f"{point.low:8.2f} to {point.high:8.2f}   {point.cumulative:10.2f}   {point.gained:+.4f} nats"
+            f"{one.start:>6}–{one.start + block:<6}   {one.windowed:9.2f}   "
+            f"{one.low:8.2f} to {one.high:8.2f}   {one.cumulative:10.2f}   {one.gained:+.4f} nats"
         )
-
-
-def about(llm: "LLM", grid: "Sweep", data: Path | None) -> dict[str, Any]:
-    """What makes two runs the same one."""
-    from ..evals.records import fingerprint
-
-    return {
-        "kind": "ppl",
-        "model": llm.loaded.source,
-        "weights": fingerprint(llm.loaded.folder),
-        "dtype": str(llm.loaded.predictor.dtype).removeprefix("torch."),
-        "trained": trained(llm),
-        "data": None if data is None else str(data),
-        **{name: value for name, value in asdict(grid).items() if name not in ("rope", "documents")},
-        "rope": str(grid.rope),
-    }
-
-
-def draw(llm: "LLM", record: "PerplexityRecord", out: Path) -> None:
-    """The curves beside the record."""
-    from ..evals.longcontext.figures import curves
-    from ..evals.longcontext.perplexity import summarise
-
-    points = summarise(record.blocks)
-    middles = [point.start + record.about["block"] / 2 for point in points]
-    lines = {
-        "windowed": (middles, [point.windowed for point in points]),
-        "cumulative": (middles, [point.cumulative for point in points]),
-    }
-    bands = {"windowed": [(point.low, point.high) for point in points]}
-    title = f"perplexity · {Path(llm.loaded.source).name}"
-    curves(lines, out / "perplexity", title, ylabel="perplexity", bands=bands, trained=trained(llm))
-    say(f"wrote {out}")

@@ -1,1 +1,1 @@
-"""The paper: one file an axis of decoding, and the recipes that hold one value of each."""
+"""The paper: one file for each axis of decoding, and the recipes, which hold one value of each."""

@@ -1,4 +1,4 @@
-"""Where a row may commit now: the windows of semi-autoregressive decoding (LLaDA, §2.4 and App. B.4)."""
+"""The windows in which a row may commit: semi-autoregressive decoding (LLaDA, §2.4 and App. B.4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,13 +14,14 @@ from .grid import Grid
 
 
 class _Rule:
-    """What most rules share: windows that stand, of which every position may be committed at any step."""
+    """The common part of the rules: fixed windows, in which any position may be committed at any step."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    recut: ClassVar[bool] = False  # whether a window's first step says where it ends
+    recut: ClassVar[bool] = False  # True if the first step in a window decides where the window ends
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
-        """Which reads may be committed in this step (B, W), and stay in the window if the rule recuts it: all."""
+        """Mark the reads that may be committed in this step (B, W); if the rule recuts, they are the new window. Here:
+        all of them."""
         return grid.valid
 
 
@@ -29,15 +30,15 @@ class Whole(_Rule):
     """One window: every undecided position at once."""
 
     def windows(self, undecided: Bools) -> list[Ints]:
-        """The undecided positions (n,), as one window."""
+        """Return one window: all undecided positions (n,)."""
         return [np.flatnonzero(undecided)]
 
 
 @dataclass(frozen=True)
 class Blocks(_Rule):
-    """Windows of `length` undecided positions from left to right, the last one shorter where it does not divide.
+    """Windows of `length` undecided positions, from left to right; the last one may be shorter.
 
-    After a prompt these are LLaDA's blocks; in a template they run through the holes and skip what is given.
+    After a prompt these are LLaDA's blocks; in a template they go from hole to hole and skip the given positions.
     """
 
     length: int = 32
@@ -47,14 +48,14 @@ class Blocks(_Rule):
             raise RecipeError(f"block_length must be at least 1, got {self.length}; LLaDA uses 8 to 128")
 
     def windows(self, undecided: Bools) -> list[Ints]:
-        """Windows (<= length,) of positions, in order."""
+        """Return the windows, each with at most `length` positions, in order."""
         positions = np.flatnonzero(undecided)
         return [positions[i : i + self.length] for i in range(0, len(positions), self.length)]
 
 
 @dataclass(frozen=True)
 class AlignedBlocks(_Rule):
-    """Windows cut at multiples of `length` from position 0: the grid that block-causal models are trained on."""
+    """Windows that begin at multiples of `length`, counted from position 0: the grid of block-causal models."""
 
     length: int
 
@@ -63,7 +64,7 @@ class AlignedBlocks(_Rule):
             raise RecipeError(f"blocks.length must be at least 1, got {self.length}; SDAR uses 4 to 64")
 
     def windows(self, undecided: Bools) -> list[Ints]:
-        """The undecided positions of each cell that has any, in order."""
+        """Return the undecided positions of each cell of the grid that has any, in order."""
         positions = np.flatnonzero(undecided)
         cells = positions // self.length
         return [positions[cells == cell] for cell in np.unique(cells)]
@@ -71,9 +72,11 @@ class AlignedBlocks(_Rule):
 
 @dataclass(frozen=True)
 class Adaptive(_Rule):
-    """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3): the first step of a block looks `reach`
-    undecided positions ahead; where the surest guess of a delimiter reaches `threshold` the block ends with it, else
-    after `length`. Delimiters are token ids, or strings of one token; that step's forward also commits.
+    """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3).
+
+    The first step of a block looks `reach` undecided positions ahead. If the most confident guess of a delimiter
+    reaches `threshold`, the block ends with it, else after `length`. Delimiters are token ids, or strings of one token.
+    The first step also commits.
     """
 
     length: int = 32
@@ -95,13 +98,13 @@ class Adaptive(_Rule):
             raise RecipeError('blocks.delimiters is empty; without any, use blocks = { by = "blocks" }')
 
     def windows(self, undecided: Bools) -> list[Ints]:
-        """The positions that the next block may take, then blocks of `length`, to be cut anew when their turn comes."""
+        """Return the positions that the next block may take, then blocks of `length`, which are cut again later."""
         positions = np.flatnonzero(undecided)
         rest = positions[self.reach :]
         return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
-        """Which reads stay in the window (B, W), decided in a window's first step."""
+        """Mark the reads that stay in the window (B, W); only the first step in a window removes any."""
         ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=grid.guess.device)
         pauses = grid.candidate & torch.isin(grid.guess, ids)
         sure = grid.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
@@ -114,8 +117,8 @@ class Adaptive(_Rule):
 
 @dataclass(frozen=True)
 class SubBlocks(_Rule):
-    """Windows of `length` inside the blocks of a block-causal model. The first token of a block comes alone, from the
-    forward that stores the block before (Fast-dLLM v2, arXiv 2509.26328, §3.3; its `small_block_size`)."""
+    """Windows of `length` inside the blocks of a block-causal model (Fast-dLLM v2, arXiv 2509.26328, §3.3; its
+    `small_block_size`). The first token of a block is committed alone, by the forward that stores the block before."""
 
     length: int = 8
 
@@ -124,11 +127,11 @@ class SubBlocks(_Rule):
             raise RecipeError(f"blocks.length must be at least 1, got {self.length}; Fast-dLLM v2 uses 8")
 
     def windows(self, undecided: Bools) -> list[Ints]:
-        """As a grid of `length` has them."""
+        """Return the windows of `AlignedBlocks(length)`."""
         return AlignedBlocks(self.length).windows(undecided)
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
-        """All reads of the window (B, W), but in a block's first step its first position alone."""
+        """Mark all reads of the window (B, W), but in the first step of a block its first position alone."""
         assert block_size is not None
         first = grid.candidate & (grid.candidate.cumsum(1) == 1)
         leads = (grid.time[:, :1] == 1) & (first & (grid.position % block_size == 0)).any(1, keepdim=True)

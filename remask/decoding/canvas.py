@@ -1,6 +1,6 @@
-"""The token row x_t: what is given, what is decided, what is still [MASK].
+"""The token row x_t with its given, committed and undecided positions, and the part of it that the network sees.
 
-"Undecided" is a bitmap of its own and never `tokens == mask_id`: a prompt may contain the mask token as text.
+"Undecided" is never `tokens == mask_id`: a prompt may contain the mask token as text. The canvas keeps bitmaps.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from ..models.contract import Bools, Floats, Ints
 
 @dataclass
 class Canvas:
-    """One row, on the host. `tokens` (L,) hold the mask id wherever a position is undecided.
+    """One row, on the host. `tokens` (L,) hold the mask id at every undecided position.
 
-    A position is exactly one of `given` (the user's, never touched), `committed` (decided by the model) and
-    undecided. For committed positions, `confidence` and `logprob` are those of the step that decided them, `age` is
-    that step's index; elsewhere they are NaN and -1.
+    A position is exactly one of `given` (the user's, never changed), `committed` (decided by the model) and
+    undecided. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
+    the index of that step; elsewhere they are NaN, NaN and -1.
     """
 
     tokens: Ints
@@ -40,12 +40,12 @@ class Canvas:
 
     @classmethod
     def after(cls, prompt: Sequence[int], gen_length: int, mask_id: int) -> "Canvas":
-        """`prompt` followed by `gen_length` undecided positions: what LLaDA generates on."""
+        """Return the canvas on which LLaDA generates: `prompt`, then `gen_length` undecided positions."""
         return cls.template([*prompt, *[None] * gen_length], mask_id)
 
     @classmethod
     def template(cls, tokens: Sequence[int | None], mask_id: int) -> "Canvas":
-        """Given tokens with holes: every None is an undecided position."""
+        """Return a canvas of given tokens and holes: every None is an undecided position."""
         given = np.array([token is not None for token in tokens], bool)
         ids = np.array([mask_id if token is None else token for token in tokens], np.int64)
         return cls(ids, given, mask_id)
@@ -55,41 +55,42 @@ class Canvas:
 
     @property
     def undecided(self) -> Bools:
-        """Positions that are still [MASK] (L,)."""
+        """True at the positions that are still [MASK] (L,)."""
         return ~(self.given | self.committed)
 
     def unconditional(self) -> Ints:
-        """The tokens with everything given masked: the second stream of classifier-free guidance (LLaDA, §2.4)."""
+        """Return the tokens (L,) with [MASK] at all given positions: the second stream of classifier-free guidance
+        (LLaDA, §2.4)."""
         return np.where(self.given, self.mask_id, self.tokens)
 
 
 class Shown(Protocol):
-    """A value of the canvas axis: which positions exist for the network now."""
+    """A value of the canvas axis: the positions that exist for the network now."""
 
     @property
     def exactness(self) -> Exactness:
-        """What it claims."""
+        """The class of exactness that this value claims."""
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """Sorted positions that the network computes and sees while `window` is open; all of that among them."""
+        """Return the sorted positions that the network sees while `window` is open; they include `window`."""
 
 
 @dataclass(frozen=True)
 class Full:
-    """All of them, as the authors have it: the network sees how much is still to come."""
+    """All positions, as in the authors' code: the network sees how long the answer will be."""
 
     exactness = Exactness.EXACT
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """Every position (L,)."""
+        """Return every position (L,)."""
         return np.arange(len(canvas))
 
 
 @dataclass(frozen=True)
 class Lookahead:
-    """[MASK]s only where they are due: those of the window and the next `masks` behind it.
+    """The [MASK]s of the window, and the next `masks` behind it, but none farther away.
 
-    Saves their forward, and keeps far masks from distracting attention from the context (arXiv 2511.21338).
+    This makes the forward shorter, and far masks do not distract attention from the context (arXiv 2511.21338).
     """
 
     masks: int = 0
@@ -100,7 +101,7 @@ class Lookahead:
             raise RecipeError(f"lookahead must be at least 0 masks behind the window, got {self.masks}")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """All but the undecided positions too far behind the window."""
+        """Return all positions but the undecided ones too far behind the window."""
         behind = np.flatnonzero(canvas.undecided)
         behind = behind[behind > window[-1]]
         return np.delete(np.arange(len(canvas)), behind[self.masks :])
@@ -108,11 +109,12 @@ class Lookahead:
 
 @dataclass(frozen=True)
 class Suffix:
-    """Behind the window only a thinning sample of [MASK]s, and none from `reach` on (DPad, arXiv 2508.14148, §3.2).
+    """A sample of the [MASK]s behind the window, thinner with distance, none from `reach` on (DPad, arXiv 2508.14148,
+    §3.2).
 
     A position at distance d is kept with density min(1, scale · φ(sigma · d / reach)), φ the standard normal
-    density. Where DPad draws, this keeps the positions at which the summed density passes a whole number: the same
-    ones in every run.
+    density. DPad draws the sample at random; this keeps the positions at which the summed density passes a whole
+    number, which are the same in every run.
     """
 
     reach: int = 128
@@ -125,24 +127,25 @@ class Suffix:
             bounded(f"canvas.{name}", getattr(self, name), 1e-6, 1e6, "DPad uses 128, 4 and 2")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """All but the undecided positions behind the window that are not kept."""
+        """Return all positions but the undecided ones behind the window that are not in the sample."""
         behind = np.flatnonzero(canvas.undecided)
         behind = behind[behind > window[-1]]
-        away = np.arange(1, len(canvas) - int(window[-1]))
-        normal = np.exp(-((self.sigma * away / self.reach) ** 2) / 2) / np.sqrt(2 * np.pi)
-        summed = np.floor(np.cumsum(np.where(away < self.reach, np.minimum(1, self.scale * normal), 0)))
-        kept = np.diff(summed, prepend=0) > 0
-        return np.delete(np.arange(len(canvas)), behind[~kept[behind - window[-1] - 1]])
+        distance = np.arange(1, len(canvas) - int(window[-1]))
+        normal = np.exp(-((self.sigma * distance / self.reach) ** 2) / 2) / np.sqrt(2 * np.pi)
+        total = np.floor(np.cumsum(np.where(distance < self.reach, np.minimum(1, self.scale * normal), 0)))
+        sample = np.diff(total, prepend=0) > 0
+        return np.delete(np.arange(len(canvas)), behind[~sample[behind - window[-1] - 1]])
 
 
 @dataclass(frozen=True)
 class Growing:
-    """As long as the answer needs, up to gen_length: the first stage of DAEDAL (arXiv 2508.00819, §3.2).
+    """A canvas that grows to the length of the answer, at most gen_length: the first stage of DAEDAL (arXiv 2508.00819,
+    §3.2).
 
-    `first` positions exist at first. As long as the last `tail` of them do not foresee the end, their probabilities
-    of an end-of-sequence guess averaging less than `confidence`, each forward adds `step` more and commits nothing.
-    Blocks that are reached later exist from then on. DAEDAL's second stage, which inserts positions in between, is
-    left out.
+    At first, `first` positions exist. The last `tail` of them foresee the end if their probabilities of an
+    end-of-sequence guess average at least `confidence`. Until then, each forward adds `step` positions and commits
+    nothing. A later block exists from the time that it is reached. DAEDAL's second stage, which inserts positions, is
+    not implemented.
     """
 
     first: int = 64
@@ -160,9 +163,9 @@ class Growing:
         bounded("canvas.confidence", self.confidence, 0, 1, "DAEDAL uses 0.5")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """Every position (L,); the row hides what does not exist yet."""
+        """Return every position (L,); the row hides those that do not exist yet."""
         return np.arange(len(canvas))
 
     def foresees(self, ends: Bools, probability: Floats) -> bool:
-        """Whether the guesses of the tail (tail,), of which `ends` end the text, average the confidence."""
+        """Return True if the guesses of the tail (tail,) foresee the end; `ends` marks those that end the text."""
         return float(np.where(ends, probability, 0).sum()) >= self.confidence * len(ends)

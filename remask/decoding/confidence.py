@@ -1,6 +1,6 @@
-"""How sure are we of a guess: a number for each position, larger means commit sooner.
+"""The confidence in each guess: one number a position; a larger one is committed sooner.
 
-Probabilities are those of torch's own softmax in float32, so that they tie exactly where the authors' tie.
+Probabilities come from torch's own softmax in float32, so that they tie exactly where the authors' tie.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ CONFIDENCES: tuple[Confidence, ...] = ("probability", "margin", "entropy", "rand
 
 @dataclass(frozen=True)
 class Scored:
-    """For R positions: `confidence` (R,) as asked for, and the natural-log probability `logprob` (R,) of the guess."""
+    """Scores of R guesses: `confidence` (R,) by the chosen measure, and `logprob` (R,), ln of the probability."""
 
     confidence: Tensor
     logprob: Tensor
 
 
 def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: Tensor) -> Scored:
-    """Score `guess` (R,) under softmax of `logits` (R, V), float32, of which `best` (R,) are the largest.
+    """Score `guess` (R,) under the softmax of `logits` (R, V), float32; `best` (R,) are the columns of the largest.
 
     probability  p(guess): LLaDA's low_confidence remasking keeps the highest.
     margin       p(best) - p(second best), in [0, 1].
@@ -31,7 +31,7 @@ def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: 
     """
     probability = logits.softmax(-1)
     both = torch.stack((guess, best), 1)
-    (chosen, highest), (told, largest) = (table.gather(1, both).unbind(1) for table in (probability, logits))
+    (chosen, highest), (logit, largest) = (table.gather(1, both).unbind(1) for table in (probability, logits))
     if by == "probability":
         confidence = chosen
     elif by == "margin":
@@ -41,9 +41,9 @@ def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: 
         confidence = -entropy(logits)
     else:
         confidence = uniform
-    return Scored(confidence.float(), told - largest + highest.log())  # a tiny probability would underflow
+    return Scored(confidence.float(), logit - largest + highest.log())  # a tiny probability would underflow
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy (R,) in nats of softmax of `logits` (R, V)."""
+    """Return the entropy (R,), in nats, of the softmax of `logits` (R, V)."""
     return torch.special.entr(logits.softmax(-1)).sum(-1)

@@ -1,7 +1,7 @@
-"""What a row remembers of earlier steps, and what it adds to the logits of the next one.
+"""The record of a row's earlier steps, and the rules that add it to the logits of the next step.
 
-One record serves every rule: the likeliest tokens of the last steps at each position, their probabilities, and how far
-each step moved from the one before.
+One record serves every rule: the likeliest tokens of the last steps at each position, their probabilities, and the
+divergence of each step from the one before.
 """
 
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from ..models.contract import Floats, Ints
 
 
 class Memory(NamedTuple):
-    """The record at R reads: `tokens` and `shares` (R, steps, width), latest step first; -1 and 0 where there is
-    none."""
+    """The record at R reads: `tokens` and their probabilities `shares` (R, steps, width), latest step first; -1 and 0
+    where there is no step."""
 
     tokens: Tensor
     shares: Tensor
@@ -41,8 +41,8 @@ class History:
         self.drift = np.full((self.length, self.depth), np.inf, np.float32)
 
     def record(self, positions: Ints, tokens: Ints, shares: Floats, drift: Floats) -> None:
-        """Add a step: the likeliest `tokens` (R, width), their probabilities, and how far the distribution moved
-        (R,)."""
+        """Add a step at `positions` (R,): the likeliest `tokens` (R, width), their probabilities `shares` (R, width),
+        and the divergence `drift` (R,) from the step before, in nats."""
         if not self.depth:
             return
         for record, latest in ((self.tokens, tokens), (self.shares, shares), (self.drift, drift)):
@@ -51,34 +51,35 @@ class History:
 
 
 def divergence(logits: Tensor, memory: Memory) -> Tensor:
-    """KL(now ‖ last step) in nats (R,) over the last step's likeliest tokens and all others as one; inf without one."""
-    before, known = memory.shares[:, 0].double(), memory.tokens[:, 0] >= 0
+    """Return KL(now ‖ last step) (R,), in nats, over the last step's likeliest tokens and all others as one token;
+    inf where there was no last step."""
+    before, present = memory.shares[:, 0].double(), memory.tokens[:, 0] >= 0
     now = (logits.gather(1, memory.tokens[:, 0].clamp(min=0)) - logits.logsumexp(1, keepdim=True)).double().exp()
-    now = now.masked_fill(~known, 0)
+    now = now.masked_fill(~present, 0)
     pairs = [(now, before), (1 - now.sum(1, keepdim=True), 1 - before.sum(1, keepdim=True))]
     p, q = (torch.cat(parts, 1).clamp(min=0) for parts in zip(*pairs, strict=True))
-    moved = torch.special.xlogy(p, p) - torch.special.xlogy(p, q.clamp(min=1e-12))
-    return moved.sum(1).clamp(min=0).masked_fill(~known.any(1), torch.inf).float()
+    terms = torch.special.xlogy(p, p) - torch.special.xlogy(p, q.clamp(min=1e-12))
+    return terms.sum(1).clamp(min=0).masked_fill(~present.any(1), torch.inf).float()
 
 
 @dataclass(frozen=True)
 class Forgetful:
-    """Each step stands alone."""
+    """No use of earlier steps."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
     memory: ClassVar[tuple[int, int]] = (0, 0)
 
     def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
-        """The logits as they are."""
+        """Return the logits unchanged."""
         return logits
 
 
 @dataclass(frozen=True)
 class Credit:
-    """Tokens that led in earlier steps gain: z + strength · ln(1 + C), C = Σ decay^age · p^power over the steps in
-    which the token was the likeliest (credit decoding, arXiv 2510.06133, §4; defaults of dInfer).
+    """Credit for tokens that led in earlier steps: z + strength · ln(1 + C), C = Σ decay^age · p^power over the steps
+    in which the token was the likeliest (credit decoding, arXiv 2510.06133, §4; defaults of dInfer).
 
-    Only such tokens have a credit, so the last `depth` leaders of a position are all that is kept of the (W, V) table.
+    Only such tokens have a credit. So the last `depth` leaders of a position replace the (W, V) table.
     """
 
     strength: float = 0.7
@@ -94,11 +95,11 @@ class Credit:
 
     @property
     def memory(self) -> tuple[int, int]:
-        """Steps to remember, and tokens of each."""
+        """Number of steps in the record, and of tokens in each step."""
         return self.depth, 1
 
     def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
-        """Logits (R, V) with the credit of `memory` added, this step's own leader counted as the newest."""
+        """Return the logits (R, V) plus the credit of `memory`; the leader of this step counts as the newest."""
         assert memory is not None
         leader = logits.softmax(1).max(1)
         tokens = torch.cat((leader.indices[:, None], memory.tokens[..., 0]), 1)

@@ -1,7 +1,7 @@
-"""Random numbers that belong to (seed, step, position, token), so a row draws the same ones in any batch.
+"""Random numbers from (seed, step, position, token): a row draws the same ones in any batch.
 
-A counter-based generator: SplitMix64's finaliser over a key (Steele, Lea and Flood, 2014). Keys are made on the host,
-numbers on the device.
+The generator is counter-based: SplitMix64's finaliser over a key (Steele, Lea and Flood, 2014). The host makes the
+keys, the device makes the numbers.
 """
 
 import numpy as np
@@ -15,21 +15,21 @@ _WORD = 2**64
 
 
 def keys(seed: int, step: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """One 64-bit key for each of `positions` (R,) at `step` of the run `seed`."""
+    """Return one 64-bit key (R,) for each of `positions` (R,) at `step` of the run with `seed`."""
     run = _mix_host(np.uint64(seed % _WORD)) ^ np.uint64(step % _WORD)
     with np.errstate(over="ignore"):
         return np.asarray(_mix_host(_mix_host(run) + positions.astype(np.uint64) * np.uint64(_GOLDEN)))
 
 
 def uniform(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-    """A number in (0, 1) for each key."""
+    """Return a number in (0, 1) for each of `keys` (R,)."""
     return (np.asarray(_mix_host(keys) >> np.uint64(12), np.float64) + 0.5) * 2.0**-52  # 53 bits would round up to 1
 
 
 def gumbel(keys: Tensor, tokens: int) -> Tensor:
-    """Standard Gumbel noise (R, tokens), float64, for `keys` (R,) int64.
+    """Return standard Gumbel noise (R, tokens), float64, for `keys` (R,) int64.
 
-    In double precision because truncated float32 noise skews the draw (Zheng et al., arXiv 2409.02908).
+    The precision is double because truncated float32 noise skews the draw (Zheng et al., arXiv 2409.02908).
     """
     counter = torch.arange(1, tokens + 1, device=keys.device) * _signed(_GOLDEN)
     bits = _mix_device(keys[:, None] + counter)
@@ -51,7 +51,7 @@ def _mix_device(x: Tensor) -> Tensor:
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64: torch's own keeps the sign."""
+    """Shift int64 right without its sign, which torch's own shift keeps."""
     shifted: Tensor = (x >> bits) & (2 ** (64 - bits) - 1)
     return shifted
 

@@ -1,8 +1,8 @@
-"""The forward process of LLaDA and what is learned from it (arXiv 2502.09992, §2.2-2.3, App. A).
+"""The forward process of LLaDA, its training loss and its likelihood (arXiv 2502.09992, §2.2-2.3, App. A).
 
-One function masks, one scores; training and Monte-Carlo likelihood share both. The number of masked tokens is drawn,
-not the coin of each token: with l uniform on 1..L the mean over the masked tokens of a row is an unbiased estimate of
-that row's negative ELBO per token (the weight L/l of eq. 6 cancels), with less variance than the coin.
+One function masks and one scores; training and Monte-Carlo likelihood share both. What is drawn is the number of
+masked tokens, not one coin for each token: with l uniform on 1..L the mean over the masked tokens of a row is an
+unbiased estimate of that row's negative ELBO per token (the weight L/l of eq. 6 cancels), with less variance.
 """
 
 from collections.abc import Sequence
@@ -24,21 +24,21 @@ MOST_SAMPLES = 2**20
 
 @dataclass(frozen=True)
 class Noised:
-    """Rows after the forward process: `tokens` (B, L), of which `masked` (B, L) were replaced by the mask token."""
+    """Rows after the forward process: in `tokens` (B, L) the mask token replaces those of `clean` where `masked`."""
 
     clean: Tensor
     tokens: Tensor
     masked: Tensor
 
     def to(self, device: torch.device) -> "Noised":
-        """The same rows on `device`."""
+        """Return the same rows on `device`."""
         return Noised(self.clean.to(device), self.tokens.to(device), self.masked.to(device))
 
 
 def stratified_counts(lengths: Tensor, generator: torch.Generator) -> Tensor:
-    """How many of `lengths` (B,) maskable tokens each row masks: 1..length, spread evenly over the batch.
+    """Draw how many of its `lengths` (B,) maskable tokens each row masks (B,): 1..length, spread evenly over the batch.
 
-    Each row alone is uniform on 1..length; the batch together covers the range (LLaDA, get_log_likelihood).
+    Each row alone is uniform on 1..length; the batch as a whole covers the range (LLaDA, get_log_likelihood).
     """
     rows, device = len(lengths), lengths.device
     start = torch.rand((), generator=generator, device=device)
@@ -56,13 +56,13 @@ def add_noise(tokens: Tensor, maskable: Tensor, counts: Tensor, mask_id: int, ge
 
 
 class Network(Protocol):
-    """Anything that turns packed tokens into logits: a transformer in training, or any predictor."""
+    """A map from packed tokens to logits: a transformer in training, or any predictor."""
 
     def hidden(self, batch: Packed) -> Tensor:
-        """Hidden rows (R, d) of `batch.reads`."""
+        """Return the hidden rows (R, d) of `batch.reads`."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32."""
+        """Return the logits (R, V), float32, of hidden rows (R, d)."""
 
 
 def masked_logits(
@@ -72,12 +72,13 @@ def masked_logits(
     block_size: int | None = None,
     rotation: Rotation | None = None,
 ) -> Tensor:
-    """Logits (M, V) of every masked token of `batches`, in one forward; batches may differ in shape, none is padded.
+    """Return the logits (M, V) of every masked token of `batches`, in order, from one forward.
 
-    `shift` is 1 where the hidden row at i-1 predicts position i; `rotation` is how all rows turn, None the model's own.
-    A model with a `block_size` decodes each block after finished ones, so the clean tokens follow the noised ones, and
-    a noised block sees itself and the clean blocks before it (BD3LM, arXiv 2503.09573, §3.2). The estimate stays
-    unbiased: in every block each number of masks is as likely.
+    The batches may differ in shape; none is padded. `shift` is 1 if the hidden row at i-1 predicts position i.
+    `rotation` holds for all rows; None is the model's own. A model with a `block_size` decodes each block after
+    finished ones. So the clean tokens follow the noised ones, and a noised block sees itself and the clean blocks
+    before it (BD3LM, arXiv 2503.09573, §3.2). The estimate stays unbiased: in every block each number of masks is
+    equally likely.
     """
     groups, tokens, positions, reads = [], [], [], []
     start = 0
@@ -86,14 +87,14 @@ def masked_logits(
         row, column = batch.masked.nonzero(as_tuple=True)
         place = torch.arange(length, device=batch.tokens.device)
         source = (column - shift).clamp(min=0)
-        laid, visible = batch.tokens, None
+        sequence, visible = batch.tokens, None
         if block_size is not None:
-            laid, visible = torch.cat((batch.tokens, batch.clean), 1), after_clean_blocks(place // block_size)
+            sequence, visible = torch.cat((batch.tokens, batch.clean), 1), after_clean_blocks(place // block_size)
             source = source + length * (source // block_size < column // block_size)
             place = place.repeat(2)
-        queries = laid.shape[1]
+        queries = sequence.shape[1]
         groups.append(Group(start, count, queries, visible))
-        tokens.append(laid.flatten())
+        tokens.append(sequence.flatten())
         positions.append(place.repeat(count))
         reads.append(start + row * queries + source)
         start += count * queries
@@ -104,13 +105,13 @@ def masked_logits(
 
 
 def after_clean_blocks(block: Tensor) -> Tensor:
-    """Who sees whom (1, 2L, 2L) among noised and then clean tokens, given the `block` (L,) of each position."""
+    """Return the attention mask (1, 2L, 2L) of noised and then clean tokens, from the `block` (L,) of each position."""
     same, earlier = block[:, None] == block, block[:, None] > block
     return torch.cat((torch.cat((same, earlier), 1), torch.cat((torch.zeros_like(same), same | earlier), 1)))[None]
 
 
 def cross_entropy(network: Network, batches: Sequence[Noised], shift: int = 0, block_size: int | None = None) -> Tensor:
-    """Cross-entropy (M,) in nats of every masked token of `batches`, in order."""
+    """Return the cross-entropy (M,), in nats, of every masked token of `batches`, in order."""
     targets = torch.cat([batch.clean[batch.masked] for batch in batches])
     return F.cross_entropy(masked_logits(network, batches, shift, block_size), targets, reduction="none")
 
@@ -140,11 +141,11 @@ def log_likelihood(
     model: Predictor, prompt: Sequence[int], answer: Sequence[int], *, samples: int = 128, batch: int = 16,
     cfg_scale: float = 0.0, seed: int = 0, rope: str | Rope = NONE,
 ) -> Likelihood:  # fmt: skip
-    """Monte-Carlo lower bound of ln p(answer | prompt) (LLaDA, eq. 14 and App. B.5; get_log_likelihood.py).
+    """Estimate a lower bound of ln p(answer | prompt) by Monte Carlo (LLaDA, eq. 14, App. B.5; get_log_likelihood.py).
 
     Each sample masks l tokens of the answer, l stratified over 1..L within a batch, and scores them with weight L/l.
-    `cfg_scale` above 0 scores the guided distribution, `rope` scales positions. Raises RequestError for an empty
-    answer, one beyond the context, or no samples.
+    With `cfg_scale` above 0 the guided distribution is scored; `rope` scales positions. Raises RequestError for an
+    empty answer, an answer beyond the context, or no samples.
     """
     if not answer:
         raise RequestError("the answer to score is empty; give at least one token")

@@ -1,4 +1,4 @@
-"""Where a row would rather commit, whatever the model says: weights on the confidence."""
+"""The prior over positions: weights on the confidence that do not depend on the model."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -12,31 +12,30 @@ from .canvas import Canvas
 
 
 class Prior(Protocol):
-    """One weighting of positions."""
+    """A value of the prior axis: one weight for each position."""
 
     @property
     def exactness(self) -> Exactness:
-        """What this weighting claims."""
+        """The class of exactness that this prior claims."""
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
-        """A positive weight for each of `positions` (R,)."""
+        """Return a positive weight (R,) for each of `positions` (R,)."""
 
 
 @dataclass(frozen=True)
 class Flat:
-    """Every position alike."""
+    """The same weight for every position."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
-        """1."""
         return np.ones(len(positions), np.float32)
 
 
 @dataclass(frozen=True)
 class Leftward:
     """exp(-decay · offset in the window): the position prior of PC-Sampler (arXiv 2508.13021, §3.2), without its corpus
-    frequencies. 0.25 is nearly left to right, 0 is flat."""
+    frequencies. A decay of 0.25 is nearly left to right, 0 is flat."""
 
     decay: float = 0.25
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
@@ -45,15 +44,15 @@ class Leftward:
         bounded("prior.decay", self.decay, 0, 100, "PC-Sampler uses 0 to 0.5")
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
-        """Falling from the window's first position on; never below float32's smallest normal number."""
+        """Return weights that fall from the first position of the window on, above float32's smallest normal number."""
         offset = np.maximum(positions - window[0], 0)
         return np.exp(-np.minimum(self.decay * offset, 80.0)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Certain:
-    """Near what is known: the share of a Gaussian of width `sigma` around the position that covers given and
-    committed ones (certainty density, d²Cache, arXiv 2509.23094, §3.2)."""
+    """The share of a Gaussian of width `sigma` around the position that covers given and committed positions
+    (certainty density, d²Cache, arXiv 2509.23094, §3.2)."""
 
     sigma: float = 10.0
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
@@ -62,10 +61,10 @@ class Certain:
         bounded("prior.sigma", self.sigma, 1e-6, 1e6, "d2Cache uses 10")
 
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
-        """Between a tiny number, far from anything known, and 1."""
+        """Return weights from 1e-6, far from any given or committed position, to 1."""
         near = np.exp(-((positions[:, None] - np.arange(len(canvas))) ** 2) / (2 * self.sigma**2))
-        known: Floats = ((near @ ~canvas.undecided) / near.sum(1)).astype(np.float32)
-        return np.maximum(known, np.float32(1e-6))
+        density: Floats = ((near @ ~canvas.undecided) / near.sum(1)).astype(np.float32)
+        return np.maximum(density, np.float32(1e-6))
 
 
 PRIORS: dict[str, type[Prior]] = {"flat": Flat, "leftward": Leftward, "certain": Certain}

@@ -1,16 +1,16 @@
-"""Which token do we guess at each position: greedy, or one Gumbel draw from softmax(logits / T)."""
+"""The guess at each position: greedy, or one Gumbel draw from softmax(logits / T)."""
 
 import torch
 from torch import Tensor
 
 from .noise import gumbel
 
-TILE = 64  # tokens; a processor finds the largest of so many much faster than where it is
-ROWS_AT_ONCE = 8  # double-precision noise is made for so many positions at a time
+TILE = 64  # tokens; for so many, a CPU computes the maximum much faster than the index of the maximum
+ROWS_AT_ONCE = 8  # positions for which double-precision noise is made at a time
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """The most likely token (R,) of logits (R, V); ties go to the lower id."""
+    """Return the most likely token (R,) of logits (R, V); ties go to the lower id."""
     if logits.device.type != "cpu" or logits.shape[-1] % TILE:
         return logits.argmax(-1)
     tiles = logits.unflatten(-1, (-1, TILE))
@@ -20,7 +20,7 @@ def greedy(logits: Tensor) -> Tensor:
 
 
 def draw(logits: Tensor, temperature: float, keys: Tensor) -> Tensor:
-    """One token (R,) from softmax(logits / temperature), by the Gumbel-max trick.
+    """Draw one token (R,) from softmax(logits / temperature), by the Gumbel-max trick.
 
     LLaDA divides exp(z) by (-ln u)^T, which overflows; argmax of z + T·g is the same draw. Logits are shifted by their
     maximum and the larger of the two terms is scaled to 1, so no temperature and no finite logit overflows.

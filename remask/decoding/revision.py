@@ -1,12 +1,12 @@
-"""Who goes back to [MASK], or is rewritten, among what the model itself committed.
+"""The revision of committed tokens: those that go back to [MASK], and those that are rewritten.
 
-A reviser asks for the positions that it wants to see beside the candidates (`reads`), may add query rows of its own
-(`widen`), and then says what changes (`revise`). The core drops whatever would touch a given position, and keeps every
-row moving.
+A reviser names the positions that it reads beside the candidates (`reads`), may add query rows of its own (`widen`),
+and then decides what changes (`revise`). The core ignores a change to a given position, and makes sure that every row
+advances.
 
-Logits of a visible token are not trained in LLaDA or Dream: what the model says there is near a copy. Rules that judge
-committed tokens therefore use the confidence they were committed with (RCR, ReMDM), leave the token out of its own
-sight (WINO), or need a model that was trained to edit.
+LLaDA and Dream are not trained on the logits of a visible token: there the model nearly copies the token. So a rule
+that judges committed tokens uses the confidence of the step that committed them (RCR, ReMDM), hides the token from
+its own position (WINO), or needs a model that is trained to edit.
 """
 
 from dataclasses import dataclass, replace
@@ -25,8 +25,8 @@ from .grid import Grid, Want
 
 @dataclass(frozen=True)
 class Revision:
-    """What a step does, all (B, W): candidates that leave [MASK], committed positions to rewrite with the guess, and
-    committed ones to send back."""
+    """The changes of a step, all (B, W): candidates to reveal, committed positions to rewrite with the guess, and
+    committed positions to send back to [MASK]."""
 
     reveal: Tensor
     edit: Tensor
@@ -34,7 +34,7 @@ class Revision:
 
 
 class Counts(NamedTuple):
-    """How much the last step changed, and how many steps the window has had that began without a [MASK]."""
+    """The changes of the last step, and `extra`, the steps in this window that began without a [MASK]."""
 
     reveals: int
     edits: int
@@ -43,40 +43,40 @@ class Counts(NamedTuple):
 
 
 class Reviser(Protocol):
-    """One rule of revision."""
+    """A value of the revision axis."""
 
     @property
     def exactness(self) -> Exactness:
-        """What this rule claims."""
+        """The class of exactness that this rule claims."""
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        """What it needs to see beside the confidence."""
+        """The fields of the grid that this rule needs beside the confidence."""
 
     @property
     def active(self) -> bool:
-        """False if it can never change a committed position."""
+        """False if the rule never changes a committed position."""
 
     @property
     def edits(self) -> bool:
-        """Whether it trusts what the model says of a visible token: for models that were trained so."""
+        """True if the rule uses the logits of visible tokens: only a model that is trained to edit fits it."""
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """Committed positions whose logits it wants, besides the undecided of `window`."""
+        """Return the committed positions that the rule reads, besides the undecided ones of `window`."""
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
-        """The plan with query rows of its own added, such as shadow rows. Under a right shift `plan.sources` holds the
-        row to the left of each read."""
+        """Return the plan, with query rows of the rule's own (such as shadow rows) after the plan's rows. Under a right
+        shift `plan.sources` holds the row to the left of each read."""
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """What to reveal (the selector's choice is `chosen`), rewrite and send back."""
+        """Decide what to reveal, rewrite and send back; `chosen` (B, W) is the choice of the selector."""
 
     def again(self, changed: Counts) -> bool:
-        """Whether a window without [MASK] takes one more step."""
+        """Return True if a window without [MASK] takes one more step."""
 
 
 class _Rule:
-    """What most rules share: they look at what the window has committed, and at nothing beyond its last [MASK]."""
+    """The common part of the rules: they read what the window has committed, and stop with its last [MASK]."""
 
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
     wants: ClassVar[tuple[Want, ...]] = ()
@@ -84,44 +84,41 @@ class _Rule:
 
     @property
     def edits(self) -> bool:
-        """No."""
         return False
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """The committed positions of the window."""
+        """Return the committed positions of the window."""
         return window[canvas.committed[window]]
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
-        """The plan as it is."""
+        """Return the plan unchanged."""
         return plan
 
     def again(self, changed: Counts) -> bool:
-        """No."""
         return False
 
 
 @dataclass(frozen=True)
 class Never(_Rule):
-    """What is committed stays."""
+    """No revision: a committed token stays."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
     active: ClassVar[bool] = False
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """None."""
         return window[:0]
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """Only reveals."""
+        """Reveal only."""
         nothing = torch.zeros_like(chosen)
         return Revision(chosen, nothing, nothing)
 
 
 @dataclass(frozen=True)
 class Edit(_Rule):
-    """Rewrites a committed token that the model would now guess otherwise with more than `threshold`; with `remask`
-    sends it back to [MASK] instead (LLaDA2.1, arXiv 2602.08676, T2T; arXiv 2604.18738, T2M). A full window goes on
-    until nothing changes, for at most `patience` steps. For models that were trained to edit, unless `remask`."""
+    """Rewrite a committed token if the model now guesses another one with more than `threshold`; with `remask`, send it
+    back to [MASK] instead (LLaDA2.1, arXiv 2602.08676, T2T; arXiv 2604.18738, T2M). A full window goes on until
+    nothing changes, for at most `patience` steps. Without `remask`, the model must be trained to edit."""
 
     threshold: float = 0.9
     remask: bool = False
@@ -134,35 +131,35 @@ class Edit(_Rule):
 
     @property
     def edits(self) -> bool:
-        """T2T needs a model that was trained so; T2M does not."""
+        """True without `remask`: T2T needs a model that is trained to edit, T2M does not."""
         return not self.remask
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """Both in one step: reveals and rewrites."""
+        """Reveal and rewrite in the same step."""
         wrong = grid.committed & (grid.guess != grid.current) & (grid.confidence > self.threshold)
         nothing = torch.zeros_like(wrong)
         return Revision(chosen, nothing, wrong) if self.remask else Revision(chosen, wrong, nothing)
 
     def again(self, changed: Counts) -> bool:
-        """As long as the last step changed something, the one that revealed the last [MASK] included."""
+        """Return True while the last step changed something; the step that revealed the last [MASK] counts."""
         return changed.reveals + changed.edits > 0 and changed.extra < self.patience
 
 
 @dataclass(frozen=True)
 class RCR(_Rule):
     """Running confidence remasking (MDPO, arXiv 2508.13148): after step i the window keeps the Σ_{j≤i} n_j
-    positions that were or would be committed with the highest confidence; whatever else was committed goes back to
-    [MASK]."""
+    positions that were, or would now be, committed with the highest confidence; all other committed positions go back
+    to [MASK]."""
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """One ranking of stored and new confidences."""
+        """Rank stored and new confidences together."""
         running = replace(
             grid,
             candidate=grid.candidate | grid.committed,
             confidence=torch.where(grid.committed, grid.stored, grid.confidence),
         )
-        kept = running.best(grid.committed.sum(1) + grid.quota)
-        return Revision(kept & grid.candidate, torch.zeros_like(kept), grid.committed & ~kept)
+        keep = running.best(grid.committed.sum(1) + grid.quota)
+        return Revision(keep & grid.candidate, torch.zeros_like(keep), grid.committed & ~keep)
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,7 @@ class ReMDM(_Rule):
     cap      σ = min(eta, σ_max)
     rescale  σ = eta · σ_max
     conf     σ = σ_max · softmax(-c) over the committed, c their stored confidence; 0 for a [MASK]
-    It replaces the selector, and costs steps rather than saving them.
+    It replaces the selector. It takes more steps, not fewer.
     """
 
     eta: float = 0.1
@@ -183,11 +180,11 @@ class ReMDM(_Rule):
 
     def __post_init__(self) -> None:
         bounded("revise.eta", self.eta, 0, 1, "ReMDM uses 0.008 to 0.1")
-        if self.schedule not in (known := get_args(type(self).__annotations__["schedule"])):
-            raise RecipeError(f"revise.schedule must be one of {', '.join(known)}, got {self.schedule!r}")
+        if self.schedule not in (schedules := get_args(type(self).__annotations__["schedule"])):
+            raise RecipeError(f"revise.schedule must be one of {', '.join(schedules)}, got {self.schedule!r}")
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """One coin a position; the last step takes all."""
+        """Toss one coin for each position; the last step reveals every candidate."""
         assert grid.uniform is not None
         t, s = grid.time.double().unbind(1)
         most = (s / (1 - t).clamp(min=1e-12)).clamp(max=1)
@@ -202,12 +199,12 @@ class ReMDM(_Rule):
 
 @dataclass(frozen=True)
 class WINO(_Rule):
-    """Wide in, narrow out (arXiv 2507.18578): at most min(max(0.7·m, 5), 20) of m masks leave a step, and a
-    committed token whose probability is below `threshold` where it cannot see itself goes back, fewer than the last
-    step revealed.
+    """Wide in, narrow out (arXiv 2507.18578): in a step at most min(max(0.7·m, 5), 20) of m masks leave, and a
+    committed token goes back if its probability, seen from a row that does not see the token, is below `threshold`.
+    Fewer tokens go back than the last step revealed.
 
-    Shadow rows ask: one [MASK] for each position of the window, which sees all other shadows and everything but the
-    position that it stands for, and which no other row sees.
+    That row is a shadow row: one [MASK] for each position of the window. It sees all other shadow rows and every
+    position but its own; no other row sees it.
     """
 
     threshold: float = 0.9
@@ -217,26 +214,26 @@ class WINO(_Rule):
         bounded("revise.threshold", self.threshold, 0, 1, "WINO uses 0.9")
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
-        """Shadow rows after the plan's own: of a [MASK], or under a right shift of the token to its left."""
+        """Add the shadow rows: each holds a [MASK], or under a right shift the token to the left of the position."""
         stored = np.empty(0, np.int64) if plan.stored is None else plan.stored
         keys, count = np.concatenate((stored, plan.positions)), len(plan.reads)
-        places = plan.positions[plan.sources]
-        own = places == plan.reads
+        targets = plan.positions[plan.sources]
+        own = targets == plan.reads
         visible = np.ones((len(plan.positions), len(keys)), bool) if plan.visible is None else plan.visible
         hidden = np.zeros((len(visible), count), bool)
-        others = own | (places != plan.reads[:, None])  # a shadow that is a real token shows it
+        others = own | (targets != plan.reads[:, None])  # a shadow row of a real token would show that token
         rows = len(plan.positions) + np.arange(count)
         return replace(
             plan,
             tokens=np.concatenate((plan.tokens, np.where(own, canvas.mask_id, plan.tokens[:, plan.sources])), 1),
-            positions=np.concatenate((plan.positions, places)),
+            positions=np.concatenate((plan.positions, targets)),
             sources=np.where(canvas.committed[plan.reads], rows, plan.sources),
             keep=None if plan.keep is None else np.concatenate((plan.keep, np.full(count, -1))),
             visible=np.block([[visible, hidden], [keys != plan.reads[:, None], others]]),
         )
 
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
-        """Reveals capped, and the least likely sent back if more than one leaves."""
+        """Limit the reveals; if there is more than one, send the least likely committed tokens back."""
         assert grid.likelihood is not None
         masks = grid.candidate.sum(1)
         reveal = chosen & grid.best((masks * 7 // 10).clamp(min=5, max=20))

@@ -1,7 +1,7 @@
-"""Who leaves [MASK] now.
+"""The selection rules: the candidates that leave [MASK] in this step.
 
-A new rule is one class here, one line in `SELECTORS` and one test: it sees the grid of a step (`Grid`) and marks the
-candidates that leave. Most rules ask how many of the most confident go: those sort once and cumulate.
+A new rule is one class here, one line in `SELECTORS` and one test. It sees the grid of a step (`Grid`) and marks the
+candidates that leave. Most rules decide how many of the most confident candidates leave: they sort once and cumulate.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,27 @@ from ..errors import bounded
 from ..exactness import Exactness
 from .grid import Grid, Want
 
-ROUNDING = 1e-9  # keeps 10 · (1 - 0.9) from passing as less than 1
+ROUNDING = 1e-9  # without it, 10 · (1 - 0.9) is less than 1
 
 
 class Selector(Protocol):
-    """One rule of selection."""
+    """A value of the selection axis."""
 
     @property
     def exactness(self) -> Exactness:
-        """What this rule claims."""
+        """The class of exactness that this rule claims."""
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        """What it needs to see beside the confidence."""
+        """The fields of the grid that this rule needs beside the confidence."""
 
     def choose(self, grid: Grid) -> Tensor:
-        """Who leaves (B, W). The core sees to it that at least one candidate of each row does, and nobody else."""
+        """Mark the positions that leave [MASK] (B, W). The core makes sure that only candidates leave, and at least one
+        of each row."""
 
 
 def select(rule: Selector, grid: Grid) -> Tensor:
-    """Who leaves [MASK] (B, W): what `rule` chooses among the candidates, or the most confident if that is nobody."""
+    """Mark the candidates that leave [MASK] (B, W): those that `rule` chooses, else the most confident of the row."""
     chosen = rule.choose(grid) & grid.candidate
     first = torch.zeros_like(chosen).scatter_(1, grid.comparable().argmax(1, keepdim=True), 1)
     return torch.where(chosen.any(1, keepdim=True), chosen, first & grid.candidate)
@@ -41,7 +42,7 @@ def select(rule: Selector, grid: Grid) -> Tensor:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What most rules share."""
+    """The common part of the rules: another order than LLaDA's, and nothing but the confidence."""
 
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
     wants: ClassVar[tuple[Want, ...]] = ()
@@ -49,18 +50,18 @@ class _Rule:
 
 @dataclass(frozen=True)
 class TopK(_Rule):
-    """As many as the schedule says: LLaDA (arXiv 2502.09992, Alg. 5)."""
+    """The most confident candidates, as many as the schedule wants: LLaDA (arXiv 2502.09992, Alg. 5)."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
 
     def choose(self, grid: Grid) -> Tensor:
-        """The quota's most confident."""
         return grid.best(grid.quota)
 
 
 @dataclass(frozen=True)
 class Threshold(_Rule):
-    """All whose confidence reaches `threshold`, or exceeds it if `strict` (Fast-dLLM, arXiv 2505.22618, §3.3)."""
+    """All candidates whose confidence reaches `threshold`, or exceeds it if `strict` (Fast-dLLM, arXiv 2505.22618,
+    §3.3)."""
 
     threshold: float = 0.9
     strict: bool = False
@@ -69,14 +70,13 @@ class Threshold(_Rule):
         bounded("select.threshold", self.threshold, 0, 1, "Fast-dLLM uses 0.9")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Those above it."""
         return grid.confidence > self.threshold if self.strict else grid.confidence >= self.threshold
 
 
 @dataclass(frozen=True)
 class Dynamic(_Rule):
-    """All above `threshold` if they fill the schedule's quota, else the quota's most confident (SDAR, arXiv 2510.06303,
-    low_confidence_dynamic; LLaDA2.0, arXiv 2512.15745)."""
+    """All candidates above `threshold` if they fill the schedule's quota, else the most confident ones up to the quota
+    (SDAR, arXiv 2510.06303, low_confidence_dynamic; LLaDA2.0, arXiv 2512.15745)."""
 
     threshold: float = 0.85
 
@@ -84,15 +84,15 @@ class Dynamic(_Rule):
         bounded("select.threshold", self.threshold, 0, 1, "SDAR uses 0.85, LLaDA2.0 0.95")
 
     def choose(self, grid: Grid) -> Tensor:
-        """The larger of the two sets."""
         above = (grid.confidence > self.threshold) & grid.candidate
         return torch.where((above.sum(1) >= grid.quota)[:, None], above, grid.best(grid.quota))
 
 
 @dataclass(frozen=True)
 class Factor(_Rule):
-    """The largest n with (n + 1) · (1 - c_n) < `factor`, c_n the n-th highest confidence (Fast-dLLM, arXiv 2505.22618,
-    Thm. 1). The paper's rule: the released loop also commits the first token that fails, where that is the last one."""
+    """The n most confident, n the largest with (n + 1) · (1 - c_n) < `factor`, c_n the n-th highest confidence
+    (Fast-dLLM, arXiv 2505.22618, Thm. 1). This is the paper's rule: the released loop also commits the first token
+    that fails, if that is the last one."""
 
     factor: float = 1.0
 
@@ -100,7 +100,7 @@ class Factor(_Rule):
         bounded("select.factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Monotone in n, so the count of passing n is the largest."""
+        """Count the n that pass: the condition is monotone in n, so the count is the largest such n."""
         ordered, _ = grid.ranked()
         n = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
         return grid.best(((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1))
@@ -108,8 +108,9 @@ class Factor(_Rule):
 
 @dataclass(frozen=True)
 class Frechet(_Rule):
-    """The largest n with Σ_{j≤n} c_j - (n - 1) - (1 - c_n) > `margin`: the Fréchet bound on the joint probability beats
-    any other guess (Fast-dLLM++, arXiv 2606.02955). Equal confidences give the factor rule."""
+    """The n most confident, n the largest with Σ_{j≤n} c_j - (n - 1) - (1 - c_n) > `margin`: by the Fréchet bound their
+    joint probability is above that of any other guess (Fast-dLLM++, arXiv 2606.02955). Equal confidences give the
+    factor rule."""
 
     margin: float = 0.02
 
@@ -117,7 +118,7 @@ class Frechet(_Rule):
         bounded("select.margin", self.margin, -1, 1, "Fast-dLLM++ uses 0.02")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Monotone in n."""
+        """Count the n that pass: the condition is monotone in n."""
         ordered, _ = grid.ranked()
         sure = ordered.double()
         n = torch.arange(1, sure.shape[1] + 1, device=sure.device)
@@ -126,8 +127,8 @@ class Frechet(_Rule):
 
 @dataclass(frozen=True)
 class EntropyBound(_Rule):
-    """The most confident, as long as Σ H - max H ≤ `gamma` nats over them, which bounds what independent draws lose
-    (EB-Sampler, arXiv 2505.24857, §3). Ordered by the recipe's confidence; the paper's order is by entropy."""
+    """The most confident, as many as keep Σ H - max H ≤ `gamma` nats, a bound on the loss of independent draws
+    (EB-Sampler, arXiv 2505.24857, §3). The order is by the recipe's confidence; in the paper it is by entropy."""
 
     gamma: float = 0.1
     wants: ClassVar[tuple[Want, ...]] = ("entropy",)
@@ -136,7 +137,7 @@ class EntropyBound(_Rule):
         bounded("select.gamma", self.gamma, 0, 1e6, "EB-Sampler uses 0.001 to 1")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Monotone in n, since no entropy is negative."""
+        """Count the n that pass: the condition is monotone in n, since no entropy is negative."""
         assert grid.entropy is not None
         _, index = grid.ranked()
         spread = grid.entropy.masked_fill(~grid.candidate, torch.inf).gather(1, index).double()
@@ -146,8 +147,8 @@ class EntropyBound(_Rule):
 
 @dataclass(frozen=True)
 class Segment(_Rule):
-    """All above `threshold`, and of each unbroken run of [MASK] the most confident if above `low` (dInfer's
-    hierarchical decoding, arXiv 2510.08666, §4.2)."""
+    """All candidates above `threshold`, and the most confident of each unbroken run of [MASK] if it is above `low`
+    (dInfer's hierarchical decoding, arXiv 2510.08666, §4.2)."""
 
     threshold: float = 0.8
     low: float = 0.4
@@ -157,7 +158,7 @@ class Segment(_Rule):
         bounded("select.low", self.low, 0, 1, "dInfer uses 0.4")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Each run is led by its lowest rank."""
+        """Take the lowest rank of each run as its leader."""
         rank, run = grid.rank(), grid.runs()
         lead = torch.full_like(rank, rank.shape[1]).scatter_reduce(1, run, rank, "amin").gather(1, run)
         return (grid.confidence > self.threshold) | ((rank == lead) & (grid.confidence > self.low))
@@ -165,8 +166,8 @@ class Segment(_Rule):
 
 @dataclass(frozen=True)
 class Neighbour(_Rule):
-    """All that reach `threshold`, and within `reach` positions of those all that reach `low` (LocalLeap, arXiv
-    2510.07081)."""
+    """All candidates that reach `threshold` (anchors), and all that reach `low` within `reach` positions of an anchor
+    (LocalLeap, arXiv 2510.07081)."""
 
     threshold: float = 0.9
     low: float = 0.75
@@ -178,7 +179,6 @@ class Neighbour(_Rule):
         bounded("select.reach", self.reach, 0, 1e6, "LocalLeap uses about 4")
 
     def choose(self, grid: Grid) -> Tensor:
-        """Anchors, and what lies near one."""
         anchor = (grid.confidence >= self.threshold) & grid.candidate
         apart = (grid.position[:, :, None] - grid.position[:, None]).abs()
         near = ((apart <= self.reach) & anchor[:, None]).any(2)
@@ -190,7 +190,6 @@ class Sequential(_Rule):
     """The schedule's quota from left to right (SDAR's `sequential`; a quota of 1 is autoregressive order)."""
 
     def choose(self, grid: Grid) -> Tensor:
-        """The first candidates."""
         return grid.candidate & (grid.candidate.cumsum(1) <= grid.quota[:, None])
 
 
@@ -206,7 +205,7 @@ class GumbelTopK(_Rule):
         bounded("select.temperature", self.temperature, 1e-9, 1e9, "use top_k for no noise at all")
 
     def choose(self, grid: Grid) -> Tensor:
-        """The best after noise."""
+        """Rank the confidences after Gumbel noise."""
         assert grid.uniform is not None
         noise = -(-grid.uniform.double().log()).log()
         return grid.best(grid.quota, grid.confidence.double() / self.temperature + noise)
@@ -214,13 +213,14 @@ class GumbelTopK(_Rule):
 
 @dataclass(frozen=True)
 class Bernoulli(_Rule):
-    """Each on its own with the probability (t - s) / t, t and s being what is left of the window's steps before and
-    after this one: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524, §3.2.3; Dream's `origin`)."""
+    """Each candidate independently, with the probability (t - s) / t, where t and s are the shares of the window's
+    steps that are left before and after this step: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524,
+    §3.2.3; Dream's `origin`)."""
 
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
 
     def choose(self, grid: Grid) -> Tensor:
-        """One coin a candidate; the last step takes all."""
+        """Toss one coin for each candidate; the last step takes all."""
         assert grid.uniform is not None
         before, after = grid.time.unbind(1)
         return grid.uniform < torch.where(after > 0, 1 - after / before, 1.0)[:, None]
@@ -228,11 +228,12 @@ class Bernoulli(_Rule):
 
 @dataclass(frozen=True)
 class Stable(_Rule):
-    """All above `threshold` whose distribution has moved by less than `divergence` nats in each of the last `steps`
-    steps; if there are none, the schedule's quota (KLASS, arXiv 2511.05664, Alg. 1).
+    """All candidates above `threshold` whose distribution moved by less than `divergence` nats in each of the last
+    `steps` steps; if there are none, the most confident ones up to the schedule's quota (KLASS, arXiv 2511.05664,
+    Alg. 1).
 
-    The divergence KL(now ‖ before) is taken over the `width` likeliest tokens of the step before and all others as one:
-    a lower bound of the full one, without a (W, V) tensor.
+    The divergence KL(now ‖ before) is over the `width` likeliest tokens of the step before and all others as one
+    token: a lower bound of the full divergence, without a (W, V) tensor.
     """
 
     threshold: float = 0.6
@@ -248,11 +249,10 @@ class Stable(_Rule):
 
     @property
     def memory(self) -> tuple[int, int]:
-        """Steps to remember, and tokens of each."""
+        """Number of steps in the record, and of tokens in each step."""
         return self.steps, self.width
 
     def choose(self, grid: Grid) -> Tensor:
-        """The ready ones, or the best."""
         assert grid.drift is not None
         calm = (grid.drift[..., : self.steps] < self.divergence).all(2)
         ready = calm & (grid.confidence > self.threshold) & grid.candidate

@@ -1,6 +1,6 @@
-"""The batch that rows share, and how their plans are laid end to end for one forward.
+"""The batch: the live rows, their store of keys and values, and the packing of their plans into one forward.
 
-The device holds keys and values; everything else about a row lives in `remask.engine.row`.
+The device holds keys and values; all other state of a row is in `remask.engine.row`.
 """
 
 from collections.abc import Sequence
@@ -29,46 +29,46 @@ class Batch:
         self.free: list[int] = []
 
     def admit(self, row: Row) -> None:
-        """Take a row in; it begins with the next step."""
+        """Admit a row; it takes part from the next step on."""
         if slots := len(row.written):
             self._reserve(row.streams, slots)
             row.entries, self.free = self.free[: row.streams], self.free[row.streams :]
         self.rows.append(row)
 
     def evict(self, row: Row) -> None:
-        """Let a row go and free its entries; its neighbours are not touched. With the last of them goes the store."""
+        """Remove a row and free its entries; other rows do not change. Without any row left, free the store."""
         self.rows.remove(row)
-        self.free = sorted([*self.free, *row.entries])  # the lowest go first, so that rows lie side by side
+        self.free = sorted([*self.free, *row.entries])  # the lowest are used first, so that rows are adjacent
         row.entries = []
         if len(self.free) == self.shape[0]:
             self.store, self.shape, self.free = None, (0, 0), []
 
     def _reserve(self, entries: int, slots: int) -> None:
-        have, length = self.shape
+        count, length = self.shape
         if len(self.free) >= entries and slots <= length:
             return
-        grown = have + max(0, entries - len(self.free)), max(slots, length)
+        grown = count + max(0, entries - len(self.free)), max(slots, length)
         if self.store is None:
             self.store = self.model.store(*grown)
         else:
             self.store.grow(*grown)
-        self.free += range(have, grown[0])
+        self.free += range(count, grown[0])
         self.shape = grown
 
 
 @dataclass(frozen=True)
 class Laid:
-    """Plans laid end to end: `groups` of like shape, and for each plan the packed rows (S, R) that hold its reads."""
+    """Plans end to end: `groups` of equal shape, and in `where` for each plan the packed rows (S, R) of its reads."""
 
     groups: list[Group]
     tokens: Ints  # (N,)
     positions: Ints  # (N,)
-    rotations: list[Rotation]  # the distinct ones, none if every row turns as the model does
-    which: Ints  # (N,) the one that each packed row takes
+    rotations: list[Rotation]  # the distinct ones; none if every row has the model's own
+    which: Ints  # (N,) index of each packed row's rotation
     where: list[Ints]
 
     def read(self, rows: Ints, device: torch.device) -> Packed:
-        """The forward that yields the packed `rows` (R,), on `device`."""
+        """Return the forward that yields the packed `rows` (R,), on `device`."""
         tokens, positions, reads = (torch.from_numpy(array).to(device) for array in (self.tokens, self.positions, rows))
         if not self.rotations:
             return Packed(tokens, positions, self.groups, reads)
@@ -77,7 +77,7 @@ class Laid:
 
 
 def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
-    """Lay all plans end to end. Like shapes become one group, so attention runs on them side by side."""
+    """Put all plans end to end. Plans of equal shape become one group, so attention computes them side by side."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
         by_shape.setdefault((*plan.shape, plan.stored is None), []).append(i)
@@ -97,7 +97,7 @@ def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
     positions = [plans[i].positions for i, _ in order]
     rotations = list(dict.fromkeys(plan.rotation for plan in plans))
     which = np.repeat([rotations.index(plans[i].rotation) for i, _ in order], lengths)
-    if (total := int(starts[-1])) < MIN_QUERIES:  # rows that nobody reads keep the matrices tall enough
+    if (total := int(starts[-1])) < MIN_QUERIES:  # rows without a reader make the matrices tall enough
         filler = np.zeros(MIN_QUERIES - total, np.int64)
         groups.append(Group(total, 1, len(filler)))
         tokens, positions, which = [*tokens, filler], [*positions, filler], np.append(which, filler)
@@ -105,7 +105,7 @@ def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
 
 
 def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotation]:
-    """`rotations` with the model's own for None; none at all where there is nothing else."""
+    """Return `rotations` with the model's own in place of None; an empty list if all are None."""
     rotary = batch.model.contract.rotary
     if rotary is None or all(rotation is None for rotation in rotations):
         return []
@@ -113,7 +113,7 @@ def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotatio
 
 
 def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int) -> Group:
-    """The group of `sequences` (plan, stream), all of one shape, from packed row `start` on."""
+    """Return the group of `sequences` (plan, stream), all of one shape, from packed row `start` on."""
     device = batch.model.device
 
     def stack(arrays: Sequence[Any]) -> torch.Tensor | None:
@@ -141,7 +141,7 @@ def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]],
 
 
 def is_whole(plan: Plan) -> bool:
-    """Whether the slots that are seen and those that are written are 0, 1, … together, and nothing hides any."""
+    """Return True if the visible and the written slots together are 0, 1, …, each once, and no mask hides any."""
     if plan.stored is None or plan.keep is None or plan.visible is not None or (plan.keep < 0).any():
         return False
     used = np.concatenate((plan.stored, plan.keep))

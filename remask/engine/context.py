@@ -1,8 +1,8 @@
-"""What becomes of a prompt that is longer than the model's context.
+"""The policies for a prompt that is longer than the model's context.
 
-error            it is refused.
-scale            rotary positions are scaled by `ntk:auto`, unless the request names a scaling of its own.
-truncate-middle  tokens are left out of its middle, so that its first and last halves fit (as LongBench does).
+error            refuse it.
+scale            scale rotary positions by `ntk:auto`, unless the request names a scaling of its own.
+truncate-middle  drop tokens from the middle of the prompt, so that its two ends fit (as in LongBench).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ AUTO = Rope("ntk")
 
 @dataclass(frozen=True)
 class Fitted:
-    """A prompt as it will be read: its ids, the scaling to read it with, and how many tokens were left out of it."""
+    """The prompt that the model reads: its ids, the scaling of positions, and the number of tokens dropped from it."""
 
     ids: tuple[int, ...]
     rope: Rope
@@ -27,45 +27,46 @@ class Fitted:
 
 
 def limit(contract: Contract, rope: Rope) -> int:
-    """The longest canvas, in tokens, that the model takes under `rope`."""
+    """Return the longest canvas, in tokens, that the model takes under `rope`."""
     return rope.context(contract.rotary, contract.max_positions)
 
 
 def scaled(length: int, contract: Contract, rope: Rope, policy: str) -> Rope:
-    """The scaling for a canvas of `length` tokens under `policy`. Raises RequestError for an unknown one."""
+    """Return the scaling for a canvas of `length` tokens under `policy`. Raises RequestError for an unknown policy."""
     if policy not in get_args(ContextPolicy):
         raise RequestError(unknown_name("context_policy", policy, get_args(ContextPolicy)))
     return AUTO if policy == "scale" and rope == NONE and length > contract.max_positions else rope
 
 
 def room(gen_length: int, given: int, contract: Contract, rope: Rope, policy: str) -> int:
-    """`gen_length`, or what the context leaves of it beside `given` tokens; a prompt that is cut leaves half."""
+    """Return `gen_length`, at least 1 and at most what the context leaves beside `given` tokens; where the prompt may
+    be cut, at least half of the context is left."""
     longest = limit(contract, scaled(given + gen_length, contract, rope, policy))
-    left = longest - given
-    return max(1, min(gen_length, max(left, longest // 2) if policy == "truncate-middle" else left))
+    rest = longest - given
+    return max(1, min(gen_length, max(rest, longest // 2) if policy == "truncate-middle" else rest))
 
 
 def fit(ids: Sequence[int], gen_length: int, contract: Contract, rope: Rope, policy: str) -> Fitted:
-    """The prompt `ids`, to be followed by `gen_length` positions.
+    """Fit the prompt `ids` and `gen_length` positions behind it into the context.
 
-    Raises RequestError if `policy` leaves it too long.
+    Raises RequestError if the prompt is still too long under `policy`.
     """
     rope = scaled(len(ids) + gen_length, contract, rope, policy)
-    kept = limit(contract, rope) - gen_length
-    if policy != "truncate-middle" or len(ids) <= kept:
+    budget = limit(contract, rope) - gen_length
+    if policy != "truncate-middle" or len(ids) <= budget:
         within(len(ids) + gen_length, gen_length, contract, rope)
         return Fitted(tuple(ids), rope)
-    if kept < 2:
+    if budget < 2:
         raise RequestError(
-            f"gen_length is {gen_length} and the model's context {kept + gen_length}, which leaves no room for the "
+            f"gen_length is {gen_length} and the model's context {budget + gen_length}, which leaves no room for the "
             "ends of the prompt; make gen_length smaller"
         )
-    head = (kept + 1) // 2
-    return Fitted((*ids[:head], *ids[len(ids) - (kept - head) :]), rope, len(ids) - kept)
+    head = (budget + 1) // 2
+    return Fitted((*ids[:head], *ids[len(ids) - (budget - head) :]), rope, len(ids) - budget)
 
 
 def within(length: int, holes: int, contract: Contract, rope: Rope) -> None:
-    """Refuse a canvas of `length` tokens, `holes` of them to decide, that the model does not take under `rope`.
+    """Refuse a canvas of `length` tokens, of which `holes` are to decide, if it is too long for the model under `rope`.
 
     Raises RequestError.
     """
@@ -74,7 +75,7 @@ def within(length: int, holes: int, contract: Contract, rope: Rope) -> None:
 
 
 def too_long(length: int, holes: int, bound: int, contract: Contract, rope: Rope) -> str:
-    """Why so long a canvas is refused, and what would help."""
+    """Return the error message for a canvas that is longer than `bound`: its size, the bound and the remedies."""
     canvas = f"the canvas has {length} tokens ({length - holes} given, {holes} to decide)"
     shorter = "shorten the prompt or gen_length, or cut the prompt with the context policy truncate-middle"
     if rope == NONE and contract.rotary is None:

@@ -1,7 +1,7 @@
-"""What a batch will need in memory, counted before anything is computed; and what it then took.
+"""The memory of a batch: a count before anything is computed, and a measurement of what it then takes.
 
-The engine admits rows by this count, and `remask plan` prints it for a model that is not loaded: one arithmetic, held
-to what is measured. Bytes of tensors only; the interpreter, torch and a device's own context come on top.
+The engine admits rows by this count, and `remask plan` prints it for a model that is not loaded. Tests compare the
+count with the measurement. Both are bytes of tensors; the interpreter, torch and a device's context are extra.
 """
 
 import sys
@@ -22,22 +22,22 @@ from .step import LOGITS_AT_ONCE
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that live rows take besides the model's weights. Activations are gone when the logits are made."""
+    """Bytes that live rows take beside the model's weights. Activations are free before the logits are made."""
 
     store: int  # keys and values that outlive a step
-    activations: int  # of the layer that takes most
-    logits: int  # of the reads that are looked at together, with what is made of them
+    activations: int  # of the layer that takes the most
+    logits: int  # of the reads that are decided together, and the tensors computed from them
 
     @property
     def peak(self) -> int:
-        """The most that is there at once."""
+        """The largest number of bytes at one time."""
         return self.store + max(self.activations, self.logits)
 
 
 def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] = (0, 0)) -> Footprint:
-    """What `rows` take when they take their widest step side by side on `model`.
+    """Return the footprint of `rows` that take their widest step together on `model`.
 
-    They share one store, as wide as its longest row; `reserved` entries and slots it has already.
+    They share one store, as wide as its longest row; `reserved` are the entries and slots that it already has.
     """
     entries = max(reserved[0], sum(row.streams for row in rows if len(row.written)))
     slots = max([reserved[1], *(len(row.written) for row in rows)])
@@ -50,28 +50,28 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
 
 
 def _logits(rows: Sequence[Row], vocabulary: int) -> int:
-    """Bytes of deciding for rows of one recipe: the worst of the stages of `sampler.look`, in tensors (reads, V)."""
+    """Return the bytes of deciding for rows of one recipe: the largest stage of `step.look`, in tensors (reads, V)."""
     recipe, process = rows[0].recipe, rows[0].recipe.process
     reads = sum(max(map(len, row.windows)) for row in rows)
     at_once = min(reads, max(1, LOGITS_AT_ONCE // vocabulary))
-    apart = process.scores == "processed"  # scores other than the logits
+    separate = process.scores == "processed"  # scores are a tensor beside the logits
     guiding = 4.25 if recipe.guidance.cfg_scale else 1  # two streams, difference, result, a mask
     filtering = 1.25 * (process.top_k is not None) + 6 * (process.top_p is not None)  # sorted, index, sums
-    drawing = 1 + apart + (filtering if process.temperature else 0)
-    tempering = apart * (3 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
+    drawing = 1 + separate + (filtering if process.temperature else 0)
+    tempering = separate * (3 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
     noise = min(at_once, ROWS_AT_ONCE) * 8 if process.temperature else 0  # four of float64
-    looking = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2
-    scoring = looking + apart + (process.compat == "llada")
+    reducing = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2
+    scoring = reducing + separate + (process.compat == "llada")
     whole = max(at_once * max(guiding, tempering, scoring), at_once * drawing + noise)
     return int(4 * vocabulary * whole)
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes of tensors at the peak, by what they are for, of `batch` answers on canvases of `context` positions.
+    """Bytes of tensors at the peak, by their use, for `batch` answers on canvases of `context` positions.
 
-    `free` is what there is, where that is known, and the largest context and batch are what would fit. `runtime` is
-    what the process takes besides: Python, torch, libraries. `measured` is the peak that a real step reached.
+    `free` is the free memory, if known; the largest context and batch are those that fit into it. `runtime` is what
+    the process takes beside the tensors: Python, torch, libraries. `measured` is the peak of a real step.
     """
 
     model: str
@@ -94,34 +94,34 @@ class MemoryPlan:
 
     @property
     def fits(self) -> bool:
-        """Whether the peak is within what is free, as far as that is known."""
+        """True if the peak is within the free memory, or if that is not known."""
         return self.free is None or self.peak <= self.free
 
 
 def largest(fits: Callable[[int], bool], low: int, high: int) -> int:
-    """The largest number from `low` to `high` that fits, if all below it do; 0 if none does."""
+    """Return the largest number from `low` to `high` that fits, where all below it fit too; 0 if none does."""
     if not fits(low):
         return 0
-    while 2 * low <= high and fits(2 * low):  # so that no number is asked that is far too large
+    while 2 * low <= high and fits(2 * low):  # so that `fits` never gets a number that is far too large
         low *= 2
     return low + bisect(range(low + 1, min(high, 2 * low - 1) + 1), False, key=lambda n: not fits(n))
 
 
 def resident_bytes() -> int | None:
-    """Bytes of this process that were in memory at most, None where nobody says."""
+    """Return the peak of this process's resident memory, in bytes, or None where the system does not report it."""
     try:
         import resource
     except ImportError:
         return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(used) if sys.platform == "darwin" else used << 10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else peak << 10
 
 
 def peak_bytes(device: torch.device, work: Callable[[], Any]) -> int:
-    """Bytes of tensors that `work` makes and holds at most at any one time; what was there before does not count.
+    """Run `work`, and return the largest number of bytes of tensors of its own that it holds at one time.
 
-    On a CUDA device as its allocator counts them, temporaries of the kernels included; elsewhere by the operators'
-    results, which is the same in every run.
+    On a CUDA device its allocator counts, which includes temporaries of the kernels. Elsewhere the results of the
+    operators are counted, so the number is the same in every run.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -134,7 +134,7 @@ def peak_bytes(device: torch.device, work: Callable[[], Any]) -> int:
 
 
 class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of storages that operators make, from their birth to their release."""
+    """A count of the bytes of storages that operators make, each from its creation to its release."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -143,11 +143,11 @@ class LiveTensors(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: to skip it, torch would import it, which takes seconds."""
+        """Return False: to skip dynamo, torch would import it, which takes seconds."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operator; what its inputs hold was there before, what else it returns is new."""
+        """Run an operator. The storages of its inputs are old and do not count; all others that it returns do."""
         self._meet((args, kwargs), count=False)
         result = func(*args, **(kwargs or {}))
         self._meet(result, count=True)

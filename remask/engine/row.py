@@ -1,7 +1,7 @@
-"""One request on its way through the loop: its window, clock, seed and recipe.
+"""The row: the state of one request in the loop, with its window, clock, seed and recipe.
 
-The host holds the truth about tokens. `Row.apply` is the guard: whatever a recipe asks for, given positions stay, only
-undecided ones are revealed, and every row moves on.
+The truth about tokens is on the host. `Row.apply` is the guard: for any decision of a recipe, given positions do not
+change, only undecided ones are revealed, and every row advances.
 """
 
 import time
@@ -24,15 +24,16 @@ from ..models.contract import Bools, Contract, Floats, Ints, Plan
 from ..models.rotary import NONE
 from .requests import Candidate, FinishReason, Guesses, State, Step
 
-COINS = 0x5DEECE66D  # sets the third stream of random numbers apart
+COINS = 0x5DEECE66D  # makes the third stream of random numbers differ from the first
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a recipe decided for one row's reads (R,): host arrays, before the guard.
+    """The decision of a recipe for one row's reads (R,): host arrays, before the guard.
 
-    `leaders` and their probabilities `shares` (R, width) are the likeliest tokens, for the row's memory, and
-    `drift` says how far each distribution moved since the last step.
+    `inside` marks the reads that stay in the window, `healthy` those whose logits are sound. `leaders` and their
+    probabilities `shares` (R, width) are the likeliest tokens, for the row's history; `drift` is the divergence of
+    each distribution from the last step, in nats.
     """
 
     guess: Ints
@@ -50,7 +51,7 @@ class Decision:
 
 
 class Row:
-    """One request on its way through the loop."""
+    """The state of one request in the loop."""
 
     def __init__(
         self,
@@ -87,44 +88,44 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
-        first = self.plan()  # nothing is stored yet: no later forward computes more, unless the canvas shows more
+        first = self.plan()  # nothing is stored yet, so no later forward computes more, unless the canvas shows more
         self.widest = len(first.positions) + len(canvas) - len(self.view(first.reads).everything)
         self.masked = first.visible is not None or contract.block_size is not None
 
     @property
     def exactness(self) -> Exactness:
-        """The weaker claim of the recipe and the model's numbers."""
+        """The weaker class of the recipe and of the model's numbers."""
         return max(self.recipe.exactness, self.contract.exactness)
 
     @property
     def window(self) -> Ints:
-        """Positions that may be committed now."""
+        """The positions that may be committed now."""
         return self.windows[self.block]
 
     @property
     def quota(self) -> int:
-        """How many the schedule wants committed in this step; one at a time once it has run out."""
+        """The number of positions that the schedule wants committed in this step; 1 after its last step."""
         quotas = self.quotas[self.block]
         return quotas[self.clock] if self.clock < len(quotas) else 1
 
     @property
     def time(self) -> tuple[float, float]:
-        """The share of this window's steps that is left before and after the next one."""
+        """The shares of this window's steps that are left before and after the next step."""
         steps = self.shares[self.block]
         return max(0.0, 1 - self.clock / steps), max(0.0, 1 - (self.clock + 1) / steps)
 
     def plan(self) -> Plan:
-        """This row's next forward."""
-        open_positions = self.window[self.canvas.undecided[self.window]]
+        """Return the plan of this row's next forward."""
+        undecided = self.window[self.canvas.undecided[self.window]]
         extra = self.recipe.revise.reads(self.canvas, self.window)
-        reads = np.union1d(open_positions, extra) if len(extra) else open_positions
+        reads = np.union1d(undecided, extra) if len(extra) else undecided
         if self.growing is not None:
             reads = np.union1d(reads, self.tail)
         plan = self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
         return replace(plan, rotation=self.rotation)
 
     def view(self, reads: Ints) -> View:
-        """What a cache policy may know, to plan a forward that yields `reads`."""
+        """Return the view from which a cache policy plans a forward that yields `reads`."""
         shown = self.recipe.canvas.positions(self.canvas, self.window)
         shown = shown[shown < max(self.horizon, int(self.window[-1]) + 1)]
         if len(shown) < len(self.canvas):
@@ -134,19 +135,19 @@ class Row:
         )
 
     def keys(self, positions: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """The keys of this step's random numbers at `positions`."""
+        """Return the keys (R,) of this step's random numbers at `positions` (R,)."""
         return noise.keys(self.seed, self.forwards, positions)
 
     def scores(self, positions: Ints) -> Floats:
-        """Uniform numbers for random remasking at `positions`; a stream of its own beside the draw's."""
+        """Return uniform numbers (R,) for random remasking at `positions` (R,): a second stream, beside the draw's."""
         return noise.uniform(noise.keys(~self.seed, self.forwards, positions)).astype(np.float32)
 
     def coins(self, positions: Ints) -> Floats:
-        """Uniform numbers for rules that draw who leaves and who goes back: a third stream."""
+        """Return uniform numbers (R,) for the rules of selection and revision that draw: a third stream."""
         return noise.uniform(noise.keys(self.seed ^ COINS, self.forwards, positions)).astype(np.float32)
 
     def apply(self, plan: Plan, decision: Decision) -> Step | None:
-        """Carry out what is allowed of `decision`, advance the clock, and say what changed; None if the row failed."""
+        """Carry out the allowed part of `decision`, and advance the clock; return the step, None if the row failed."""
         canvas, reads = self.canvas, plan.reads
         if plan.keep is not None:
             self.written[plan.keep[plan.keep >= 0]] = self.forwards
@@ -164,9 +165,9 @@ class Row:
         revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
-        seen = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
+        guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
         kinds: tuple[tuple[Bools, State], ...] = ((reveal, "committed"), (edit, "revised"), (remask, "masked"))
-        changes = [change for where, state in kinds for change in seen.changes(where, state, canvas.mask_id)]
+        changes = [change for where, state in kinds for change in guesses.changes(where, state, canvas.mask_id)]
         self._write(reads, reveal | edit, remask, decision, index)
         window, block = self.window, self.block
         self.extra += not began_open
@@ -178,7 +179,7 @@ class Row:
             blocks=len(self.windows),
             window=tuple(window.tolist()),
             changes=tuple(sorted(changes)),
-            seen=seen,
+            seen=guesses,
             undecided=int(canvas.undecided.sum()),
             settled=self.settled,
             forwards=self.forwards,
@@ -188,12 +189,12 @@ class Row:
 
     @property
     def patience(self) -> int:
-        """Steps in a window after which revision is off, so that every row ends."""
+        """The number of steps in a window after which revision is off, so that every row ends."""
         return 2 * (len(self.quotas[self.block]) + len(self.window)) + 16
 
     @property
     def settled(self) -> int:
-        """Leading positions that can no longer change."""
+        """The number of leading positions that can no longer change."""
         if self.recipe.revise.active and self.finish_reason is None:
             return int(self.window[0])
         undecided = np.flatnonzero(self.canvas.undecided)
@@ -201,7 +202,7 @@ class Row:
 
     @property
     def end(self) -> int:
-        """Where the answer ends: the first committed stop id with nothing undecided before it, else the length."""
+        """The end of the answer: the first committed stop id with nothing undecided before it, else the length."""
         canvas = self.canvas
         stops = np.flatnonzero(canvas.committed & (canvas.tokens[:, None] == self.stop_ids).any(1))
         if len(stops) and not canvas.undecided[: stops[0]].any():
@@ -209,11 +210,11 @@ class Row:
         return len(canvas)
 
     def finish(self, reason: FinishReason) -> None:
-        """End the row; the first reason holds."""
+        """End the row; the first reason stays."""
         self.finish_reason = self.finish_reason or reason
 
     def fail(self, step: int, position: int) -> None:
-        """End the row because its logits broke."""
+        """End the row because its logits are NaN, +inf or all -inf at `position`."""
         self.error = RowError(
             f"the logits at step {step}, position {position} are NaN, +inf or all -inf; "
             "check the weights, the dtype and what the recipe suppresses",
@@ -236,18 +237,19 @@ class Row:
 
     @property
     def tail(self) -> Ints:
-        """The last undecided positions that exist, by which a growing canvas knows whether it is long enough."""
+        """The last undecided positions that exist: their guesses decide whether the canvas is long enough."""
         assert self.growing is not None
         undecided = np.flatnonzero(self.canvas.undecided)
         return undecided[undecided < self.horizon][-self.growing.tail :]
 
     def _grow(self, reads: Ints, decision: Decision) -> bool:
-        """Let more positions exist if the end is not foreseen, or stop asking. A forward that grows commits nothing."""
+        """Let more positions exist if the tail does not foresee the end, else stop growing. A forward that grows
+        commits nothing."""
         if self.growing is None:
             return False
-        ends = among(reads, self.tail)
-        said = np.isin(decision.guess[ends], self.contract.eos_ids)
-        if self.growing.foresees(said, np.exp(decision.logprob[ends])) or self.horizon == len(self.canvas):
+        tail = among(reads, self.tail)
+        eos = np.isin(decision.guess[tail], self.contract.eos_ids)
+        if self.growing.foresees(eos, np.exp(decision.logprob[tail])) or self.horizon == len(self.canvas):
             self.growing = None
             return False
         self.horizon = min(len(self.canvas), self.horizon + self.growing.step)
@@ -266,14 +268,14 @@ class Row:
         self.block = min(self.block, len(self.windows) - 1)
 
     def _share_steps(self) -> None:
-        """Divide the steps among the windows; those that are cut as they come take at least one each."""
+        """Divide the steps among the windows; windows that are cut later get at least one step each."""
         sizes = [len(window) for window in self.windows]
         steps = max(self.steps, len(sizes)) if self.blocks.recut else self.steps
         self.shares = share_steps(sizes, steps)
         self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, self.shares, strict=True)]
 
     def _narrow(self, inside: Ints) -> None:
-        """Cut the open window to the reads `inside`, what follows anew, and share the steps in proportion."""
+        """Cut the open window to the reads `inside`, cut the rest again, and divide the steps in proportion."""
         done, rest = self.windows[: self.block], self.canvas.undecided.copy()
         rest[inside] = False
         following = self.blocks.windows(rest) if rest.any() else []
@@ -282,7 +284,7 @@ class Row:
 
 
 def alike(rows: Sequence[Row]) -> list[list[int]]:
-    """Indices of rows that decide by the same recipe, so that they decide in one go."""
+    """Group the indices of rows with the same recipe, which decide together."""
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(row.decides_by, []).append(i)
@@ -290,7 +292,7 @@ def alike(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def among(positions: Ints, window: Ints) -> Bools:
-    """Which of `positions` are in the sorted, non-empty `window`."""
+    """Mark those of `positions` (n,) that are in the sorted, non-empty `window`."""
     nearest = np.minimum(np.searchsorted(window, positions), len(window) - 1)
-    found: Bools = window[nearest] == positions
-    return found
+    matches: Bools = window[nearest] == positions
+    return matches

@@ -1,1 +1,1 @@
-"""How good are the answers: held-out accuracy on the generated tasks, with counts and intervals."""
+"""How good and how fast: accuracy, recipes side by side, drift, long context; with counts, intervals and records."""

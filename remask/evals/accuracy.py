@@ -1,12 +1,13 @@
 """Accuracy of a model and a recipe on a task's held-out examples."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..llm import LLM
-from ..tasks import Task
-from .items import Outcome, decode, gen_length, of_task
+from ..tasks import TASKS, Task
+from .items import Outcome, decode, gen_length, of_task, outcomes
+from .records import Record
 from .statistics import Z, tango, wilson
 
 
@@ -20,6 +21,18 @@ class Accuracy:
     forwards: float
     tokens: float
 
+    @classmethod
+    def of(cls, task: str, outcomes: Sequence[Outcome]) -> "Accuracy":
+        """The accuracy that `outcomes` of a task show."""
+        n = max(1, len(outcomes))
+        return cls(
+            task,
+            len(outcomes),
+            sum(bool(o.passed) for o in outcomes),
+            sum(o.forwards for o in outcomes) / n,
+            sum(o.tokens for o in outcomes) / n,
+        )
+
     @property
     def share(self) -> float:
         """Passed over items."""
@@ -30,12 +43,16 @@ class Accuracy:
         """95 % Wilson score interval of the share."""
         return wilson(self.passed, self.items)
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON values, the share and its interval with them."""
+        return asdict(self) | {"share": self.share, "interval": self.interval}
+
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.share:6.1%} ({self.passed}/{self.items}; {low:.1%} to {high:.1%})"
 
 
-def run(
+def evaluate(
     llm: LLM, task: Task, items: int, *, seed: int = 0, skip: int = 0, window: int = 64, **options: Any
 ) -> Iterator[Outcome]:
     """Outcomes of held-out items `skip`… of the sequence `seed`, in order; `window` of them are decoded side by side.
@@ -48,16 +65,15 @@ def run(
     return decode(llm, ((item, chosen) for item in of_task(llm, task, items, seed=seed, skip=skip)), window)
 
 
-def summarise(task: str, outcomes: Sequence[Outcome]) -> Accuracy:
-    """Count `outcomes`."""
-    n = max(1, len(outcomes))
-    return Accuracy(
-        task,
-        len(outcomes),
-        sum(bool(o.passed) for o in outcomes),
-        sum(o.forwards for o in outcomes) / n,
-        sum(o.tokens for o in outcomes) / n,
-    )
+def resume(llm: LLM, task: str, items: int, record: Record, *, seed: int = 0, **options: Any) -> Iterator[Outcome]:
+    """Outcomes of those held-out items of the task named `task` that `record` lacks; each is on record when it comes.
+
+    Options are those of `evaluate`.
+    """
+    done = len(outcomes(record, task=task))
+    for outcome in evaluate(llm, TASKS[task], items, seed=seed, skip=done, **options):
+        record.add({"task": task} | asdict(outcome))
+        yield outcome
 
 
 def paired_difference(a: Sequence[Outcome], b: Sequence[Outcome], z: float = Z) -> tuple[float, float, float]:

@@ -1,50 +1,25 @@
 """Recipes side by side on the same items: how good, how many forwards, how fast, how much memory."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import chain, product
+from pathlib import Path
 from typing import Any
 
-from ..decoding.recipe import Recipe
+from .. import files
 from ..engine.memory import peak_bytes
 from ..engine.requests import Request
 from ..errors import RecipeError
 from ..llm import LLM
-from .cost import timed
-from .items import Item, Outcome, decode
+from .contenders import Contender
+from .cost import Timing, timed
+from .frontier import plot
+from .items import Item, Outcome, decode, outcomes
 from .records import Record
 from .results import Result, Times, cost, pace, quality, summed, worst
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A recipe under the name that the user gave it."""
-
-    label: str
-    recipe: Recipe
-
-    @property
-    def key(self) -> str:
-        """What a record knows it by: a digest of its values, whatever it is called."""
-        values = {k: v for k, v in self.recipe.tables().items() if k not in ("name", "citation")}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Items that all recipes decode, with `gen_length` positions each; None is the model's default."""
-
-    name: str
-    items: Sequence[Item]
-    gen_length: int | None = None
-
-    @property
-    def judged(self) -> bool:
-        """Whether answers are right or wrong."""
-        return self.items[0].passes is not None
+from .workloads import Workload
 
 
 @dataclass(frozen=True)
@@ -54,6 +29,20 @@ class Clock:
     rounds: int = 5
     items: int = 8
     rows: int = 1
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A line of the record: bytes of `memory` that a recipe took with so many rows side by side."""
+
+    memory: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """A line of the record: one timed round, a Timing by recipe."""
+
+    times: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,14 +69,14 @@ class Bench:
 
     def __post_init__(self) -> None:
         pairs = product(self.workloads, self.contenders)
-        found = {(w.name, c.key): self._refusal(w, c) for w, c in pairs}
-        self.refused = {pair: why for pair, why in found.items() if why is not None}
+        reasons = {(w.name, c.key): self._refusal(w, c) for w, c in pairs}
+        self.refused = {pair: why for pair, why in reasons.items() if why is not None}
 
     def answers(self) -> Iterator[Stage]:
         """Every recipe's answer to every item that the record lacks, a stage a workload."""
         for workload in self.workloads:
-            runs, lines = self._runnable(workload), self.record.find(task=workload.name)
-            known = {(line["recipe"], line["index"]) for line in lines if "index" in line}
+            runs = self._runnable(workload)
+            known = {(c.key, index) for c in runs for _, index in self.outcomes([workload], c)}
             jobs = [(item, c) for item in workload.items for c in runs if (c.key, item.index) not in known]
             total = len(workload.items) * len(runs)
             yield Stage(f"{workload.name}: answers", total, total - len(jobs), self._answers(workload, jobs))
@@ -110,6 +99,32 @@ class Bench:
         together = zip(self._results(self.workloads), *single, strict=True)
         return [*chain(*single), *(replace(both, worst=worst(each)) for both, *each in together)]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything that was measured, as plain JSON values."""
+        results = [result.as_dict() for result in self.results()]
+        return {"about": dict(self.record.about), "clock": asdict(self.clock), "results": results}
+
+    def save(self, folder: Path) -> None:
+        """Write results.json, frontier.png and frontier.svg into `folder`. Raises UsageError if that cannot be."""
+        plain = json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+        files.write(folder / "results.json", plain + "\n")
+        for kind in ("png", "svg"):
+            title = f"Recipes on {self.llm.loaded.source}"
+            files.write(folder / f"frontier.{kind}", plot(self.results(), title, kind))
+
+    @property
+    def caption(self) -> str:
+        """What the figures hold for, in words."""
+        clock, device, threads = self.clock, self.llm.model.device, self.llm.engine.threads
+        memory = "what the allocator held" if device.type == "cuda" else "live tensors"
+        dtype = str(self.llm.model.dtype).removeprefix("torch.")
+        return (
+            "Intervals hold with 95 %; differences are paired. "
+            f"Speed: medians of {clock.rounds} rounds of {clock.items} items, {clock.rows} at a time, "
+            f"on {device} with {threads} thread{'s' * (threads != 1)} in {dtype}. "
+            f"Memory: {memory} at most while {clock.rows} at a time are decoded, the weights not counted."
+        )
+
     def _results(self, group: Sequence[Workload]) -> Iterator[Result]:
         name = group[0].name if len(group) == 1 else "all tasks"
         why = {key: reason for (work, key), reason in self.refused.items() if work in {w.name for w in group}}
@@ -121,12 +136,13 @@ class Bench:
             if c not in runs:
                 yield replace(plain, refused=why[c.key])
                 continue
-            found, memory = self.outcomes(group, c), [self._memory(w, c) for w in group]
+            mine, memory = self.outcomes(group, c), [self._memory(w, c) for w in group]
             used = max((m for m in memory if m is not None), default=None)
-            measured = replace(plain, **cost(found), **pace(rounds, c.key, runs[0].key), memory=used)
-            yield replace(measured, **quality(found, base, group[0].judged, c is runs[0]))
+            measured = replace(plain, **cost(mine), **pace(rounds, c.key, runs[0].key), memory=used)
+            yield replace(measured, **quality(mine, base, group[0].judged, c is runs[0]))
 
     def _refusal(self, workload: Workload, contender: Contender) -> str | None:
+        """Why the recipe does not fit the model; None if it does."""
         try:
             self.llm.engine.check(self._request(workload, workload.items[0], contender))
         except RecipeError as error:
@@ -144,9 +160,9 @@ class Bench:
 
     def _answers(self, workload: Workload, jobs: Sequence[tuple[Item, Contender]]) -> Iterator[None]:
         """All recipes advance through the items together, so that what is there after a kill is there in pairs."""
-        asked = ((item, self._options(workload, item, c)) for item, c in jobs)
-        for (_, c), outcome in zip(jobs, decode(self.llm, asked), strict=True):
-            self.record.keep(outcome, task=workload.name, recipe=c.key)
+        options = ((item, self._options(workload, item, c)) for item, c in jobs)
+        for (_, c), outcome in zip(jobs, decode(self.llm, options), strict=True):
+            self.record.add({"task": workload.name, "recipe": c.key} | asdict(outcome))
             yield
 
     def _memories(self, workload: Workload, contenders: Sequence[Contender]) -> Iterator[None]:
@@ -175,15 +191,17 @@ class Bench:
         return [self.clock.rows, self.clock.items, sorted(c.key for c in self._runnable(workload))]
 
     def _rounds(self, workload: Workload) -> list[Times]:
-        found = self.record.find(task=workload.name, clock=self._clock(workload))
-        return [line["times"] for line in found[: self.clock.rounds]]
+        lines = self.record.find(task=workload.name, clock=self._clock(workload))[: self.clock.rounds]
+        rounds = [(self.record.value(Round, line, line).times, line) for line in lines]
+        return [{key: self.record.value(Timing, time, line) for key, time in times.items()} for times, line in rounds]
 
     def _memory(self, workload: Workload, contender: Contender) -> int | None:
-        found = self.record.find(task=workload.name, recipe=contender.key, rows=self.clock.rows)
-        return int(found[0]["memory"]) if found else None
+        of = {"task": workload.name, "recipe": contender.key, "rows": self.clock.rows}
+        peaks = self.record.values(Peak, "rows", **of)
+        return peaks[0].memory if peaks else None
 
     def outcomes(self, group: Sequence[Workload], contender: Contender) -> dict[tuple[str, int], Outcome]:
         """What the recipe made of the items of `group` so far, by workload and index."""
-        wanted = {(w.name, item.index) for w in group for item in w.items}
-        found = [(w.name, o) for w in group for o in self.record.outcomes(task=w.name, recipe=contender.key)]
-        return {(name, o.index): o for name, o in found if (name, o.index) in wanted}
+        items = {(w.name, item.index) for w in group for item in w.items}
+        known = [(w.name, o) for w in group for o in outcomes(self.record, task=w.name, recipe=contender.key)]
+        return {(name, o.index): o for name, o in known if (name, o.index) in items}

@@ -9,7 +9,7 @@ from .results import Result, frontier
 SPEEDS = {"tokens_per_second": "kept tokens a second, on this machine", "tokens_per_forward": "kept tokens a forward"}
 
 
-def draw(results: Sequence[Result], title: str, kind: str) -> bytes:
+def plot(results: Sequence[Result], title: str, kind: str) -> bytes:
     """A row of panels a workload: quality with its 95 % interval, against tokens a second and tokens a forward.
 
     The stairs are the frontier: what no recipe here beats in both. `kind` is png or svg.

@@ -13,6 +13,7 @@ from ..engine.requests import Completion, Request, check
 from ..errors import RequestError, RowError
 from ..llm import LLM
 from ..tasks import Example, Task, examples
+from .records import Record
 
 PROBE = 2000  # held-out examples looked at to know the longest answer
 
@@ -49,6 +50,11 @@ class Outcome:
     ids: tuple[int, ...] = ()
     ages: tuple[int, ...] = ()
     error: str | None = None
+
+
+def outcomes(record: Record, **of: Any) -> list[Outcome]:
+    """The outcomes on record that have these values, by their index."""
+    return sorted(record.values(Outcome, "index", **of), key=lambda outcome: outcome.index)
 
 
 def of_task(llm: LLM, task: Task, items: int, *, seed: int = 0, skip: int = 0) -> list[Item]:
@@ -96,26 +102,32 @@ def decode(llm: LLM, jobs: Iterable[tuple[Item, Mapping[str, Any]]], window: int
     for item, options in jobs:
         waiting.append((item, llm.engine.submit(item.request(llm, options))))
         if len(waiting) >= window:
-            yield outcome(*waiting.popleft())
+            yield judge(*waiting.popleft())
     while waiting:
-        yield outcome(*waiting.popleft())
+        yield judge(*waiting.popleft())
 
 
-def outcome(item: Item, handle: Handle) -> Outcome:
+def judge(item: Item, handle: Handle) -> Outcome:
     """Wait for one item and judge it. A row whose logits broke has not passed; its neighbours go on."""
     done = finished(handle)
-    canvas = handle.snapshot()
-    decided = np.flatnonzero(canvas.committed[: canvas.end + 1])
+    ids, ages = decisions(handle)
     return Outcome(
         index=item.index,
         passed=None if item.passes is None else done.error is None and item.passes(done.text),
         output=done.text,
         tokens=len(done.tokens),
         forwards=done.forwards,
-        ids=tuple(canvas.tokens[decided].tolist()),
-        ages=tuple(canvas.age[decided].tolist()),
+        ids=ids,
+        ages=ages,
         error=done.error,
     )
+
+
+def decisions(handle: Handle) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The decided tokens up to the end of the answer, and the forward that decided each."""
+    canvas = handle.snapshot()
+    committed = np.flatnonzero(canvas.committed[: canvas.end + 1])
+    return tuple(canvas.tokens[committed].tolist()), tuple(canvas.age[committed].tolist())
 
 
 def finished(handle: Handle) -> Completion:

@@ -1,4 +1,4 @@
-"""What a comparison of recipes found: one line a recipe, and the frontier of quality and speed."""
+"""The results of a comparison of recipes: one line a recipe, and the frontier of quality and speed."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,12 @@ from typing import Any
 
 from ..decoding.recipe import Recipe
 from .accuracy import paired_difference
+from .cost import Timing
 from .items import Outcome
-from .statistics import ONE_SIDED, wilson
+from .statistics import ONE_SIDED, in_points, wilson
 
 Outcomes = Mapping[tuple[str, int], Outcome]  # by workload and index
-Times = Mapping[str, Mapping[str, float]]  # of one round, by recipe: the fields of a Timing
+Times = Mapping[str, Timing]  # of one round, by recipe
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,24 @@ class Result:
         """Kept tokens that one forward yields."""
         return self.tokens / self.forwards if self.tokens is not None and self.forwards else None
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        said = asdict(self) | {"recipe": self.recipe.tables(), "exactness": str(self.recipe.exactness)}
-        return said | {
+        plain = asdict(self) | {"recipe": self.recipe.tables(), "exactness": str(self.recipe.exactness)}
+        return plain | {
             "quality": self.quality,
             "interval": self.interval,
             "tokens_per_forward": self.tokens_per_forward,
         }
 
 
-def cost(found: Outcomes) -> dict[str, Any]:
+def cost(outcomes: Outcomes) -> dict[str, Any]:
     """Means an item."""
-    n, outcomes = max(1, len(found)), found.values()
+    n, each = max(1, len(outcomes)), outcomes.values()
     return {
-        "items": len(found),
-        "errors": sum(o.error is not None for o in outcomes),
-        "forwards": sum(o.forwards for o in outcomes) / n if found else None,
-        "tokens": sum(o.tokens for o in outcomes) / n if found else None,
+        "items": len(outcomes),
+        "errors": sum(o.error is not None for o in each),
+        "forwards": sum(o.forwards for o in each) / n if outcomes else None,
+        "tokens": sum(o.tokens for o in each) / n if outcomes else None,
     }
 
 
@@ -82,11 +83,11 @@ def summed(parts: Sequence[Times]) -> Times:
     """One round over several workloads: seconds and tokens add up, waits are averaged."""
     keys = set.intersection(*(set(times) for times in parts))
     return {
-        key: {
-            "seconds": sum(times[key]["seconds"] for times in parts),
-            "tokens": sum(times[key]["tokens"] for times in parts),
-            "first": statistics.mean(times[key]["first"] for times in parts),
-        }
+        key: Timing(
+            sum(times[key].seconds for times in parts),
+            sum(times[key].tokens for times in parts),
+            statistics.mean(times[key].first for times in parts),
+        )
         for key in keys
     }
 
@@ -97,20 +98,20 @@ def pace(rounds: Sequence[Times], key: str, first: str) -> dict[str, Any]:
         return {}
     mine = [times[key] for times in rounds]
     return {
-        "tokens_per_second": statistics.median(t["tokens"] / t["seconds"] for t in mine),
-        "ratio": statistics.median(times[first]["seconds"] / times[key]["seconds"] for times in rounds),
-        "first_token": statistics.median(t["first"] for t in mine),
+        "tokens_per_second": statistics.median(time.tokens / time.seconds for time in mine),
+        "ratio": statistics.median(times[first].seconds / times[key].seconds for times in rounds),
+        "first_token": statistics.median(time.first for time in mine),
     }
 
 
-def quality(found: Outcomes, base: Outcomes, judged: bool, is_base: bool) -> dict[str, Any]:
+def quality(outcomes: Outcomes, base: Outcomes, judged: bool, is_base: bool) -> dict[str, Any]:
     """How many passed, and how far from `base` on the items that both have; unjudged, how many equal it."""
-    common = [(found[i], base[i]) for i in sorted(found.keys() & base.keys())]
+    common = [(outcomes[i], base[i]) for i in sorted(outcomes.keys() & base.keys())]
     mine, theirs = [a for a, _ in common], [b for _, b in common]
     if not judged:
         same = sum(a.output == b.output and not a.error for a, b in common)
         return {} if is_base else {"items": len(common), "passed": same}
-    passed = {"passed": sum(bool(o.passed) for o in found.values())}
+    passed = {"passed": sum(bool(o.passed) for o in outcomes.values())}
     if is_base or not common:
         return passed
     at_least = paired_difference(mine, theirs, ONE_SIDED)[1]
@@ -121,6 +122,17 @@ def worst(each: Sequence[Result]) -> tuple[float, str] | None:
     """The least difference to the first recipe among workloads, and the name of that workload."""
     known = [(result.difference[0], result.workload) for result in each if result.difference is not None]
     return min(known) if known else None
+
+
+def remarks(results: Sequence[Result]) -> list[str]:
+    """What a table of results does not show: who was refused and why, whose numbers broke, where each lost most."""
+    lines = []
+    for why in dict.fromkeys(result.refused for result in results if result.refused):
+        names = ", ".join(result.label for result in results if result.refused == why)
+        lines.append(f"refused: {names}: {why}")
+    lines += [f"{r.label}: the logits of {r.errors} items broke" for r in results if r.errors]
+    lost = [f"{r.label} {in_points(r.worst[0])} ({r.worst[1]})" for r in results if r.worst and r.worst[0] < 0]
+    return [*lines, f"most lost on one task: {', '.join(lost)}"] if lost else lines
 
 
 def frontier(results: Sequence[Result], speed: str) -> list[Result]:

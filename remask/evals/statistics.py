@@ -61,6 +61,11 @@ def bootstrap(values: Sequence[float], level: float = 0.95, draws: int = 2000, s
     return means[tail], means[-1 - tail]
 
 
+def in_points(share: float) -> str:
+    """A difference of shares in percentage points, as in −2.5."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
 def _root(score: Callable[[float], float], at: float) -> float:
     """Where the falling `score` on [-1, 1] takes the value `at`."""
     low, high = -1.0, 1.0

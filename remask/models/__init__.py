@@ -1,1 +1,1 @@
-"""Mask predictors: one transformer, one file per family."""
+"""The mask predictors: one transformer, one contract, and one file for each family."""

@@ -1,4 +1,4 @@
-"""What a mask predictor is, independent of how its checkpoint spells it."""
+"""The configuration of a mask predictor, whatever names its checkpoint uses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,13 +7,13 @@ from ..errors import CheckpointError
 from .rotary import Rope, Rotary
 
 Attention = Literal["full", "block_causal"]
-LARGEST = 2**31 - 1  # of any size
-LAYERS, EXPERTS = 1_000, 4_096  # each has names of its own: the most a model has layers, and a layer experts
-ALL_EXPERTS = 65_536  # of all layers
+LARGEST = 2**31 - 1  # the limit of any size
+LAYERS, EXPERTS = 1_000, 4_096  # limits for a model and for a layer: each layer and each expert has its own names
+ALL_EXPERTS = 65_536  # the limit over all layers
 
 
 def whole(name: str, value: object, most: int = LARGEST) -> int:
-    """`value`, a whole number from 1 to `most`; raises CheckpointError for anything else."""
+    """Return `value` if it is a whole number from 1 to `most`; raise CheckpointError for anything else."""
     if type(value) is not int or not 1 <= value <= most:
         raise CheckpointError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
     return value
@@ -23,12 +23,12 @@ def whole(name: str, value: object, most: int = LARGEST) -> int:
 class MoE:
     """A mixture of experts in place of a layer's MLP: a router sends each row to `top_k` of `n_experts`.
 
-    score           of an expert: softmax over all of them, or each its own sigmoid; float32 either way.
-    bias            learned numbers added to the scores: to choose by (DeepSeek-V3's balancing), or also to weigh with.
-    n_groups, top_groups  choose within the best groups only, a group's score being the sum of its best two.
-    normalise       the weights of the chosen sum to 1, before `scale`.
-    shared_d_ff     width of the MLP that every row passes besides; 0 is none.
-    dense_layers    layers that keep a plain MLP of the model's own `d_ff`.
+    score           the score of an expert: softmax over all experts, or a sigmoid for each; in float32.
+    bias            learned numbers added to the scores: only to choose (DeepSeek-V3's balancing), or also to weigh.
+    n_groups, top_groups  choose within the best groups only; the score of a group is the sum of its best two.
+    normalise       the weights of the chosen experts sum to 1, before `scale`.
+    shared_d_ff     width of the shared MLP, which also gets every row; 0 is none.
+    dense_layers    layers that have a plain MLP with the model's own `d_ff`.
     """
 
     n_experts: int
@@ -59,18 +59,18 @@ class MoE:
             raise CheckpointError(f"a group needs two experts, got {self.n_experts} in {self.n_groups} groups")
 
     def weights(self, d_model: int) -> int:
-        """Number of weights of one such layer."""
+        """Return the number of weights of one such layer."""
         router = self.n_experts * (d_model + (self.bias != "none"))
         return router + 3 * d_model * (self.n_experts * self.d_ff + self.shared_d_ff)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Geometry and diffusion contract of one transformer.
+    """The geometry and the diffusion contract of one transformer.
 
-    Sizes are counts of features or rows; `norm_eps` and `rope_theta` are plain numbers. The last group says how the
-    model predicts (what a recipe cannot override): its attention, which hidden row predicts which position, and
-    which token ids it must never guess.
+    Sizes are counts of features or rows; `norm_eps` and `rope_theta` are plain numbers. The last group states how the
+    model predicts, which a recipe cannot override: its attention, the hidden row that predicts a position, and the
+    special token ids. Raises CheckpointError for sizes that do not fit together.
     """
 
     family: str
@@ -83,12 +83,12 @@ class ModelConfig:
     d_ff: int
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
-    rotary_dim: int = 0  # leading features of a head that turn with the position; 0: all of them
+    rotary_dim: int = 0  # leading features of a head that are rotated; 0: all of them
     rope_scaling: Rope = Rope()
     max_positions: int = 4096
     qkv_bias: bool = False
     out_bias: bool = False
-    qk_norm: bool = False  # queries and keys are normed head by head, before they turn
+    qk_norm: bool = False  # queries and keys are normed head by head, before their rotation
     tie_embeddings: bool = False
     moe: MoE | None = None
 
@@ -126,29 +126,29 @@ class ModelConfig:
             raise CheckpointError("block_causal attention needs a block_size, and full attention takes none")
 
     def moe_at(self, layer: int) -> MoE | None:
-        """The experts of one layer, None where its MLP is a plain one."""
+        """Return the experts of a layer, or None if its MLP is plain."""
         return None if self.moe is None or layer in self.moe.dense_layers else self.moe
 
     @property
     def causal(self) -> bool:
-        """Whether every token is predicted from those before it alone: an autoregressive model."""
+        """True for an autoregressive model, which predicts every token from those before it alone."""
         return self.block_size == 1 and self.shift == 1
 
     @property
     def rotary(self) -> Rotary:
-        """Its rotary positions; where the checkpoint states no training length, that is its context."""
+        """The rotary positions of the model; a training length that is not stated is the model's context."""
         return Rotary(
             self.rope_theta, self.rotary_dim, self.rope_scaling.trained or self.max_positions, self.rope_scaling
         )
 
     @property
     def context(self) -> int:
-        """The longest canvas that the model takes as it is: what its own scaling spans, if that is more."""
+        """The longest canvas, in tokens, that the model takes as it is; its own scaling may span more positions."""
         return max(self.max_positions, int(self.rotary.trained * self.rope_scaling.times))
 
     @property
     def parameters(self) -> int:
-        """Number of weights, tied ones counted once."""
+        """The number of weights; tied weights count once."""
         q, kv = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
         attention = self.d_model * (2 * q + 2 * kv) + (q + 2 * kv) * self.qkv_bias + self.d_model * self.out_bias
         layer = attention + 2 * self.head_dim * self.qk_norm + 2 * self.d_model

@@ -1,7 +1,7 @@
-"""The parts that every mask predictor is made of: norm, rotary positions, attention, gated MLP, experts.
+"""The parts of every mask predictor: norm, rotary positions, attention, gated MLP, experts.
 
-Rows of all requests are packed into one (N, d) matrix, so the linear layers never see padding; attention alone looks
-at how the matrix is divided into groups.
+Rows of all requests are packed into one (N, d) matrix, so the linear layers never see padding; only attention uses
+the division of the matrix into groups.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .tiles import SCORES_AT_ONCE, in_tiles, tiles
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm; variance in float32, cast back before the weight (as Llama and LLaDA do)."""
+    """A root-mean-square norm: variance in float32, cast back before the weight (as in Llama and LLaDA)."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -33,9 +33,10 @@ class RMSNorm(nn.Module):
 
 
 def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
-    """cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); sin is negative in its first half.
+    """Return cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); the first half of sin is
+    negative.
 
-    `rotations` say how each row turns (see `remask.models.rotary`); without them all turn as the model's `own`.
+    `rotations` hold the rotation of each row (see `remask.models.rotary`); without them all rows take `own`.
     """
     if rotations is None:
         angles = positions.float()[:, None] * torch.tensor(own.frequencies, device=positions.device)
@@ -51,14 +52,14 @@ def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None =
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Half-rotated (NeoX) rotary embedding of (N, heads, head_dim) in float32, returned in x's dtype.
+    """Apply the half-rotated (NeoX) rotary embedding to (N, heads, head_dim) in float32; the result has x's dtype.
 
-    Features beyond the width of cos and sin do not turn.
+    Features beyond the width of cos and sin stay as they are.
     """
-    if (turning := cos.shape[-1]) < x.shape[-1]:
-        return torch.cat((rotate(x[..., :turning], cos, sin), x[..., turning:]), -1)
+    if (width := cos.shape[-1]) < x.shape[-1]:
+        return torch.cat((rotate(x[..., :width], cos, sin), x[..., width:]), -1)
     wide = x.float()
-    return torch.addcmul(wide * cos, wide.roll(turning // 2, -1), sin).to(x.dtype)
+    return torch.addcmul(wide * cos, wide.roll(width // 2, -1), sin).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -75,25 +76,25 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (N, heads, head_dim); queries and keys are rotated together."""
+        """Return queries, keys and values, each (N, heads, head_dim), of rows (N, d)."""
         heads = self.qkv(x).view(x.shape[0], -1, self.head_dim)
-        looking, values = heads[:, : -self.kv_heads], heads[:, -self.kv_heads :]
+        unrotated, values = heads[:, : -self.kv_heads], heads[:, -self.kv_heads :]
         if self.q_norm is not None and self.k_norm is not None:
-            looking = torch.cat((self.q_norm(looking[:, : self.heads]), self.k_norm(looking[:, self.heads :])), 1)
-        turned = rotate(looking, cos, sin)
-        return turned[:, : self.heads], turned[:, self.heads :], values
+            unrotated = torch.cat((self.q_norm(unrotated[:, : self.heads]), self.k_norm(unrotated[:, self.heads :])), 1)
+        rotated = rotate(unrotated, cos, sin)
+        return rotated[:, : self.heads], rotated[:, self.heads :], values
 
     def mix(self, projected: tuple[Tensor, ...], groups: Sequence[Group]) -> Tensor:
-        """Mixed values (N, heads · head_dim) of all groups' queries, keys and values. Only here a row sees others."""
+        """Return the mixed values (N, heads · head_dim) of all groups. Only here does a row see others."""
         q, k, v = projected
         mixed = [self.attend(q, k, v, group) for group in groups]
         return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
-        """One group's (rows × queries, d) attention output; reads and writes the group's key/value store."""
+        """Return the mixed values (rows × queries, heads · head_dim) of one group; read and write its store."""
         shape = (group.rows, group.queries, -1, self.head_dim)
-        mine = slice(group.start, group.stop)
-        queries, keys, values = (x[mine].view(shape).transpose(1, 2) for x in (q, k, v))
+        span = slice(group.start, group.stop)
+        queries, keys, values = (x[span].view(shape).transpose(1, 2) for x in (q, k, v))
         if group.store is not None:
             keys, values = self.beside_stored(group, (keys, values))
         visible = None if group.visible is None else group.visible[:, None]
@@ -103,27 +104,28 @@ class Attention(nn.Module):
         else:
             mixed = q.new_empty(group.rows, group.queries, self.heads, self.head_dim)
             for tile in tiles(group.queries, at_once):
-                seen = None if visible is None else visible[:, :, tile]
-                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, seen, enable_gqa=gqa)
+                mask = None if visible is None else visible[:, :, tile]
+                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, mask, enable_gqa=gqa)
                 mixed[:, tile] = part.transpose(1, 2)
         return mixed.reshape(group.rows * group.queries, -1)
 
     def beside_stored(self, group: Group, fresh: KeysValues) -> KeysValues:
-        """Keys and values that the group's queries see, their own `fresh` ones among them; some of these are kept."""
+        """Return the keys and values that the group's queries see, their own `fresh` ones included; write the `fresh`
+        ones to the slots in `group.keep`."""
         store, entries = group.store, group.entries
         assert store is not None and entries is not None
-        seen = fresh
+        visible = fresh
         if group.slots is not None and group.whole is None:
-            seen = store.join(self.layer, entries, group.slots, fresh)
+            visible = store.join(self.layer, entries, group.slots, fresh)
         if group.keep is not None:
             store.write(self.layer, entries, group.keep, fresh)
         if group.slots is not None and group.whole is not None:
-            seen = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
-        return seen
+            visible = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
+        return visible
 
 
 class GatedMLP(nn.Module):
-    """SwiGLU: down(silu(gate(x)) · up(x)); gate and up are one matrix."""
+    """A SwiGLU MLP: down(silu(gate(x)) · up(x)); gate and up are one matrix."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
@@ -137,7 +139,7 @@ class GatedMLP(nn.Module):
 
 
 class Router(nn.Module):
-    """Which experts each row goes to, and with what weight; in float32, whatever the model computes in."""
+    """The choice of experts for each row, and their weights; always in float32."""
 
     dtype = torch.float32
 
@@ -148,7 +150,7 @@ class Router(nn.Module):
         self.bias = None if moe.bias == "none" else nn.Parameter(torch.zeros(moe.n_experts))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights and expert numbers, each (N, top_k), of rows (N, d)."""
+        """Return weights and expert numbers, each (N, top_k), of rows (N, d)."""
         moe = self.moe
         logits = F.linear(x.float(), self.weight.float())
         scores = logits.softmax(-1) if moe.score == "softmax" else logits.sigmoid()
@@ -160,18 +162,18 @@ class Router(nn.Module):
         return weights * moe.scale, chosen
 
     def in_best_groups(self, ranked: Tensor) -> Tensor:
-        """The scores (N, experts), -inf outside each row's best groups (DeepSeek-V3, arXiv 2412.19437, §2.1.2)."""
+        """Set scores (N, experts) to -inf outside each row's best groups (DeepSeek-V3, arXiv 2412.19437, §2.1.2)."""
         groups = ranked.unflatten(1, (self.moe.n_groups, -1))
         best = groups.topk(2).values.sum(-1).topk(self.moe.top_groups).indices
-        kept = torch.zeros(groups.shape[:2], dtype=torch.bool, device=ranked.device).scatter_(1, best, True)
-        return groups.masked_fill(~kept[..., None], -torch.inf).flatten(1)
+        chosen = torch.zeros(groups.shape[:2], dtype=torch.bool, device=ranked.device).scatter_(1, best, True)
+        return groups.masked_fill(~chosen[..., None], -torch.inf).flatten(1)
 
 
-TILE = 8  # rows that an expert computes at least: float GEMMs are not row-invariant below that
+TILE = 8  # the fewest rows that an expert computes: float GEMMs are not row-invariant below that
 
 
 class Experts(nn.Module):
-    """A mixture of gated MLPs: rows are sorted by expert, and each expert that is asked computes its own at once."""
+    """A mixture of gated MLPs: rows are sorted by expert, and each expert computes all of its rows at once."""
 
     def __init__(self, d_model: int, moe: MoE) -> None:
         super().__init__()
@@ -191,17 +193,17 @@ class Experts(nn.Module):
         return mixed if self.shared is None else mixed + self.shared(x)
 
     def one_by_one(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
-        """Each expert that has rows, one after the other."""
+        """Compute one expert after the other; an expert without rows is skipped."""
         out = []
-        for expert, mine in enumerate(row.split(counts.tolist())):
-            if count := len(mine):
-                tall = mine if count >= TILE else F.pad(mine, (0, TILE - count))
-                gate, up = F.linear(x[tall], self.gate_up[expert]).chunk(2, -1)
+        for expert, members in enumerate(row.split(counts.tolist())):
+            if count := len(members):
+                padded = members if count >= TILE else F.pad(members, (0, TILE - count))
+                gate, up = F.linear(x[padded], self.gate_up[expert]).chunk(2, -1)
                 out.append(F.linear(F.silu(gate) * up, self.down[expert])[:count])
         return torch.cat(out)
 
     def grouped(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
-        """All experts in one grouped GEMM, without asking the device how many rows each has."""
+        """Compute all experts in one grouped GEMM; no row count has to come from the device."""
         ends = counts.cumsum(0).int()
         gate, up = F.grouped_mm(x[row], self.gate_up.transpose(1, 2), offs=ends).chunk(2, -1)
         return F.grouped_mm(F.silu(gate) * up, self.down.transpose(1, 2), offs=ends)
@@ -211,7 +213,7 @@ GROUPED = hasattr(F, "grouped_mm")  # torch 2.10
 
 
 class Layer(nn.Module):
-    """Pre-norm transformer layer."""
+    """A pre-norm transformer layer."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -224,17 +226,17 @@ class Layer(nn.Module):
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group], rows: Tensor | None = None
     ) -> Tensor:
-        """(N, d) to (N, d), or to (len(rows), d): all keys and values, but nothing more of rows that nobody reads."""
+        """Map rows (N, d) to (N, d), or to (len(rows), d): of the other rows only keys and values are computed."""
         mixed = self.attention.mix(in_tiles(self.before, x, *rotary), groups)
         if rows is not None:
             x, mixed = x[rows], mixed[rows]
         return in_tiles(self.behind, x, mixed)[0]
 
     def before(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What attention mixes: queries, keys and values of rows (N, d)."""
+        """Compute the part before attention: queries, keys and values of rows (N, d)."""
         return self.attention.project(self.attention_norm(x), cos, sin)
 
     def behind(self, x: Tensor, mixed: Tensor) -> tuple[Tensor]:
-        """The rest of the layer, for rows (N, d) and their mixed values."""
+        """Compute the part behind attention, from rows (N, d) and their mixed values."""
         x = x + self.attention.out(mixed)
         return (x + self.mlp(self.mlp_norm(x)),)

@@ -1,7 +1,7 @@
-"""Weights for inference: the matrices of a network laid out, or rounded, for what multiplies them.
+"""The linear layers for inference: weights in a faster layout, or rounded to 8 bits.
 
-A network is built of `nn.Linear` and trained so. To answer, each may be swapped for one of these, which takes the same
-input, gives back rows that do not depend on each other, and tells its plain weight to whoever asks for `state_dict`.
+A network is built of `nn.Linear` and trained with them. For inference each may be replaced by one of these layers. It
+takes the same input, computes each row independently of the others, and puts its plain weight into `state_dict`.
 """
 
 import platform
@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from ..errors import CheckpointError
 
 Weights = Literal["plain", "packed", "int8", "int8-dynamic"]
-AT_ONCE = 1024  # rows of an int8 weight that are widened at a time: they stay in the processor's cache
+AT_ONCE = 1024  # rows of an int8 weight to widen at a time, so that they stay in the processor's cache
 
 
 def kind(weights: Weights, device: torch.device, dtype: torch.dtype) -> Weights:
-    """`weights` as a model on `device` in `dtype` can hold them: packed ones are plain where they have no kernel.
+    """Return the kind of weights that a model on `device` in `dtype` can have: plain for packed if there is no kernel.
 
-    Raises CheckpointError for int8-dynamic where that has none.
+    Raises CheckpointError for int8-dynamic if there is no kernel.
     """
     if weights == "int8-dynamic" and not (device.type == "cpu" and has_int8_kernel()):
         raise CheckpointError(f"int8-dynamic needs an x86 CPU and a torch with oneDNN, this is {device}; use int8")
@@ -34,35 +34,35 @@ def kind(weights: Weights, device: torch.device, dtype: torch.dtype) -> Weights:
 
 
 def convert(linear: nn.Linear, weights: Weights) -> nn.Module:
-    """What multiplies as `linear` does, its weight held as `weights` says; of the weight itself nothing is kept.
+    """Return a layer that multiplies as `linear` does, with its weight of the kind `weights`; do not keep the original.
 
-    plain         as it is: the only kind that can be trained.
+    plain         unchanged: the only kind that can be trained.
     packed        the same numbers in the layout that the processor multiplies fastest: oneDNN's own, or by columns;
-                  the sums are taken in another order.
+                  the order of the sums differs.
     int8          8 bits a weight, one scale a row: half the memory of bf16 on any device, widened at each use.
-    int8-dynamic  so, and each input row is rounded to 8 bits too: twice as fast as bf16 on a CPU that has oneDNN.
+    int8-dynamic  as int8, with each input row rounded to 8 bits too: twice as fast as bf16 on a CPU with oneDNN.
     """
     holders: dict[str, Callable[[nn.Linear], Held]] = {"packed": pack, "int8": Int8, "int8-dynamic": DynamicInt8}
     return holders[weights](linear) if weights in holders else linear
 
 
 def held_bytes(network: nn.Module, dtype: torch.dtype, weights: Weights) -> int:
-    """Bytes of the weights of a network that is still plain, once they are of `dtype` and held as `weights` says."""
-    known: set[nn.Parameter] = set()
+    """Return the bytes that the weights of a plain network take after conversion to `dtype` and the kind `weights`."""
+    counted: set[nn.Parameter] = set()
     total = 0
     for module in network.modules():
         rounded = isinstance(module, nn.Linear) and weights.startswith("int8")
-        size = getattr(module, "dtype", dtype).itemsize  # routers have their own
+        size = getattr(module, "dtype", dtype).itemsize  # routers have their own dtype
         for name, weight in module.named_parameters(recurse=False):
-            whole = rounded and name == "weight"
+            int8 = rounded and name == "weight"
             scale = len(weight) * (12 if weights == "int8-dynamic" else size)
-            total += 0 if weight in known and not whole else weight.numel() + scale if whole else weight.numel() * size
-            known.add(weight)
+            total += 0 if weight in counted and not int8 else weight.numel() + scale if int8 else weight.numel() * size
+            counted.add(weight)
     return total
 
 
 class Held(nn.Module, ABC):
-    """A linear layer whose weight is no parameter. `state_dict` holds the plain weight, as before the conversion."""
+    """A linear layer whose weight is not a parameter. `state_dict` holds the plain weight, as before the conversion."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Held(nn.Module, ABC):
     @property
     @abstractmethod
     def weight(self) -> Tensor:
-        """The plain weight (out, in) that it multiplies by."""
+        """The plain weight (out, in) of the multiplication."""
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -80,17 +80,17 @@ class Held(nn.Module, ABC):
 
 
 def pack(linear: nn.Linear) -> "Held":
-    """By columns where MKL has its fast path for that, and the weight is small; else as oneDNN lays it out.
+    """Store the weight by columns if it is small and MKL has its fast path for that, else in oneDNN's layout.
 
-    On a Xeon that is a quarter less for the body of a small model; above about 1 M weights a matrix it is the other way
-    round (docs/log.md). Either way a row's result does not depend on the rows beside it.
+    On a Xeon, columns take a quarter less time for the body of a small model; above about 1 M weights a matrix, oneDNN
+    is faster (docs/log.md). In both layouts a row's result does not depend on the rows beside it.
     """
     small = linear.weight.dtype == torch.float32 and linear.weight.numel() < 2**20
     return Columns(linear) if small and has_intel_mkl() else PackedLinear(linear)
 
 
 class Columns(Held):
-    """The weight column by column."""
+    """A linear layer with its weight stored column by column."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
@@ -105,7 +105,7 @@ class Columns(Held):
 
 
 class PackedLinear(Held):
-    """The weight in the block layout that oneDNN multiplies fastest."""
+    """A linear layer with its weight in the block layout that oneDNN multiplies fastest."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
@@ -122,7 +122,7 @@ class PackedLinear(Held):
 
 
 class Int8(Held):
-    """8 bits a weight with a scale for each row of it; inputs and sums keep their dtype."""
+    """A linear layer with 8 bits a weight and one scale for each of its rows; inputs and sums keep their dtype."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
@@ -140,7 +140,7 @@ class Int8(Held):
 
 
 class DynamicInt8(Held):
-    """8 bits a weight and 8 bits an input: each input row is scaled by its own largest value, at every use.
+    """A linear layer with 8 bits a weight and 8 bits an input: each input row is scaled by its own largest value.
 
     Whole numbers are summed exactly, so a row's result is the same to the last bit in any batch.
     """
@@ -150,7 +150,7 @@ class DynamicInt8(Held):
         rounded, self.scale = round_rows(linear.weight.detach())
         self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
         self.zero = torch.zeros(len(rounded), dtype=torch.long)
-        self.largest = 127 if torch.cpu._is_vnni_supported() else 63  # without VNNI pairs are summed in 16 bits
+        self.largest = 127 if torch.cpu._is_vnni_supported() else 63  # without VNNI the CPU sums pairs in 16 bits
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
@@ -169,17 +169,18 @@ class DynamicInt8(Held):
 
 
 def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """`weight` (out, in) as whole numbers from -127 to 127, and the scale (out,), float32, of each row."""
+    """Round `weight` (out, in) to whole numbers from -127 to 127; return them, and the scale (out,), float32, of each
+    row."""
     scale = weight.abs().amax(-1).float().clamp(min=1e-30) / 127
     rounded = torch.empty_like(weight, dtype=torch.int8)
-    for some, target, its in zip(*(t.split(AT_ONCE) for t in (weight, rounded, scale)), strict=True):
-        target.copy_((some / its[:, None]).round_())
+    for part, target, part_scale in zip(*(t.split(AT_ONCE) for t in (weight, rounded, scale)), strict=True):
+        target.copy_((part / part_scale[:, None]).round_())
     return rounded, scale
 
 
 @cache
 def has_packed_kernel(dtype: torch.dtype) -> bool:
-    """Whether this torch and this processor multiply packed weights of `dtype`."""
+    """Return True if this torch on this processor multiplies packed weights of `dtype`."""
     try:
         torch.ops.mkldnn._reorder_linear_weight(torch.zeros(16, 16, dtype=dtype), None)
     except (AttributeError, RuntimeError):  # another build of torch, or a processor without such units
@@ -189,7 +190,7 @@ def has_packed_kernel(dtype: torch.dtype) -> bool:
 
 @cache
 def has_intel_mkl() -> bool:
-    """Whether torch multiplies by MKL on a processor of MKL's own maker: on others it takes slower ways."""
+    """Return True if torch multiplies with MKL on an Intel processor; on others MKL takes slower paths."""
     try:
         processor = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -199,7 +200,7 @@ def has_intel_mkl() -> bool:
 
 @cache
 def has_int8_kernel() -> bool:
-    """Whether this torch multiplies unsigned by signed bytes."""
+    """Return True if this torch multiplies unsigned by signed bytes."""
     try:
         torch.ops.onednn.qlinear_prepack(torch.zeros(16, 16, dtype=torch.int8), None)
     except (AttributeError, RuntimeError):

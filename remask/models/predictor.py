@@ -1,4 +1,4 @@
-"""A transformer as a `Predictor`: for inference only, with the contract that its configuration implies."""
+"""The predictor of a transformer: inference only, with the contract that the configuration implies."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from .transformer import Transformer
 
 
 class MaskPredictor:
-    """Runs a `Transformer` for inference: no gradients, and a contract for the core."""
+    """A `Transformer` for inference: without gradients, and with a contract for the core."""
 
     def __init__(self, model: Transformer, known_tokens: int | None = None, eot_ids: tuple[int, ...] = ()) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -30,35 +30,35 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def hidden(self, batch: Packed) -> Tensor:
-        """Hidden rows (R, d) of `batch.reads`."""
+        """Return the hidden rows (R, d) of `batch.reads`."""
         return self.model.hidden(batch)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32."""
+        """Return the logits (R, V), float32, of hidden rows (R, d)."""
         return self.model.logits(hidden)
 
     def store(self, entries: int, length: int) -> KVStore:
-        """Keys and values of `entries` sequences of `length` slots, all layers."""
+        """Make a store for the keys and values of `entries` sequences of `length` slots, in all layers."""
         return KVStore(self.model.config, entries, length, self.dtype, self.device)
 
     def bytes_per_slot(self) -> int:
-        """Bytes of keys and values that one slot takes over all layers."""
+        """Return the bytes of keys and values that one slot takes, over all layers."""
         return KVStore.bytes_per_slot(self.model.config, self.dtype)
 
     def activation_bytes(self, queries: int) -> int:
-        """Bytes of activations of a forward of `queries` rows at most at any one time, as `layers` and `tiles` make
-        them.
+        """Return the largest number of bytes of activations that a forward of `queries` rows holds at one time.
 
-        Every row holds its residual, its rotary table, and what stands between two parts of a layer; what a part makes
-        on its way is held for one tile of rows. The parts are:
+        The count follows `layers` and `tiles`. Every row holds its residual, its rotary table, and the result of each
+        part of a layer until the next part ends. The intermediate tensors of a part exist for one tile of rows. The
+        parts are:
 
         before     the norm; queries, keys and values; in float32 queries and keys times the cosine, their halves
-                   swapped, the sum, and a wide copy if the model is of another dtype.
-        mixing     queries, keys and values, what was turned, and what attention makes of them.
-        behind     the mixed values, the new residual, its norm; gate and up, silu(gate), their product; or those of
-                   each expert that a row visits, or its outputs, put in order and weighed in float32, which wait while
-                   the shared expert computes.
+                   swapped, the sum, and a wide copy if the model has another dtype.
+        mixing     queries, keys and values, the rotated ones, and the mixed values of attention.
+        behind     the mixed values, the new residual, its norm; gate and up, silu(gate), their product. With experts:
+                   the same for each expert of a row, or the outputs of the experts, in order and weighed in float32,
+                   which exist while the shared expert computes.
         """
         config, size, tile = self.model.config, self.dtype.itemsize, min(queries, tiles.ROWS_AT_ONCE)
         d, q, kv, moe = (
@@ -67,22 +67,22 @@ class MaskPredictor:
             config.n_kv_heads * config.head_dim,
             config.moe,
         )
-        turned, wide = (q + kv) * config.rotary_dim // config.head_dim, 12 if self.dtype == torch.float32 else 16
+        rotated, wide = (q + kv) * config.rotary_dim // config.head_dim, 12 if self.dtype == torch.float32 else 16
         mlp = 4 * config.d_ff * size if moe is None or moe.dense_layers else 0
         if moe is not None:
             visits = moe.top_k * max(4 * moe.d_ff * size, d * (2 * size + 4)) + 4 * d
             shared = (2 * moe.top_k * d + d + 4 * moe.shared_d_ff) * size
             mlp = max(mlp, visits, shared)
-        joined, out = ((q + 2 * kv) * size, d * size) if queries > tile else (0, 0)  # what the tiles are put into
-        turning = turned * wide + (q + kv) * config.qk_norm * size
-        before = queries * joined + tile * ((d + q + 2 * kv) * size + turning)
-        mixing = queries * ((joined or (2 * q + 3 * kv) * size) + q * size)
+        whole, out = ((q + 2 * kv) * size, d * size) if queries > tile else (0, 0)  # the tensors that the tiles fill
+        rotation = rotated * wide + (q + kv) * config.qk_norm * size
+        before = queries * whole + tile * ((d + q + 2 * kv) * size + rotation)
+        mixing = queries * ((whole or (2 * q + 3 * kv) * size) + q * size)
         behind = queries * (q * size + out) + tile * (2 * d * size + mlp)
         return queries * (d * size + 8 * config.rotary_dim + 24) + max(before, mixing, behind)
 
 
 def contract(config: ModelConfig, known_tokens: int, eot_ids: tuple[int, ...] = ()) -> Contract:
-    """What the configuration promises; rows beyond `known_tokens` and the mask are never guessed."""
+    """Return the contract of a configuration; it forbids the mask and the rows from `known_tokens` on."""
     return Contract(
         family=config.family,
         vocab_size=config.vocab_size,

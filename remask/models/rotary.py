@@ -1,12 +1,12 @@
-"""Rotary positions beyond the length that a model was trained on: one value, chosen for each request.
+"""Rotary positions, also beyond the length that a model is trained on: one value, chosen for each request.
 
-Pair i of a head's features is turned by `position · θ^(-2i/d)`. A pair whose period fits into the training length T has
-been seen all the way round; slower ones have not, and at distances that bring those to unseen angles attention is
-lost. NTK scaling multiplies θ by λ, so that the slowest pair that was seen spans the new length (scaling laws of arXiv
-2310.05209; for diffusion models LongLLaDA, arXiv 2506.14429). UltraLLaDA (arXiv 2510.10481) counts distances in both
-directions. No weight changes. Tables are float32, as in the published models.
+The angle of pair i of a head's features is `position · θ^(-2i/d)`. In training, a pair whose period fits into the
+training length T takes every angle; a slower pair does not. At distances that bring a slow pair to a new angle,
+attention fails. NTK scaling multiplies θ by λ, so that the slowest pair that took every angle spans the new length
+(scaling laws of arXiv 2310.05209; for diffusion models LongLLaDA, arXiv 2506.14429). UltraLLaDA (arXiv 2510.10481)
+counts distances in both directions. No weight changes. Tables are float32, as in the published models.
 
-The keys that a row stores are turned already, so a row keeps one scaling for its life.
+A row stores its keys after their rotation, so it keeps one scaling for its life.
 """
 
 import math
@@ -21,52 +21,52 @@ from torch import Tensor
 from ..errors import RecipeError, did_you_mean, quoted
 from ..exactness import Exactness
 
-SPANS = {"ntk": 1, "ntk-diffusion": 2}  # training lengths that the distances seen in training cover
-SHORT = 0.9  # up to this share of T auto leaves the model alone
-STOPS = (2, 3, 4, 6)  # lengths, in T, that auto makes room for: on LLaDA these are λ = 4, 8, 14 and 31
-CEILING = STOPS[-1]  # beyond it nothing is retrieved without training, whatever λ (LongLLaDA, Fig. 6)
-FARTHEST = 32  # length, in T, up to which a named factor may be tried
+SPANS = {"ntk": 1, "ntk-diffusion": 2}  # training lengths that the distances in training cover
+SHORT = 0.9  # up to this share of T, auto does not scale
+STOPS = (2, 3, 4, 6)  # lengths, in T, for which auto scales: on LLaDA these are λ = 4, 8, 14 and 31
+CEILING = STOPS[-1]  # beyond it retrieval fails without training, for any λ (LongLLaDA, Fig. 6)
+FARTHEST = 32  # length, in T, up to which an explicit factor is allowed
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """How one row turns its queries and keys: radians a position for each pair, and a factor on both."""
+    """The rotation of one row's queries and keys: radians a position for each pair, and a factor on both."""
 
     frequencies: tuple[float, ...]  # (dim/2,) float32
-    amplitude: float = 1.0  # attention scores grow by its square
+    amplitude: float = 1.0  # attention scores are multiplied by its square
 
 
 # --- the methods: frequencies (dim/2,) and amplitude of a row of `length` tokens ---
 
 
 def plain(base: float, dim: int) -> Tensor:
-    """Frequencies θ^(-2i/d) (dim/2,) in float32, computed as the published models do."""
+    """Return the frequencies θ^(-2i/d) (dim/2,) in float32, computed as in the published models."""
     return 1.0 / base ** (pairs(dim) * 2 / dim)
 
 
 def pairs(dim: int) -> Tensor:
-    """0 … dim/2 - 1 in float32, on the CPU also where a model is being outlined elsewhere."""
+    """Return 0 … dim/2 - 1 in float32, on the CPU even if the default device is another one."""
     return torch.arange(dim // 2, dtype=torch.float32, device="cpu")
 
 
 def ntk(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
-    """θ times λ."""
+    """Multiply θ by λ."""
     return plain(rotary.base * rope.times, rotary.dim), 1.0
 
 
 def linear(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
-    """Position interpolation (arXiv 2306.15595)."""
+    """Interpolate positions (arXiv 2306.15595)."""
     return plain(rotary.base, rotary.dim) / rope.times, 1.0
 
 
 def dynamic(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
-    """NTK by length, as transformers' `dynamic`; the length of a canvas is known from the start."""
+    """Apply NTK by length, as transformers' `dynamic`; the length is that of the canvas, which does not change."""
     grown = rope.times * max(length / rotary.trained, 1.0) - (rope.times - 1)
     return plain(rotary.base * grown ** (rotary.dim / max(rotary.dim - 2, 1)), rotary.dim), 1.0
 
 
 def yarn(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
-    """Interpolation of slow pairs, with a linear ramp to fast ones (arXiv 2309.00071, §3.2; its softmax, §3.4)."""
+    """Interpolate slow pairs, with a linear ramp to fast ones (arXiv 2309.00071, §3.2; its softmax, §3.4)."""
     ends = [rotary.dim / 2 * math.log(rotary.trained / (2 * math.pi * n), rotary.base) for n in rope.turns]
     low, high = (math.floor(ends[0]), math.ceil(ends[1])) if rope.truncate else ends
     low, high = max(low, 0), min(high, rotary.dim - 1)
@@ -76,26 +76,26 @@ def yarn(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
 
 
 def slowed(frequencies: Tensor, share: Tensor, factor: float) -> Tensor:
-    """`frequencies` divided by `factor`, in part: `share` (dim/2,) says how far each goes, from 0 to 1."""
+    """Divide each of `frequencies` (dim/2,) by `factor`, by its `share` (dim/2,) from 0 (not at all) to 1 (in full)."""
     return (frequencies.double() * (1 - share.double() * (1 - 1 / factor))).float()
 
 
 def yarn_amplitude(factor: float, weight: float = 1.0) -> float:
-    """What YaRN multiplies queries and keys by: 0.1 ln s + 1."""
+    """Return YaRN's factor on queries and keys: 0.1 ln s + 1."""
     return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 def llama3(rope: "Rope", rotary: "Rotary", length: int) -> tuple[Tensor, float]:
-    """Interpolation of slow pairs, with a ramp in turns, as Llama 3.1."""
+    """Interpolate slow pairs, with a ramp in turns, as in Llama 3.1."""
     frequencies, (fast, slow) = plain(rotary.base, rotary.dim), rope.turns
-    kept = ((rotary.trained * frequencies / (2 * math.pi) - slow) / (fast - slow)).clamp(0, 1)
-    return slowed(frequencies, 1 - kept, rope.times), 1.0
+    share = ((rotary.trained * frequencies / (2 * math.pi) - slow) / (fast - slow)).clamp(0, 1)
+    return slowed(frequencies, 1 - share, rope.times), 1.0
 
 
 METHODS: dict[str, Callable[["Rope", "Rotary", int], tuple[Tensor, float]]] = {
     "none": ntk, "ntk": ntk, "ntk-diffusion": ntk, "linear": linear, "yarn": yarn, "dynamic": dynamic, "llama3": llama3,
 }  # fmt: skip
-ONLY_FOR = {  # detail -> the methods that have a use for it; the others refuse it
+ONLY_FOR = {  # detail -> the methods that use it; the others refuse it
     "margin": ("ntk", "ntk-diffusion"), "fast": ("yarn", "llama3"), "slow": ("yarn", "llama3"),
     "attention": ("yarn",), "truncate": ("yarn",),
 }  # fmt: skip
@@ -103,19 +103,19 @@ ONLY_FOR = {  # detail -> the methods that have a use for it; the others refuse 
 
 @dataclass(frozen=True)
 class Rope:
-    """How to scale rotary positions: a method, its factor, a few details. Written as in `ntk:auto,margin=1.5`.
+    """A scaling of rotary positions: a method, its factor, a few details. Its text form is as in `ntk:auto,margin=1.5`.
 
-    none           the model's own positions, with the scaling that its checkpoint states.
-    ntk            θ times `factor` (λ); without one (auto) λ follows from the length of the canvas.
+    none           the model's own positions, with the scaling in its checkpoint.
+    ntk            θ times `factor` (λ); without a factor (auto) λ follows from the length of the canvas.
     ntk-diffusion  the same, with λ from distances in both directions (2T for T).
     linear         positions divided by `factor`.
     yarn           the same for slow pairs alone, and a sharper softmax.
-    dynamic, llama3  as the checkpoints that name them mean it.
+    dynamic, llama3  as defined by the checkpoints that use them.
 
-    `margin` times the length is what auto makes room for; `trained` overrides the checkpoint's T; `log_n` multiplies
-    attention scores by ln L / ln T where that is above 1. Pairs with more than `fast` turns within T keep their
-    frequency under yarn and llama3, those with fewer than `slow` are scaled in full; `truncate` rounds yarn's ramp to
-    whole pairs, `attention` overrides what it multiplies queries and keys by.
+    auto scales for `margin` times the length; `trained` overrides the checkpoint's T; `log_n` multiplies attention
+    scores by ln L / ln T where that is above 1. Under yarn and llama3, pairs with more than `fast` turns within T keep
+    their frequency, and pairs with fewer than `slow` are scaled in full; `truncate` rounds yarn's ramp to whole pairs,
+    `attention` overrides its factor on queries and keys. Raises RecipeError for values that do not fit together.
     """
 
     method: str = "none"
@@ -158,7 +158,7 @@ class Rope:
 
     @classmethod
     def of(cls, value: Any) -> "Rope":
-        """A value, or one spelled as `METHOD[:FACTOR|:auto][,NAME[=VALUE]…]`. Raises RecipeError."""
+        """Return a `Rope` as it is, or read one from `METHOD[:FACTOR|:auto][,NAME[=VALUE]…]`. Raises RecipeError."""
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
@@ -193,28 +193,29 @@ class Rope:
 
     @property
     def exactness(self) -> Exactness:
-        """Exact where the model's own table is left alone."""
+        """Exact if the rotation is the model's own."""
         plain = self.method == "none" or (self.method in SPANS and self.factor == 1)
         return Exactness.EXACT if plain and not self.log_n else Exactness.APPROXIMATE
 
     @property
     def automatic(self) -> bool:
-        """Whether the factor follows from the length."""
+        """True if the factor follows from the length."""
         return self.method in SPANS and self.factor is None
 
     @property
     def times(self) -> float:
-        """The factor, 1 where there is none."""
+        """The factor, or 1 if there is none."""
         return 1.0 if self.factor is None else self.factor
 
     @property
     def turns(self) -> tuple[float, float]:
-        """`fast` and `slow`, the method's own unless stated."""
+        """`fast` and `slow`, each the method's own unless stated."""
         fast, slow = (4.0, 1.0) if self.method == "llama3" else (32.0, 1.0)
         return fast if self.fast is None else self.fast, slow if self.slow is None else self.slow
 
     def fit(self, rotary: "Rotary | None", length: int) -> "Rope":
-        """The value for a canvas of `length` tokens, `auto` resolved. Raises RecipeError if the model takes none."""
+        """Return the value for a canvas of `length` tokens, with `auto` resolved. Raises RecipeError if the model does
+        not take it."""
         if self == NONE:
             return self
         if rotary is None:
@@ -228,30 +229,30 @@ class Rope:
         return replace(fitted, factor=rotary.auto(self, length), margin=1.0) if self.automatic else fitted
 
     def rotation(self, rotary: "Rotary | None", length: int) -> Rotation | None:
-        """How a row of `length` tokens turns its queries and keys; None where the model's own table serves."""
+        """Return the rotation of a row of `length` tokens, or None if it is the model's own."""
         fitted = self.fit(rotary, length)
         if rotary is None:
             return None
-        turned = _rotation(fitted, rotary, length)
-        return None if turned == rotary.own else turned
+        rotation = _rotation(fitted, rotary, length)
+        return None if rotation == rotary.own else rotation
 
     def context(self, rotary: "Rotary | None", max_positions: int) -> int:
-        """The longest canvas, in tokens, that this value allows."""
+        """Return the longest canvas, in tokens, that this value allows."""
         if rotary is None or self.method == "none":
             return max_positions
         return max(max_positions, (CEILING if self.automatic else FARTHEST) * rotary.of(self).trained)
 
     def warnings(self, rotary: "Rotary | None", length: int) -> tuple[str, ...]:
-        """What to know of a canvas of `length` tokens under this value as it was asked for; mostly nothing."""
+        """Return the warnings for a canvas of `length` tokens under this value, before `fit`; mostly none."""
         if rotary is None:
             return ()
         extent = Extent.of(self.fit(rotary, length), rotary)
         if self.automatic and length > SHORT * extent.trained and self.margin * length > CEILING * extent.trained:
-            told = f"{self} stays at λ = {extent.factor:g}: {self.margin:g} × {length:,} tokens are more than "
-            return (told + f"{CEILING} × {extent.trained:,}, the most that works without training",)
+            cause = f"{self} stays at λ = {extent.factor:g}: {self.margin:g} × {length:,} tokens are more than "
+            return (cause + f"{CEILING} × {extent.trained:,}, the most that works without training",)
         if length > extent.reach:
-            told = f"the canvas has {length:,} tokens and {extent.rope} reaches {extent.reach:,}; "
-            return (told + "what lies further apart is likely to be lost",)
+            cause = f"the canvas has {length:,} tokens and {extent.rope} reaches {extent.reach:,}; "
+            return (cause + "what lies further apart is likely to be lost",)
         return ()
 
 
@@ -270,7 +271,7 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Rotary:
-    """A model's rotary positions: base θ, rotary features of a head, training length T, the checkpoint's scaling."""
+    """The rotary positions of a model: base θ, rotary features of a head, training length T, its own scaling."""
 
     base: float
     dim: int
@@ -278,29 +279,29 @@ class Rotary:
     scaling: Rope = NONE
 
     def of(self, rope: Rope) -> "Rotary":
-        """The same with the training length that `rope` states, if it states one."""
+        """Return the same with the training length of `rope`, if it states one."""
         return self if rope.trained is None else replace(self, trained=rope.trained)
 
     @property
     def own(self) -> Rotation:
-        """How the model turns within its training length."""
+        """The rotation of the model within its training length."""
         return _rotation(NONE, self, self.trained)
 
     def extra(self, spans: int = 1) -> int:
-        """d_extra: the features whose period fits into `spans` training lengths."""
+        """Return d_extra: the number of features whose period fits into `spans` training lengths."""
         pairs = math.ceil(self.dim / 2 * math.log(spans * self.trained / (2 * math.pi), self.base))
         return 2 * min(max(pairs, 1), self.dim // 2)
 
     def scale(self, length: float, spans: int = 1) -> float:
-        """λ for `length` tokens, not rounded: with it the slowest pair that was seen has that period."""
+        """Return λ for `length` tokens, not rounded: with it the slowest pair within d_extra has that period."""
         return (spans * length / (2 * math.pi)) ** (self.dim / self.extra(spans)) / self.base
 
     def reach(self, scale: float, spans: int = 1) -> int:
-        """The tokens that λ = `scale` spans: the inverse of `scale`."""
+        """Return the tokens that λ = `scale` spans: the inverse of the method `scale`."""
         return int(2 * math.pi / spans * (scale * self.base) ** (self.extra(spans) / self.dim))
 
     def auto(self, rope: Rope, length: int) -> float:
-        """λ for a canvas of `length` tokens: 1 where the model spans it, else that of the next of STOPS."""
+        """Return λ for a canvas of `length` tokens: 1 if the model spans it, else the λ of the next of STOPS."""
         spans, target = SPANS[rope.method], rope.margin * length
         if length <= SHORT * self.trained or self.scale(target, spans) <= 1:
             return 1.0
@@ -319,7 +320,7 @@ def _rotation(rope: Rope, rotary: Rotary, length: int) -> Rotation:
 
 @dataclass(frozen=True)
 class Extent:
-    """What a resolved scaling comes to on a model: T, d_extra, λ (or the divisor), and the tokens that it spans."""
+    """The effect of a resolved scaling on a model: T, d_extra, λ (or the divisor), and the tokens that it spans."""
 
     rope: str
     trained: int
@@ -329,7 +330,7 @@ class Extent:
 
     @classmethod
     def of(cls, rope: Rope, rotary: Rotary) -> "Extent":
-        """The extent of `rope`, or of the checkpoint's own scaling where that is none."""
+        """Return the extent of `rope`, or of the checkpoint's own scaling if the method of `rope` is none."""
         scaling = rotary.scaling if rope.method == "none" else rope
         rotary, spans = rotary.of(scaling).of(rope), SPANS.get(scaling.method, 1)
         by_theta = scaling.method == "none" or scaling.method in SPANS
@@ -339,7 +340,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Rotations:
-    """The rotations in a packed batch of N rows: U distinct ones, and which of them each row takes."""
+    """The rotations of a packed batch of N rows: U distinct ones, and for each row the index of its own."""
 
     frequencies: Tensor  # (U, dim/2)
     amplitude: Tensor  # (U,)
@@ -347,6 +348,7 @@ class Rotations:
 
     @classmethod
     def of(cls, distinct: Sequence[Rotation], which: Tensor) -> "Rotations":
-        """On the device of `which` (N,), which holds indices into `distinct`."""
-        frequencies = torch.tensor([one.frequencies for one in distinct], device=which.device)
-        return cls(frequencies, torch.tensor([one.amplitude for one in distinct], device=which.device), which)
+        """Move `distinct` to the device of `which` (N,), which holds indices into it."""
+        frequencies = torch.tensor([rotation.frequencies for rotation in distinct], device=which.device)
+        amplitude = torch.tensor([rotation.amplitude for rotation in distinct], device=which.device)
+        return cls(frequencies, amplitude, which)

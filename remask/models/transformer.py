@@ -1,4 +1,4 @@
-"""The one transformer behind every family: tokens -> hidden -> logits."""
+"""The transformer behind every family: tokens -> hidden -> logits."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from .layers import Layer, RMSNorm, rotary_table
 
 
 class Transformer(nn.Module):
-    """Pre-norm Llama-style body with bidirectional (full or block-causal) attention and a separate head.
+    """A pre-norm Llama-style body with bidirectional (full or block-causal) attention and a separate head.
 
-    `hidden` never makes logits: callers ask `logits` for the rows that they read.
+    `hidden` never makes logits: callers call `logits` for the rows that they read.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -28,9 +28,9 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> "Transformer":
-        """Random weights: normal, 0.02, residual outputs scaled by depth; embeddings larger, the head their copy.
+        """Draw random weights: normal, 0.02, residual outputs scaled by depth; embeddings larger, the head their copy.
 
-        With embeddings of 0.5, and a head that begins as a copy of them at 0.05, looking up was learned far sooner than
+        With embeddings of 0.5, and a head that begins as a copy of them at 0.05, a model learns look-up far sooner than
         with 0.02 for both (`docs/log.md`).
         """
         for name, weight in self.named_parameters():
@@ -45,7 +45,7 @@ class Transformer(nn.Module):
         return self
 
     def hidden(self, batch: Packed) -> Tensor:
-        """Final-norm hidden states (R, d) of the packed rows that `batch` reads; the last layer computes no others."""
+        """Return the hidden rows (R, d), after the final norm, of `batch.reads`; the last layer computes no others."""
         groups = batch.groups
         if (size := self.config.block_size) is not None:
             groups = [block_causal(group, batch.positions, size) for group in groups]
@@ -58,14 +58,14 @@ class Transformer(nn.Module):
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32, of hidden rows (R, d)."""
+        """Return the logits (R, V), float32, of hidden rows (R, d)."""
         logits: Tensor = self.unembed(hidden).float()
         return logits
 
 
 def block_causal(group: Group, positions: Tensor, size: int) -> Group:
-    """The group with the model's own mask: a query sees blocks up to its own. Slots stand for their positions."""
-    mine = positions[group.start : group.stop].view(group.rows, group.queries)
-    keys = mine if group.slots is None else torch.cat((group.slots, mine), 1)
-    causal = (keys // size)[:, None, :] <= (mine // size)[:, :, None]
+    """Add the model's own mask to a group: a query sees the blocks up to its own. Slot i holds position i."""
+    queries = positions[group.start : group.stop].view(group.rows, group.queries)
+    keys = queries if group.slots is None else torch.cat((group.slots, queries), 1)
+    causal = (keys // size)[:, None, :] <= (queries // size)[:, :, None]
     return replace(group, whole=None, visible=causal if group.visible is None else causal & group.visible)

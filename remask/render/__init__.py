@@ -1,1 +1,1 @@
-"""Views of steps and traces: pure functions to the terminal, to one HTML page, to a picture."""
+"""The views of steps and traces: pure functions to the terminal, to one HTML page, to a picture."""

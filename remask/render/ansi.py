@@ -1,4 +1,4 @@
-"""A run in the terminal: the canvas as running text, the grid of steps and positions, one line on where it stands."""
+"""A run in the terminal: the canvas as running text, the grid of steps and positions, one line of status."""
 
 import math
 import re
@@ -21,23 +21,23 @@ from .ramp import Colour, bar, colour
 
 UNREAD = "░"
 EDGE = "┊"
-NARROW = 4  # columns that a number and its bar need
+NARROW = 4  # columns for a number and its bar
 GIVEN = Style(color="cyan")
 DRAFT = Style(dim=True, italic=True)
 FAINT = Style(dim=True)
 
 
 def shade(confidence: float) -> Style:
-    """Background of a confidence, with ink that can be read on it."""
+    """Return the background colour of a confidence, with an ink that is legible on it."""
     back = colour(confidence)
     return Style(bgcolor=f"rgb({back.red},{back.green},{back.blue})", color=_rgb(back.ink), bold=True)
 
 
 def flow(cells: Sequence[Cell], edges: Collection[int] = (), *, guesses: bool = True) -> Text:
-    """The canvas as running text: given in cyan, guesses dim and italic, `░` where nothing was read yet.
+    """Draw the canvas as running text: given tokens in cyan, guesses dim and italic, `░` where there is no guess yet.
 
-    What the last step decided is bold on the colour of its confidence, with a bar of that height behind it. `edges`
-    are positions at which a block begins. Without `guesses`, all that is undecided is `░`: for output without styles.
+    Tokens of the last step are bold on the colour of their confidence, with a bar of that height behind them. `edges`
+    are positions at which a block begins. Without `guesses`, for output without styles, all undecided tokens are `░`.
     """
     text = Text(overflow="fold")
     for cell in cells:
@@ -69,7 +69,7 @@ def _running(token: str) -> str:
 
 
 def window(board: Board, console: Console, rows: int, edges: Collection[int] = ()) -> Text:
-    """As much of the canvas as fits into `rows` lines, around the positions that are being decided."""
+    """Draw as much of the canvas as fits into `rows` lines, around the open window."""
     cells = board.cells()
     width = max(10, console.width - 4)
     lines = flow(cells, edges, guesses=console.is_terminal).wrap(console, width)
@@ -83,7 +83,7 @@ def window(board: Board, console: Console, rows: int, edges: Collection[int] = (
 
 @dataclass(frozen=True)
 class Look:
-    """How a run is shown: a title, the steps it was planned to take, and the positions at which blocks begin."""
+    """The settings of a live view: a title, the number of steps planned, and the positions at which blocks begin."""
 
     title: str
     total: int
@@ -91,7 +91,7 @@ class Look:
 
 
 def live(board: Board, console: Console, look: Look, paused: float = 0.0) -> RenderableType:
-    """The live view of a run; `paused` seconds of it were spent on looking."""
+    """Draw the live view of a run; `paused` are its seconds of pause, which do not count for the speed."""
     rows = max(3, console.height - 6)
     step = board.last
     where = f" block {step.block + 1} of {step.blocks} " if step and step.blocks > 1 else ""
@@ -107,7 +107,7 @@ def live(board: Board, console: Console, look: Look, paused: float = 0.0) -> Ren
 
 
 def status(board: Board, total: int, paused: float = 0.0) -> RenderableType:
-    """Step n of m as a bar, and the figures so far."""
+    """Draw step n of m as a bar, and the figures so far."""
     step = board.last
     done = step.index + 1 if step else 0
     decided = sum(state in ("committed", "revised") for state in board.state)
@@ -124,7 +124,7 @@ def status(board: Board, total: int, paused: float = 0.0) -> RenderableType:
 
 
 def legend() -> Text:
-    """How to read the canvas."""
+    """Draw the legend of the canvas."""
     text = Text(" just decided, by confidence ", style="")
     text.stylize(FAINT)
     for part in (0.05, 0.3, 0.55, 0.8, 1.0):
@@ -135,7 +135,7 @@ def legend() -> Text:
 
 
 def line(board: Board, total: int) -> str:
-    """The canvas in one plain line, for logs."""
+    """Return the canvas as one plain line, for logs."""
     step = board.last
     shown = "".join(
         glyph(cell.text) if cell.state in ("given", "committed", "revised", "unused") else UNREAD
@@ -145,7 +145,7 @@ def line(board: Board, total: int) -> str:
 
 
 def strip(cells: Sequence[Cell]) -> Text:
-    """Positions side by side, spaces made visible: `[MASK]` where a position is undecided."""
+    """Draw positions side by side, with visible spaces, and `[MASK]` at an undecided position."""
     text = Text(overflow="fold")
     for i, cell in enumerate(cells):
         if i:
@@ -162,31 +162,31 @@ def strip(cells: Sequence[Cell]) -> Text:
 
 
 def grid(board: Board, steps: Sequence[Step], width: int) -> RenderableType:
-    """A row a step, a column a position: where each token was decided, and how sure it was.
+    """Draw a row for each step and a column for each position: the step that decided the token, and its confidence.
 
-    Columns that have no room for a number hold a bar alone; what is wider than `width` goes on below.
+    Columns without room for a number hold only a bar. Columns beyond `width` continue below.
     """
-    asked = [at for at, state in enumerate(board.state) if state != "given"]
+    positions = [at for at, state in enumerate(board.state) if state != "given"]
     rows: list[dict[int, float]] = []
     for step in steps:
         board.take(step)
         rows.append({change.position: change.confidence for change in step.changes if change.state != "masked"})
     room = max(10, width - len(str(len(steps))) - 2)
-    wide = min(8, room // max(1, len(asked)) - 1)
-    wide = wide if wide >= NARROW else 1
-    across = room // (wide + (wide > 1))
-    parts = [_part(board, rows, asked[first : first + across], wide) for first in range(0, len(asked), across)]
+    size = min(8, room // max(1, len(positions)) - 1)
+    size = size if size >= NARROW else 1
+    count = room // (size + (size > 1))
+    parts = [_part(board, rows, positions[first : first + count], size) for first in range(0, len(positions), count)]
     return Group(*(Padding(part, (0, 0, int(part is not parts[-1]), 0), expand=False) for part in parts))
 
 
-def _part(board: Board, rows: Sequence[dict[int, float]], columns: Sequence[int], wide: int) -> Text:
+def _part(board: Board, rows: Sequence[dict[int, float]], columns: Sequence[int], width: int) -> Text:
     text = Text(no_wrap=True, overflow="crop")
-    label, gap = len(str(len(rows))) + 1, " " * (wide > 1)
+    label, gap = len(str(len(rows))) + 1, " " * (width > 1)
     last = {at: i for i, decided in enumerate(rows) for at in decided}
     text.append(" " * label + gap)
-    if wide > 1:
+    if width > 1:
         names = (chip(board.piece(board.token[at])) for at in columns)
-        text.append(gap.join(set_cell_size(_fit(name, wide), wide) for name in names), Style(bold=True))
+        text.append(gap.join(set_cell_size(_fit(name, width), width) for name in names), Style(bold=True))
     else:
         text.append("".join(f"{at:<10}" for at in columns[::10])[: len(columns)], FAINT)
     for i, decided in enumerate(rows):
@@ -194,10 +194,10 @@ def _part(board: Board, rows: Sequence[dict[int, float]], columns: Sequence[int]
         for at in columns:
             text.append(gap)
             if at in decided:
-                shown = _share(decided[at]) if wide > 1 else bar(decided[at])
-                text.append(shown.center(wide), shade(decided[at]))
+                shown = _share(decided[at]) if width > 1 else bar(decided[at])
+                text.append(shown.center(width), shade(decided[at]))
             else:
-                text.append("·".center(wide) if i < last.get(at, len(rows)) else " " * wide, FAINT)
+                text.append("·".center(width) if i < last.get(at, len(rows)) else " " * width, FAINT)
     return text
 
 
@@ -205,8 +205,8 @@ def _share(confidence: float) -> str:
     return "  " if math.isnan(confidence) else f"{min(99, round(100 * max(0.0, confidence)))}{bar(confidence)}"
 
 
-def _fit(text: str, wide: int) -> str:
-    return text if cell_len(text) <= wide else set_cell_size(text, wide - 1) + "…"
+def _fit(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _rgb(ink: Colour) -> str:

@@ -1,4 +1,4 @@
-"""What a chapter is made of: rows of tokens, tables and the grid of a run, as plain values for any view to draw."""
+"""The parts of a chapter: rows of tokens, tables and the grid of a run, as plain values that any view can draw."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Token(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A probability or confidence in a table: drawn as a bar with its number."""
+    """A probability or confidence in a table, drawn as a bar with its number."""
 
     value: float
 
@@ -50,13 +50,13 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Which columns hold nothing but numbers, and so go to the right."""
+        """True for the columns that hold only numbers, and so are aligned to the right."""
         return [all(_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
 
 @dataclass(frozen=True)
 class Film:
-    """A whole run: a row a step, a column a position."""
+    """The grid of a whole run: a row for each step, a column for each position."""
 
     trace: Trace
     caption: str
@@ -67,7 +67,7 @@ Figure = Strip | Table | Film
 
 @dataclass(frozen=True)
 class Chapter:
-    """`formula` is one line; `code` names what does it in this code base; `figures` come after the words."""
+    """One chapter. `formula` is one line; `code` names the objects of this package that do it; `figures` come last."""
 
     number: int
     title: str

@@ -1,4 +1,4 @@
-"""A token as something to look at: no control character reaches a terminal or a page."""
+"""A token as visible text: no control character reaches a terminal or a page."""
 
 import re
 import unicodedata
@@ -10,24 +10,24 @@ _PICTURES = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
 def glyph(text: str) -> str:
-    """`text` in one line: line breaks and controls as pictures, special tokens by a short name, no empty result."""
+    """Return `text` in one line: line breaks and controls as pictures, special tokens by a short name; never empty."""
     if special := _SPECIAL.fullmatch(text):
         return f"⟨{_NAMES.get(special[1], special[1])}⟩"
     return clean("".join(_PICTURES.get(c, c) for c in text)) or "∅"
 
 
 def clean(text: str) -> str:
-    """`text` with controls and direction marks as pictures; line breaks and tabs stay."""
+    """Return `text` with controls and direction marks as pictures; line breaks and tabs stay."""
     return "".join(c if c in "\n\t" else _picture(c) for c in text)
 
 
 def chip(text: str) -> str:
-    """A glyph whose leading and trailing spaces can be seen."""
-    shown = glyph(text)
-    inner = shown.strip(" ")
+    """Return the glyph of `text`, with visible leading and trailing spaces."""
+    symbol = glyph(text)
+    inner = symbol.strip(" ")
     if not inner:
-        return "␣" * len(shown)
-    lead, tail = len(shown) - len(shown.lstrip(" ")), len(shown) - len(shown.rstrip(" "))
+        return "␣" * len(symbol)
+    lead, tail = len(symbol) - len(symbol.lstrip(" ")), len(symbol) - len(symbol.rstrip(" "))
     return "␣" * lead + inner + "␣" * tail
 
 

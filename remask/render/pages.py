@@ -1,4 +1,4 @@
-"""Chapters on the terminal."""
+"""The chapters of a lesson on the terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,45 +20,47 @@ MEASURE = 84  # columns of a paragraph
 BAR = 12
 
 
-def pages(told: Sequence[Chapter], width: int) -> Iterator[RenderableType]:
-    """One renderable a chapter."""
-    for chapter in told:
+def pages(chapters: Sequence[Chapter], width: int) -> Iterator[RenderableType]:
+    """Yield one renderable for each chapter."""
+    for chapter in chapters:
         yield page(chapter, width)
 
 
 def page(chapter: Chapter, width: int) -> RenderableType:
-    """A chapter: its title on a rule, the words, the formula, who does it, and the figures."""
+    """Draw a chapter: its title on a rule, the words, the formula, the names in the code, and the figures."""
     title = Text.assemble((f" {chapter.number:>2} ", Style(reverse=True, bold=True)), (f" {chapter.title} ", "bold"))
     code = Text("in this code base: " + ", ".join(chapter.code), style=FAINT)
-    drawn = [Padding(figure(one, width - INDENT), (1, 0, 0, 0), expand=False) for one in chapter.figures]
+    drawn = [Padding(figure(content, width - INDENT), (1, 0, 0, 0), expand=False) for content in chapter.figures]
     words = Padding(Text(chapter.words), (0, max(0, width - INDENT - MEASURE), 0, 0), expand=False)
     body = Group(words, Text(""), Text(chapter.formula, style="bold cyan"), code, *drawn)
     return Group(Rule(title, align="left", style=FAINT), Padding(body, (1, 0, 2, INDENT), expand=False))
 
 
-def figure(one: Figure, width: int) -> RenderableType:
-    """A figure, with its caption below."""
-    if isinstance(one, Strip):
-        return Group(Text(one.caption, style=FAINT), strip(one.cells))
-    if isinstance(one, Film):
-        return Group(grid(board(one.trace), list(steps(one.trace)), width), Text("\n" + one.caption, style=FAINT))
-    return Group(table(one), *([Text(one.caption, style=FAINT)] if one.caption else []))
+def figure(content: Figure, width: int) -> RenderableType:
+    """Draw a figure with its caption."""
+    if isinstance(content, Strip):
+        return Group(Text(content.caption, style=FAINT), strip(content.cells))
+    if isinstance(content, Film):
+        return Group(
+            grid(board(content.trace), list(steps(content.trace)), width), Text("\n" + content.caption, style=FAINT)
+        )
+    return Group(table(content), *([Text(content.caption, style=FAINT)] if content.caption else []))
 
 
-def table(one: Table) -> RenderableType:
-    """Columns without lines, but for the cut."""
+def table(content: Table) -> RenderableType:
+    """Draw columns without lines, except the cut."""
     columns = Columns(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=FAINT, show_edge=False)
-    for name, right in zip(one.columns, one.numeric, strict=True):
+    for name, right in zip(content.columns, content.numeric, strict=True):
         columns.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
-    for i, row in enumerate(one.rows):
-        if i and i == one.cut:
-            columns.add_row(*(Text("─" * max(4, len(name)), style=FAINT) for name in one.columns))
-        columns.add_row(*(entry(value) for value in row), style="bold" if i in one.strong else "")
+    for i, row in enumerate(content.rows):
+        if i and i == content.cut:
+            columns.add_row(*(Text("─" * max(4, len(name)), style=FAINT) for name in content.columns))
+        columns.add_row(*(entry(value) for value in row), style="bold" if i in content.strong else "")
     return columns
 
 
 def entry(value: Entry) -> Text:
-    """One cell of a table."""
+    """Draw the content of a table cell."""
     if isinstance(value, Token):
         return Text(chip(value.text))
     if isinstance(value, Share):

@@ -1,6 +1,6 @@
-"""A confidence from 0 to 1 as colour, as a bar, as ink on that colour: never as colour alone.
+"""The ramp of confidences from 0 to 1: a colour, an ink on that colour, and a bar, since colour alone is not enough.
 
-The colours are viridis (Smith and van der Walt, 2015), which keeps its order for colour-blind eyes and in grey.
+The colours are viridis (Smith and van der Walt, 2015), whose order is visible to colour-blind eyes and in grey.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Colour(NamedTuple):
-    """Red, green and blue, 0…255."""
+    """A colour: red, green and blue, each 0…255."""
 
     red: int
     green: int
@@ -33,24 +33,24 @@ class Colour(NamedTuple):
 
     @property
     def hex(self) -> str:
-        """As in `#2a788e`."""
+        """The hexadecimal form, such as `#2a788e`."""
         return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
 
     @property
     def ink(self) -> "Colour":
-        """Black or white, whichever is the easier to read on this colour (WCAG relative luminance)."""
+        """Black or white, the one with more contrast on this colour (WCAG relative luminance)."""
         linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in self]
         luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
         return Colour(255, 255, 255) if luminance < 0.179 else Colour(0, 0, 0)
 
 
 def share(confidence: float) -> float:
-    """A confidence within 0…1: NaN and negative numbers are 0."""
+    """Limit a confidence to 0…1; NaN becomes 0."""
     return min(1.0, max(0.0, confidence)) if confidence == confidence else 0.0
 
 
 def colour(confidence: float) -> Colour:
-    """The ramp at a confidence, linear between its anchors."""
+    """Return the colour of a confidence, linear between the anchors of the ramp."""
     place = share(confidence) * (len(_VIRIDIS) - 1)
     low = min(int(place), len(_VIRIDIS) - 2)
     part = place - low
@@ -58,16 +58,16 @@ def colour(confidence: float) -> Colour:
 
 
 def mix(front: Colour, back: Colour, part: float) -> Colour:
-    """`part` of `front` over `back`."""
+    """Mix the share `part` of `front` with `back`."""
     return Colour(*(round(part * f + (1 - part) * b) for f, b in zip(front, back, strict=True)))
 
 
 def bar(confidence: float) -> str:
-    """One of eight bars, from `▁` to `█`."""
+    """Return one of eight bars, from `▁` to `█`."""
     return _BARS[min(7, int(8 * share(confidence)))]
 
 
 def percent(confidence: float) -> str:
-    """`93%`; 100% only where it is exactly that, to the precision that can be shown."""
+    """Return `93%`; from 99.5 to 99.95 % the text is `>99%`, so that `100%` is never a rounded 99.9."""
     whole = share(confidence) * 100
     return ">99%" if 99.5 <= whole < 99.95 else f"{whole:.0f}%"

@@ -1,4 +1,4 @@
-"""A picture of a run: a row a step, the text coming out of the masks. One SVG file, light and dark."""
+"""The picture of a run: a row for each step, from masks to text. One SVG file, light and dark."""
 
 from dataclasses import dataclass
 from html import escape
@@ -11,8 +11,8 @@ from ..trace.format import Trace
 from .glyph import glyph
 from .ramp import colour, percent
 
-ROWS = 14  # steps shown at most; the last one always is
-WIDEST, MAP = 1500, 1100  # pixels of tokens side by side; a longer canvas is drawn as a map
+ROWS = 14  # the most steps to draw; the last step is always one of them
+WIDEST, MAP = 1500, 1100  # the most pixels of tokens side by side, and the width of the map for a longer canvas
 FONT, CHARACTER, CHIP, ROW, GAP, LEFT, TOP, PAD = 13, 7.85, 20, 27, 3, 62, 20, 10
 FONTS = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 LIGHT = "--rmk-paper:#fbfaf7;--rmk-ink:#1d1d22;--rmk-muted:#6f6e78;--rmk-faint:#e7e3da;--rmk-given:#3d5a80"
@@ -41,12 +41,12 @@ class Shot:
 
 
 def picture(trace: Trace, *, alone: bool = True) -> str:
-    """The SVG text; `alone` makes it a file of its own, with its own colours."""
+    """Return the SVG text; `alone` is for a file of its own, with its own colours."""
     shots, columns = film(trace)
     widths = {at: _width(text) for at, text in columns.items()}
     total = sum(widths.values()) + GAP * len(widths)
     words = total <= WIDEST
-    if not words:  # a map of coloured cells, and the text below it
+    if not words:  # draw a map of coloured cells, and the text below it
         widths = dict.fromkeys(widths, max(2.0, MAP / len(widths) - 1))
         total = sum(widths.values()) + len(widths)
     prompt, text = _prompt(trace), [] if words else _final(shots[-1], columns)
@@ -78,32 +78,32 @@ def _final(shot: Shot, columns: dict[int, str]) -> list[str]:
 
 
 def film(trace: Trace) -> tuple[list[Shot], dict[int, str]]:
-    """Up to ROWS shots of the run, and the widest text of each position that is drawn."""
-    canvas, taken = board(trace), list(steps(trace))
-    wanted = {round((i + 1) * len(taken) / min(ROWS, len(taken))) for i in range(min(ROWS, len(taken)))}
+    """Return up to ROWS shots of the run after its start, and the final text of each position to draw."""
+    canvas, history = board(trace), list(steps(trace))
+    numbers = {round((i + 1) * len(history) / min(ROWS, len(history))) for i in range(min(ROWS, len(history)))}
     shots: list[Shot] = [Shot(0, tuple(canvas.cells()), frozenset())]
     fresh: set[int] = set()
-    for number, step in enumerate(taken, 1):
+    for number, step in enumerate(history, 1):
         canvas.take(step)
         fresh |= canvas.fresh
-        if number == len(taken):
+        if number == len(history):
             canvas.finish(unused(trace))
-        if number in wanted:
+        if number in numbers:
             shots.append(Shot(number, tuple(canvas.cells()), frozenset(fresh)))
             fresh = set()
-    first = _asked(canvas)
+    first = _first(canvas)
     return shots, {at: _word(canvas.piece(canvas.token[at])) for at in range(first, len(canvas.token))}
 
 
-def _asked(canvas: Board) -> int:
-    """The first position to draw: a long prompt before it goes on the top line."""
+def _first(canvas: Board) -> int:
+    """Return the first position to draw; a long prompt before it is on the top line instead."""
     lead = next((at for at, state in enumerate(canvas.state) if state != "given"), 0)
     return 0 if lead <= 6 else lead
 
 
 def _prompt(trace: Trace) -> str:
     canvas = board(trace)
-    if not (lead := _asked(canvas)):
+    if not (lead := _first(canvas)):
         return ""
     text = "".join(glyph(canvas.piece(token)) for token in canvas.token[:lead])
     return text if len(text) <= 120 else "…" + text[-119:]

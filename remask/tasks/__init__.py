@@ -1,4 +1,4 @@
-"""Seeded text tasks with exact answers, for training and for measuring quality.
+"""Seeded text tasks with exact answers, for training and for the measurement of quality.
 
 Each task states its pass rule, and each solution belongs to one split only: `examples(task, "heldout", seed)` never
 draws a solution that `examples(task, "train", seed)` can draw.
@@ -37,22 +37,22 @@ TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
     "recall": Recall(),
-    "recall_short": Recall(1, 4),  # where the curriculum of recall begins; one split with it
+    "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
 }
 
-# Where a curriculum begins: what the tasks above are made of, with more to learn per token.
+# The beginning of a curriculum: parts of the tasks above, with more to learn per token.
 DRILLS: dict[str, Task] = {
     "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
     "recall_drill": Recall(1, 12, drill=1.0),
 }
 
-# What the long-context study trains on, with a tokenizer of its own words: `_dense` is nearly all pairs, which come
-# before their questions; `_behind` asks only after the pair, which is all that a causal model can learn.
+# The training tasks of the long-context study, with a tokenizer for their words. `_dense` is nearly all pairs, which
+# come before their questions. `_behind` asks only after the pair: a causal model cannot learn anything else.
 HAYSTACKS: dict[str, Task] = {
     "haystack64": Haystack(longest=63, shortest=32),
     "haystack128": Haystack(),

@@ -1,4 +1,4 @@
-"""Word problems solved step by step."""
+"""Word problems, solved step by step, and the equations of their steps."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ MOVES = (("run", "runs"), ("walk", "walks"), ("ride", "rides"), ("skate", "skate
 
 
 class Person(NamedTuple):
-    """A name with the pronouns that go with it."""
+    """A name and its pronouns."""
 
     name: str
     they: str
@@ -38,7 +38,7 @@ Operands = tuple[int, ...]
 
 
 class Family(NamedTuple):
-    """Problems that differ in their operands and words only."""
+    """Problems that differ only in their operands and words."""
 
     name: str
     operands: Sequence[Operands]
@@ -256,8 +256,8 @@ class Arithmetic:
     Split key: the family and its operands. Names and objects are surface: a held-out problem has numbers that
     training never solved in that family.
 
-    With `drill`, what is learned are the numbers that have to be worked out, wherever they stand. Decoding comes there
-    too, since all else in an answer is easier.
+    With `drill`, only the numbers that have to be calculated are learned, at all of their places. These are also the
+    last ones that decoding decides, since everything else in an answer is easier.
     """
 
     drill: bool = False
@@ -284,10 +284,10 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Equations:
-    """Steps of word problems without the words: `30+54=84`, one a line, of which the results are to be filled in.
+    """Steps of word problems without the words: `30+54=84`, one a line, with holes for the results.
 
-    Where the curriculum of word problems begins: far more to calculate per token, and no step follows from another.
-    Each operation is as frequent.
+    This is the beginning of the curriculum of word problems: there is far more to calculate per token, and no step
+    follows from another. All operations are equally frequent.
 
     Split key: the equations, sorted.
     """
@@ -303,7 +303,7 @@ class Equations:
     def draw(self, rng: Random) -> Example:
         lines = [_equation(rng, rng.choice("+-*/")) for _ in range(rng.randint(self.fewest, self.most))]
         answer = "\n".join(lines)
-        holes = tuple(found.span() for found in RESULT.finditer(answer))
+        holes = tuple(result.span() for result in RESULT.finditer(answer))
         return Example("", answer, " ".join(sorted(lines)), holes, learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
@@ -311,7 +311,7 @@ class Equations:
 
 
 def _equation(rng: Random, operation: str) -> str:
-    """A step of some word problem that adds, subtracts, multiplies or divides."""
+    """Draw a step of a word problem with the given `operation`."""
     while True:
         family = rng.choice(FAMILIES)
         step = rng.choice(family.steps(rng.choice(family.operands)))
@@ -320,12 +320,12 @@ def _equation(rng: Random, operation: str) -> str:
 
 
 def _written(steps: list[str]) -> str:
-    """The answer: one equation a line, and the result of the last."""
+    """Return the answer: one equation a line, then the result of the last."""
     return "\n".join([*steps, f"{FINAL}{steps[-1].rpartition('=')[2]}."])
 
 
 def _worked_out(answer: str) -> Iterator[tuple[int, int]]:
-    """Where results stand in an answer, and where later lines repeat them."""
+    """Yield the spans of the results in an answer, and of their repetitions in later lines."""
     results = set()
     for number in re.finditer(r"\d+", answer):
         if answer[number.start() - 1] == "=":
@@ -335,12 +335,12 @@ def _worked_out(answer: str) -> Iterator[tuple[int, int]]:
 
 
 def _same_result(example: Example, output: str) -> bool:
-    found = _result(output)
-    return found is not None and found == _result(example.answer)
+    result = _result(output)
+    return result is not None and result == _result(example.answer)
 
 
 def _result(text: str) -> str | None:
-    """The integer that the last `The answer is` ends in, as text; None where it is missing or anything follows it."""
+    """Return the integer behind the last `The answer is`, as text; None if there is none, or if more text follows."""
     _, marker, tail = text.rpartition(FINAL)
     number = re.fullmatch(r"(-?[0-9]+)\.?\s*", tail) if marker else None
     return number[1] if number else None

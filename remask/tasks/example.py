@@ -1,4 +1,4 @@
-"""What a task is: it draws examples, and it judges an output by a stated rule."""
+"""The contract of a task: it draws examples, and it judges an output by a stated rule."""
 
 from dataclasses import dataclass
 from random import Random
@@ -10,37 +10,36 @@ class Example:
     """One exercise with its reference answer.
 
     A chat example has a `prompt` and an `answer`. A raw document has an empty `prompt`, and `answer` is its whole
-    text. `holes` are character spans [start, stop) of `answer`: in a document those to be filled, in a chat those to be
-    learned.
+    text. `holes` are character spans [start, stop) of `answer`: in a document those to fill, in a chat those to learn.
     """
 
     prompt: str
     answer: str
     solution: str
-    """Canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
+    """The canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
     holes: tuple[tuple[int, int], ...] = ()
     learned: Literal["all", "holes"] = "all"
-    """Whether training masks all of the answer, or its holes alone."""
+    """The part of the answer that training masks: all of it, or its holes alone."""
 
 
 class Task(Protocol):
-    """An endless supply of examples with exact answers."""
+    """An endless source of examples with exact answers."""
 
     @property
     def name(self) -> str:
-        """Short name. Easier or harder variants of a task keep its name, and so share its split."""
+        """The short name. Easier or harder variants of a task have its name, and so share its split."""
 
     @property
     def description(self) -> str:
-        """What the task asks, in one line."""
+        """The exercise of the task, in one line."""
 
     @property
     def rule(self) -> str:
-        """When an output passes, in one line."""
+        """The condition under which an output passes, in one line."""
 
     @property
     def heldout_share(self) -> float:
-        """Share of the solutions that training never sees."""
+        """The share of the solutions that training never sees."""
 
     def draw(self, rng: Random) -> Example:
         """Draw one example of either split; equal states of `rng` give equal examples."""

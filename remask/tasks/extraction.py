@@ -1,4 +1,4 @@
-"""Turn a sentence about a person into JSON."""
+"""JSON from a sentence about a person."""
 
 import json
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ SENTENCES = (
     "At {age}, {name} works as {job} in {city}.",
 )
 MAX_OUTPUT = 1000
-"""Longest output, in characters, that is read at all: several times the longest answer."""
+"""The longest output, in characters, that can pass: several times the longest answer."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Extraction:
 
     The answer has exactly the fields that the sentence states, in the order name, age, city, job.
 
-    Split key: the JSON. The same person told by another sentence is the same solution.
+    Split key: the JSON. The same person in another sentence is the same solution.
     """
 
     name: ClassVar[str] = "extraction"
@@ -64,9 +64,9 @@ class Extraction:
             "city": rng.choice(CITIES),
             "job": rng.choice(JOBS),
         }
-        told = sentence.format_map(person | {"job": _with_article(str(person["job"]))})
+        text = sentence.format_map(person | {"job": _with_article(str(person["job"]))})
         answer = json.dumps({field: value for field, value in person.items() if f"{{{field}}}" in sentence})
-        return Example(f"Extract JSON: {told}", answer, solution=answer)
+        return Example(f"Extract JSON: {text}", answer, solution=answer)
 
     def passes(self, example: Example, output: str) -> bool:
         return len(output) <= MAX_OUTPUT and _canonical(output) == _canonical(example.answer)
@@ -77,7 +77,7 @@ def _with_article(job: str) -> str:
 
 
 def _canonical(text: str) -> str | None:
-    """The JSON value as text with sorted keys, so that 34 and 34.0 differ; None where `text` is not JSON."""
+    """Return the JSON value as text with sorted keys, so that 34 and 34.0 differ; None if `text` is not JSON."""
     try:
         return json.dumps(json.loads(text.strip(), object_pairs_hook=_each_once), sort_keys=True)
     except (ValueError, RecursionError):
@@ -85,7 +85,7 @@ def _canonical(text: str) -> str | None:
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of these fields. Raises ValueError if one is there twice, which JSON leaves to the reader."""
-    if len(found := dict(pairs)) < len(pairs):
+    """Return an object of these fields. Raises ValueError if a field is there twice, which JSON itself allows."""
+    if len(fields := dict(pairs)) < len(pairs):
         raise ValueError("a field is there twice")
-    return found
+    return fields

@@ -1,7 +1,7 @@
-"""Key-value pairs scattered in filler, in a small language of its own: what the long-context study trains and asks.
+"""Key-value pairs scattered in filler, in a small language of its own: the task of the long-context study.
 
-Every word is one token of a word-level tokenizer: 256 filler words, 256 symbols for keys and values, three marks. Keys
-and values are drawn anew for every example, so nothing can be memorised.
+Every word is one token of a word-level tokenizer: 256 filler words, 256 symbols for keys and values, three marks. Every
+example has new random keys and values, so a model cannot memorise them.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ FILLER = tuple(a + b for a, b in product(SYLLABLES, SYLLABLES))
 SYMBOLS = tuple(letter + digit for letter, digit in product(ascii_uppercase, "0123456789"))[:256]
 PAIR, END, ASK = "=", ";", "?"
 WORDS = (*FILLER, *SYMBOLS, PAIR, END, ASK)
-LIKELY = (8, 13, 15, 16)  # of 16: how likely the first, the first two, … followers of two words are
+LIKELY = (8, 13, 15, 16)  # of 16: the chance of the first, of the first two, … followers of two words
 VALUE = 3  # symbols of a value; a key has two
 
 
@@ -31,12 +31,12 @@ class Pair:
 
     @property
     def text(self) -> str:
-        """The pair as it is stated."""
+        """The text that states the pair."""
         return f"{' '.join(self.key)} {PAIR} {self.answer}"
 
     @property
     def question(self) -> str:
-        """What the answer follows."""
+        """The question, which the answer follows."""
         return f"{ASK} {' '.join(self.key)} {PAIR}"
 
     @property
@@ -46,7 +46,7 @@ class Pair:
 
 
 def pairs(rng: Random, count: int) -> list[Pair]:
-    """Pairs with different keys."""
+    """Draw `count` pairs with different keys."""
     keys: dict[tuple[str, str], None] = {}
     while len(keys) < count:
         keys[rng.choice(SYMBOLS), rng.choice(SYMBOLS)] = None
@@ -54,7 +54,7 @@ def pairs(rng: Random, count: int) -> list[Pair]:
 
 
 def filler(rng: Random) -> Iterator[str]:
-    """Words of an order-2 Markov chain, without end: four followers of 1,024 states, 1.6 bits a word."""
+    """Draw words of an order-2 Markov chain, without end: four followers of 1,024 states, 1.6 bits a word."""
     a, b = rng.randrange(256), rng.randrange(256)
     while True:
         draw = rng.randrange(16)
@@ -68,10 +68,10 @@ class Haystack:
     """`… bade nilo K7 M3 = A0 B1 C2 ; lodi … ? K7 M3 = A0 B1 C2 ;` of at most `longest` words.
 
     Half of the examples have `longest` words, the others any number from `shortest` on. Each has some pairs at uniform
-    places and some questions; the questions stand at the end, or for the share `ahead` before it, where they may come
-    before their pair. A share `whole` is learned in full, of the others the answers alone.
+    places and some questions. The questions are at the end, or, for the share `ahead`, anywhere, even before their
+    pair. A share `whole` of the examples is learned in full; of the others only the answers are learned.
 
-    Split key: the pairs that are asked for, sorted.
+    Split key: the pairs of the questions, sorted.
     """
 
     longest: int = 127  # with the end of the sequence, 128 tokens
@@ -91,15 +91,15 @@ class Haystack:
 
     def draw(self, rng: Random) -> Example:
         length = self.longest if rng.random() < 0.5 else rng.randint(self.shortest, self.longest)
-        span = len(pairs(Random(0), 1)[0].text.split())  # words of a pair; a question with its answer has one more
+        span = len(pairs(Random(0), 1)[0].text.split())  # words of a pair; a question and its answer have one more
         most = max(1, min(self.max_questions, (length - span) // (self.room * span)))
-        asked = rng.randint(min(self.min_questions, most), most)
-        most = (length - asked * (span + 1)) // span
-        stated = pairs(rng, rng.randint(min(asked, most), max(asked, min(self.max_pairs, most))))
-        questions = rng.sample(stated, asked)
+        count = rng.randint(min(self.min_questions, most), most)
+        most = (length - count * (span + 1)) // span
+        all_pairs = pairs(rng, rng.randint(min(count, most), max(count, min(self.max_pairs, most))))
+        questions = rng.sample(all_pairs, count)
         at_end = rng.random() >= self.ahead
-        free = length - len(stated) * span - asked * (span + 1)
-        spans = [(rng.randint(0, free), pair.text, False) for pair in stated]
+        free = length - len(all_pairs) * span - count * (span + 1)
+        spans = [(rng.randint(0, free), pair.text, False) for pair in all_pairs]
         spans += [(free if at_end else rng.randint(0, free), pair.question, True) for pair in questions]
         spans.sort(key=lambda span: (span[0], span[2] and at_end))
         text, holes = assemble(spans, {pair.question: pair.answer for pair in questions}, filler(rng), free)
@@ -114,7 +114,8 @@ class Haystack:
 def assemble(
     spans: list[tuple[int, str, bool]], answers: dict[str, str], words: Iterator[str], free: int
 ) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The text with each span after its number of filler words, `free` of them in all, and where its answers are."""
+    """Put each span behind its number of filler words, `free` of them in all; return the text and the spans of the
+    answers."""
     parts: list[str] = []
     holes: list[tuple[int, int]] = []
     before = size = 0

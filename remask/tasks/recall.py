@@ -1,4 +1,4 @@
-"""Look pairs up by their key."""
+"""Look-up of pairs by their keys."""
 
 from dataclasses import dataclass
 from random import Random
@@ -14,10 +14,10 @@ class Recall:
 
     Half of the questions ask for every key, the others for any number of them, always in a random order.
 
-    Of a share `drill` the digits alone are learned, with the letters in sight.
+    In a share `drill` of the examples only the digits are learned, and the letters are visible.
 
-    Split key: the set of pairs that are asked for, sorted. The order of the question and the pairs that are not
-    asked for are surface: they do not change what has to be recalled.
+    Split key: the pairs of the question, sorted. The order of the question and the other pairs are surface: they do
+    not change the answer.
     """
 
     min_pairs: int = 4
@@ -32,10 +32,10 @@ class Recall:
     def draw(self, rng: Random) -> Example:
         count = rng.randint(self.min_pairs, self.max_pairs)
         pairs = [key + rng.choice("0123456789") for key in rng.sample(ascii_uppercase, count)]
-        asked = rng.sample(pairs, count if rng.random() < 0.5 else rng.randint(1, count))
-        keys = " ".join(pair[0] for pair in asked)
+        answers = rng.sample(pairs, count if rng.random() < 0.5 else rng.randint(1, count))
+        keys = " ".join(pair[0] for pair in answers)
         prompt = f"Remember {' '.join(pairs)}. What are {keys}?"
-        answer, solution = " ".join(asked), " ".join(sorted(asked))
+        answer, solution = " ".join(answers), " ".join(sorted(answers))
         if not self.drill or rng.random() >= self.drill:
             return Example(prompt, answer, solution)
         digits = tuple((place, place + 1) for place in range(1, len(answer), 3))

@@ -1,4 +1,4 @@
-"""Sort or reverse a few digits."""
+"""A few digits to sort or to reverse."""
 
 from dataclasses import dataclass
 from random import Random

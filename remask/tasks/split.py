@@ -1,4 +1,4 @@
-"""Train and held-out examples, kept apart by solution and not by surface."""
+"""The split into train and held-out examples: by solution, not by surface."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -11,7 +11,7 @@ Split = Literal["train", "heldout"]
 
 
 def split_of(task: Task, solution: str) -> Split:
-    """The split that owns `solution`: a hash of the task's name and the solution, the same on every machine."""
+    """Return the split of `solution`, by a hash of the task's name and the solution: the same on every machine."""
     digest = blake2b(f"{task.name}:{solution}".encode(), digest_size=8).digest()
     return "heldout" if int.from_bytes(digest) < task.heldout_share * 2**64 else "train"
 
@@ -19,8 +19,8 @@ def split_of(task: Task, solution: str) -> Split:
 def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
     """Draw from `task` for ever, skipping the other split.
 
-    The sequence is a function of the task, the split and the seed. It is not free of repeats: a small task, such as
-    4x4 Sudoku, comes back to the same solution.
+    The sequence is a function of the task, the split and the seed. It can repeat: a small task, such as 4x4 Sudoku,
+    draws the same solution again.
     """
     rng = Random(f"{task.name}:{split}:{seed}")
     while True:

@@ -29,11 +29,11 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "friend": ("bird", "bee", "frog", "duck", "fish", "snail", "crab", "swan"),
     "feeling": ("happy", "sad", "tired", "proud", "calm", "brave", "glad", "sleepy"),
 }
-"""The words of each fact. No word is in two lists, so a word tells which fact it states."""
+"""The words of each fact. No word is in two lists, so a word identifies its fact."""
 
 
 class Beat(NamedTuple):
-    """One sentence of a plot: it introduces the facts `new` and may repeat those that are known by then."""
+    """One sentence of a plot: it states the facts `new`, and may repeat earlier ones."""
 
     new: frozenset[str]
     sentences: tuple[str, ...]
@@ -133,8 +133,8 @@ class Stories:
     """Stories of 3 to 6 sentences: `The cat sat on the mat. The mat was red. Then the cat saw a bird. …`
 
     A story is a raw document with 1 to 3 holes, or, for `chat_share` of the draws, the answer to `Tell me a story
-    about a cat.` `Stories(chat_share=0)` draws documents with holes only. A hole is one word that states a fact, and
-    each fact stays stated somewhere outside the holes, so that exactly one filling is a story of this grammar.
+    about a cat.` `Stories(chat_share=0)` draws documents with holes only. A hole is one word that states a fact; the
+    fact is stated again outside the holes, so that exactly one filling is a story of this grammar.
 
     Split key: the facts (animal, place, name, colour, thing or friend, feeling). The sentences that tell them and
     the choice of holes are surface.
@@ -154,11 +154,11 @@ class Stories:
         for beat in plot:
             sentences.append(rng.choice(list(_tellable(beat, facts))))
             facts |= {fact: rng.choice(WORDS[fact]) for fact in sorted(beat.new)}
-        text, stated = _tell(" ".join(sentences), facts)
+        text, statements = _tell(" ".join(sentences), facts)
         solution = " ".join(facts.get(fact, "-") for fact in WORDS)
         if rng.random() < self.chat_share:
             return Example(f"{CHAT}{facts['animal']}.", text, solution)
-        return Example("", text, solution, holes=_choose_holes(rng, stated))
+        return Example("", text, solution, holes=_choose_holes(rng, statements))
 
     def passes(self, example: Example, output: str) -> bool:
         if example.holes:
@@ -179,7 +179,7 @@ class Statement(NamedTuple):
 
 
 def _tellable(beat: Beat, known: Mapping[str, str]) -> Iterator[str]:
-    """The sentences of `beat` that state all its new facts, and otherwise known facts only."""
+    """Yield the sentences of `beat` that state all its new facts, and otherwise only the facts in `known`."""
     for sentence in beat.sentences:
         slots = frozenset(SLOT.findall(sentence))
         if beat.new <= slots <= beat.new | known.keys():
@@ -187,48 +187,48 @@ def _tellable(beat: Beat, known: Mapping[str, str]) -> Iterator[str]:
 
 
 def _tell(template: str, facts: Mapping[str, str]) -> tuple[str, list[Statement]]:
-    """Put the facts into the slots; the text, and where it states what."""
+    """Put the facts into the slots; return the text and its statements."""
     text = ""
-    stated = []
+    statements = []
     for position, piece in enumerate(SLOT.split(template)):
         if position % 2:
-            stated.append(Statement(piece, len(text), len(text) + len(facts[piece])))
+            statements.append(Statement(piece, len(text), len(text) + len(facts[piece])))
             text += facts[piece]
         else:
             text += piece
-    return text, stated
+    return text, statements
 
 
 def _choose_holes(rng: Random, stated: Sequence[Statement]) -> tuple[tuple[int, int], ...]:
-    """Up to 1, 2 or 3 statements of facts that are each stated once more outside the holes."""
-    wanted = rng.randint(1, 3)
+    """Choose up to 1, 2 or 3 statements as holes; each of their facts is stated again outside the holes."""
+    count = rng.randint(1, 3)
     left = [statement.fact for statement in stated]
     holes: list[tuple[int, int]] = []
     for fact, start, stop in rng.sample(stated, len(stated)):
-        if len(holes) < wanted and left.count(fact) > 1:
+        if len(holes) < count and left.count(fact) > 1:
             left.remove(fact)
             holes.append((start, stop))
     return tuple(sorted(holes))
 
 
 def _reads_as(plot: Sequence[Beat], sentences: Sequence[str], facts: Mapping[str, str]) -> bool:
-    """Whether `sentences` tell `plot`, one per beat, without contradicting `facts` or each other."""
+    """Return True if `sentences` tell `plot`, one per beat, and contradict neither `facts` nor each other."""
     known: dict[str, str] = {}
     for beat, sentence in zip(plot, sentences, strict=True):
-        told = next(
+        reading = next(
             (read for form in _tellable(beat, known) if (read := _read(form, sentence, known)) is not None), None
         )
-        if told is None:
+        if reading is None:
             return False
-        known |= told
+        known |= reading
     return all(known.get(fact) == word for fact, word in facts.items())
 
 
 def _read(form: str, sentence: str, known: Mapping[str, str]) -> dict[str, str] | None:
-    """The facts that `sentence` states, where it has the words of `form` and agrees with what is `known`."""
+    """Return the facts that `sentence` states if it has the words of `form` and agrees with `known`, else None."""
     pattern = SLOT.sub(r"(?P<\1>\\w+)", form.replace(".", r"\."))
     match = re.fullmatch(pattern, sentence)
     if match is None:
         return None
-    told = match.groupdict()
-    return told if all(word in WORDS[fact] and known.get(fact, word) == word for fact, word in told.items()) else None
+    words = match.groupdict()
+    return words if all(word in WORDS[fact] and known.get(fact, word) == word for fact, word in words.items()) else None

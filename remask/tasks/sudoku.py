@@ -21,8 +21,8 @@ class Sudoku:
     """`Solve`, then the rows with `.` for a blank; the answer is the solved rows.
 
     The size is n = `box_rows` * `box_cols`. `blanks` bounds the number of blank cells, both ends included. A count is
-    drawn uniformly from it, and cells are blanked in random order while the solution stays the only one; where that
-    gets stuck early, the puzzle keeps the count it reached, if it is within the bounds.
+    drawn uniformly from it, and cells are blanked in random order as long as the solution is the only one. If no more
+    cells can be blanked, the puzzle keeps the count that it has, if that is within the bounds.
 
     Split key at 4x4: the solved grid. There are 288 grids, but only 12 up to a relabelling of the digits and 2 up to
     every symmetry, so that a split modulo symmetry is not possible at this size: the held-out grids are new as
@@ -47,7 +47,7 @@ class Sudoku:
 
     @property
     def size(self) -> int:
-        """Rows, columns and digits of the grid."""
+        """The number of rows, of columns and of digits of the grid."""
         return self.box_rows * self.box_cols
 
     @property
@@ -81,7 +81,7 @@ class Sudoku:
         )
 
     def _houses(self, grid: str) -> list[str]:
-        """The digits of every row, column and box."""
+        """Return the digits of every row, column and box."""
         houses = [""] * (3 * self.size)
         for cell, digit in enumerate(grid):
             for house in _houses_of(self.box_rows, self.box_cols)[cell]:
@@ -100,7 +100,7 @@ class Sudoku:
         return str(board)
 
     def _carve(self, rng: Random, grid: str, target: int) -> tuple[str, int]:
-        """Blank up to `target` cells of `grid` such that it stays the only solution; the puzzle and its blanks."""
+        """Blank up to `target` cells of `grid` such that it stays the only solution; return puzzle and count."""
         puzzle, blanks = list(grid), 0
         for cell in rng.sample(range(len(grid)), len(grid)):
             if blanks == target:
@@ -113,7 +113,7 @@ class Sudoku:
         return "".join(puzzle), blanks
 
     def _still_unique(self, puzzle: Sequence[str], cell: int, digit: str) -> bool:
-        """Whether a puzzle that had one solution still has one after `digit` was blanked in `cell`."""
+        """Return True if a puzzle with one solution still has one after `digit` was blanked in `cell`."""
         if self.size == 4:
             agreeing = _grids_with()
             grids = reduce(and_, (agreeing[at][given] for at, given in enumerate(puzzle) if given != BLANK), -1)
@@ -124,7 +124,7 @@ class Sudoku:
 
 
 class _Board:
-    """Backtracking over bit masks, the most constrained cell first. A cell is the bit of its digit, or 0."""
+    """A backtracking solver on bit masks, most constrained cell first. A cell is the bit of its digit, or 0."""
 
     def __init__(self, box_rows: int, box_cols: int, puzzle: Sequence[str]) -> None:
         self.houses_of = _houses_of(box_rows, box_cols)
@@ -139,18 +139,18 @@ class _Board:
         return "".join(DIGITS[bit.bit_length() - 1] if bit else BLANK for bit in self.cells)
 
     def candidates(self, cell: int) -> list[int]:
-        """Bits of the digits that no house of `cell` has yet."""
+        """Return the bits of the digits that no house of `cell` has yet."""
         row, column, box = self.houses_of[cell]
         used = self.used[row] | self.used[column] | self.used[box]
         return [1 << digit for digit in range(self.size) if not used >> digit & 1]
 
     def fill_with(self, cell: int, bit: int) -> bool:
-        """Put `bit` in the blank `cell`, then fill the rest."""
+        """Put `bit` in the blank `cell`, then fill the rest; return True if there is a way."""
         self._flip(cell, bit)
         return self.fill()
 
     def fill(self, rng: Random | None = None) -> bool:
-        """Fill the blanks, trying digits in the order of `rng` or ascending; unchanged where there is no way."""
+        """Fill the blanks, with digits in the order of `rng` or ascending; return False, unchanged, if none fits."""
         cell = self._most_constrained()
         if cell is None:
             return True
@@ -185,7 +185,7 @@ class _Board:
 
 @cache
 def _houses_of(box_rows: int, box_cols: int) -> tuple[tuple[int, int, int], ...]:
-    """For every cell its row, column and box, as numbers below 3 * size."""
+    """Return for every cell its row, column and box, as numbers below 3 * size."""
     size = box_rows * box_cols
     return tuple(
         (row, size + column, 2 * size + row // box_rows * box_rows + column // box_cols)
@@ -196,7 +196,7 @@ def _houses_of(box_rows: int, box_cols: int) -> tuple[tuple[int, int, int], ...]
 
 @cache
 def _grids_4x4() -> tuple[str, ...]:
-    """The 288 solved grids."""
+    """Return the 288 solved grids."""
     rows = ["".join(row) for row in permutations(DIGITS[:4])]
     bands = [upper + lower for upper in rows for lower in rows if not set(upper[:2]) & set(lower[:2])]
     grids = (top + bottom for top in bands for bottom in bands)
@@ -205,7 +205,7 @@ def _grids_4x4() -> tuple[str, ...]:
 
 @cache
 def _grids_with() -> tuple[dict[str, int], ...]:
-    """For every cell and digit, the 4x4 grids that have it, as a bit set over `_grids_4x4`.
+    """Return for every cell and digit the 4x4 grids that have it, as a bit set over `_grids_4x4`.
 
     A puzzle has exactly one solution iff the intersection of the sets of its givens has one bit.
     """

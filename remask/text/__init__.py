@@ -1,1 +1,1 @@
-"""Text in, text out: tokenizer, chat template in a sandbox, text that will not change any more, holes."""
+"""Text in, text out: the tokenizer, the chat template and its sandbox, settled text, templates with holes."""

@@ -1,4 +1,4 @@
-"""Chat templates: a conversation as the text that the model was trained to read."""
+"""Chat templates: a conversation as the text that the model is trained to read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ LLADA_TEMPLATE = (
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
 )
 
-# What a template can raise, besides its own errors, when the conversation or the template is not what it should be.
+# Errors that a template can raise for a wrong conversation, or if it is wrong itself.
 FAILURES = (
     TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError,
     ValueError,
@@ -27,14 +27,14 @@ FAILURES = (
 
 
 class ChatTemplate:
-    """A checkpoint's template, rendered in the sandbox and compiled once, with the first conversation."""
+    """A checkpoint's template, rendered in the sandbox. The first conversation compiles it, once."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.template: Template | None = None
 
     def __call__(self, messages: Sequence[Mapping[str, str]], special: Mapping[str, str]) -> str:
-        """The conversation up to where the assistant's answer begins; `special` are the names of special tokens.
+        """Render the conversation up to the beginning of the assistant's answer; `special` names the special tokens.
 
         Raises RequestError if a message lacks a role or a content, or the template fails.
         """
@@ -55,5 +55,5 @@ class ChatTemplate:
 
 
 def is_message(message: Any) -> bool:
-    """Whether this is a mapping with a role and a content, both text."""
+    """Return True for a mapping with a role and a content, both text."""
     return isinstance(message, Mapping) and all(isinstance(message.get(part), str) for part in ("role", "content"))

@@ -10,20 +10,20 @@ _LENGTH = re.compile(r"(?:\s*[A-Za-z_]\w*\s*:)?\s*(0*[1-9]\d{0,2}|0*[1-3]\d{3}|0
 
 
 def template_parts(template: str) -> list[str | int]:
-    """Given text and hole lengths of an infilling template: `"A {{3}} sat on {{place:2}}."` has two holes.
+    """Split an infilling template into texts and hole lengths: `"A {{3}} sat on {{place:2}}."` has two holes.
 
     `{{n}}` or `{{name:n}}` is a hole of n tokens; `\\{{` writes two braces as text. Raises RequestError if there is no
     hole, or a hole is malformed.
     """
     parts: list[str | int] = []
     at = 0
-    for found in _HOLE.finditer(template):
-        parts.append(template[at : found.start()])
-        at = found.end()
-        if found[0].startswith("\\"):
+    for hole in _HOLE.finditer(template):
+        parts.append(template[at : hole.start()])
+        at = hole.end()
+        if hole[0].startswith("\\"):
             parts.append("{{")
-        elif not (length := _LENGTH.fullmatch(found[1])):
-            raise RequestError(f"{found[0]!r} is not a hole; write {{{{n}}}} or {{{{name:n}}}} with n from 1 to 4096")
+        elif not (length := _LENGTH.fullmatch(hole[1])):
+            raise RequestError(f"{hole[0]!r} is not a hole; write {{{{n}}}} or {{{{name:n}}}} with n from 1 to 4096")
         else:
             parts.append(int(length[1]))
     parts.append(template[at:])
@@ -39,9 +39,9 @@ def template_parts(template: str) -> list[str | int]:
 
 
 def fill_holes(template: str, fills: Sequence[str]) -> str:
-    """The template with a text in each hole; what was given stays as it was written. Neighbouring holes are one.
+    """Return the template with one of `fills` in each hole; adjacent holes count as one.
 
-    Holes without a text stay empty.
+    The given text does not change. A hole without a text is empty.
     """
     texts, parts = iter(fills), template_parts(template)
     return "".join(

@@ -1,8 +1,9 @@
-"""A checkpoint's chat template, rendered where it can do little harm: jinja2's sandbox, and a budget.
+"""The sandbox of a checkpoint's chat template: jinja2's own, and a budget of work and of memory.
 
-The sandbox keeps a template from Python's internals, but not from running for ever or filling the memory: one line can
-ask for 'a' * 10**10. So whatever a template makes, passes on, compares or goes through is weighed and paid for, no text
-may outgrow SIZE, lists may not nest deeper than DEPTH, and what only pads, formats or makes bytes is not there.
+jinja2's sandbox keeps a template away from Python's internals, but does not stop endless work or a full memory: one
+line can make 'a' * 10**10. So a template pays for every value that it makes, passes on, compares or iterates over. No
+text may be longer than SIZE, lists may not nest deeper than DEPTH, and methods that pad, format or make bytes are
+refused.
 """
 
 import json
@@ -18,36 +19,45 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
-STEPS = 200_000  # that one rendering may take: a step is a loop turn, a call, 100 characters or 30 items
-SIZE = 1_000_000  # characters of the result and of any text on the way; items of any list, those of its items counted
-DEPTH = 100  # lists within lists
+STEPS = 200_000  # limit of one rendering: a step is a loop turn, a call, 100 characters or 30 items
+SIZE = 1_000_000  # characters of the result, or of any text on the way; items of a list, with those of its items
+DEPTH = 100  # levels of lists within lists
 KEPT = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "int", "items", "last",
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "safe", "select", "selectattr",
     "sort", "string", "title", "unique", "upper",
 )  # fmt: skip
 TEXTUAL = {"capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "upper"}
-AT_ONCE = {"count", "d", "default", "first", "last", "length"}  # look at no items
+AT_ONCE = {"count", "d", "default", "first", "last", "length"}  # filters that do not iterate over items
 REFUSED = {
-    *("center", "expandtabs", "format", "format_map", "ljust", "rjust", "translate", "zfill"),  # pad without bounds
-    *("encode", "from_bytes", "to_bytes"),  # bytes, which nothing here counts
+    *(
+        "center",
+        "expandtabs",
+        "format",
+        "format_map",
+        "ljust",
+        "rjust",
+        "translate",
+        "zfill",
+    ),  # they pad without a limit
+    *("encode", "from_bytes", "to_bytes"),  # they make bytes, which the budget does not count
 }
 COMPARING = (
     "!=", "<", "<=", "==", ">", ">=", "eq", "equalto", "ge", "greaterthan", "gt", "in", "le", "lessthan", "lt", "ne",
 )  # fmt: skip
 VIEWS: tuple[type, ...] = tuple(type(view({})) for view in (dict.keys, dict.values, dict.items))
 COLLECTIONS: Any = (list, tuple, dict, range, *VIEWS)
-PLAIN = (str, int, float, Undefined, type(None))  # what may become text: lists of lists could be endless as text
-BUDGET = "budget of this rendering"  # no template can spell this name
+PLAIN = (str, int, float, Undefined, type(None))  # may become text; the text of nested lists could be endless
+BUDGET = "budget of this rendering"  # not a name that a template can use
 
 
 def compiled(source: str) -> Template:
-    """The template, ready for `render`. Raises jinja2.TemplateError if it cannot be read."""
+    """Compile a template for `render`. Raises jinja2.TemplateError if it cannot be read."""
     return _ENVIRONMENT.from_string(source)
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> str:
-    """The text. Raises jinja2.TemplateError, or what Python raises for values that do not fit, within bounded work."""
+    """Render a template to text, with bounded work. Raises jinja2.TemplateError, or Python's error for wrong values."""
     pieces, size = [], 0
     for piece in template.generate({**variables, BUDGET: _Budget()}):
         size += len(piece)
@@ -58,13 +68,13 @@ def render(template: Template, variables: Mapping[str, Any]) -> str:
 
 
 class _Budget:
-    """Steps that a rendering has left."""
+    """The steps that are left of a rendering."""
 
     def __init__(self) -> None:
         self.steps = STEPS
 
     def spend(self, value: Any = None) -> Any:
-        """Pay for a step that made `value`; an iterator pays as it goes. Returns the value."""
+        """Pay for a step that made `value`, and return it; an iterator pays for each item when it yields the item."""
         if isinstance(value, Iterator):
             return self.turns(value)
         if isinstance(value, str) and len(value) > SIZE:
@@ -73,7 +83,7 @@ class _Budget:
         return value
 
     def search(self, text: str, *patterns: Any) -> None:
-        """Pay for a look at `text` from each of its places for each pattern, as the slowest of str's methods may."""
+        """Pay for a search of `text` for each pattern from each position, as in the slowest of str's methods."""
         self.pay(sum(len(text) * len(part) // 10_000 for part in patterns if isinstance(part, str)))
 
     def pay(self, steps: int) -> None:
@@ -82,14 +92,14 @@ class _Budget:
             raise SecurityError(f"it takes more than {STEPS} steps")
 
     def turns(self, items: Iterable[Any], cost: int = 0) -> Iterator[Any]:
-        """The items, each paid for; `cost` is what the loop's body writes anyway."""
+        """Yield the items, and pay for each; `cost` is the number of characters that the loop's body always writes."""
         for item in items:
             self.pay(cost // 100)
             yield self.spend(item)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with everything that can be large or long going through the budget."""
+    """jinja2's sandbox, in which everything that can be large or long pays from the budget."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -102,11 +112,11 @@ class _Environment(ImmutableSandboxedEnvironment):
         return attr not in REFUSED and super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
-        """No str.format: a width in its text pads without bounds."""
+        """Refuse str.format: a width in its text pads without a limit."""
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         budget, owner = context[BUDGET], getattr(function, "__self__", None)
-        budget.spend(None if isinstance(function, Macro) else (owner, args, kwargs))  # which it may compare
+        budget.spend(None if isinstance(function, Macro) else (owner, args, kwargs))  # the call may compare these
         if isinstance(owner, str):
             budget.search(owner, *args)
             if function.__name__ in ("join", "replace"):
@@ -122,14 +132,14 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class _Counted(NodeTransformer):
-    """Sends loops' items, the parts of `~`, lists, slices and what is compared through filters that count."""
+    """A transformer that puts filters that pay around loops' items, parts of `~`, lists, slices and compared values."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
             raise SecurityError("it has a recursive loop; use a macro")
         self.generic_visit(node)
-        written = sum(len(part.data) for part in node.find_all(nodes.TemplateData))
-        node.iter = _through("turns", node.iter, nodes.Const(written))
+        characters = sum(len(part.data) for part in node.find_all(nodes.TemplateData))
+        node.iter = _through("turns", node.iter, nodes.Const(characters))
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
@@ -163,18 +173,18 @@ def _bulk(value: Any) -> float:
 
 
 def _cost(value: Any) -> int:
-    """Steps for what comparing it may look at: its items, and theirs, as often as it holds them."""
+    """Return the steps for a comparison of `value`: for its items and theirs, as often as it contains them."""
     items = characters = 0
     level = [value]
     for _ in range(DEPTH):
         characters += sum(len(each) for each in level if isinstance(each, str))
-        held = [each for each in level if isinstance(each, COLLECTIONS)]
-        if not held:
+        nested = [each for each in level if isinstance(each, COLLECTIONS)]
+        if not nested:
             return items // 30 + characters // 10_000
-        items += sum(map(len, held))
+        items += sum(map(len, nested))
         if items > SIZE:
             raise SecurityError(f"it makes a list of more than {SIZE} items")
-        level = [item for each in held for item in (chain(each, each.values()) if isinstance(each, dict) else each)]
+        level = [item for each in nested for item in (chain(each, each.values()) if isinstance(each, dict) else each)]
     raise SecurityError(f"it nests lists more than {DEPTH} deep")
 
 
@@ -200,7 +210,7 @@ def _concatenated(context: Context, parts: list[Any]) -> str:
 
 
 def _join(context: Context, separator: str, parts: Iterable[Any]) -> str:
-    """separator.join(parts), if that is not too long."""
+    """Return separator.join(parts), if that is not too long."""
     texts = [_plain(part) for part in context[BUDGET].turns(parts)]
     if sum(map(len, texts)) + len(separator) * len(texts) > SIZE:
         raise SecurityError(f"it joins more than {SIZE} characters")
@@ -208,7 +218,7 @@ def _join(context: Context, separator: str, parts: Iterable[Any]) -> str:
 
 
 def _replace(context: Context, text: str, old: str, new: str, count: int | None = None) -> str:
-    """text.replace(old, new), if that cannot be too long."""
+    """Return text.replace(old, new), if that cannot be too long."""
     text, old, new = _plain(text), _plain(old), _plain(new)
     context[BUDGET].search(text, old)
     if len(new) > len(old) and (text.count(old) * (len(new) - len(old))) > SIZE:
@@ -223,7 +233,7 @@ def _joined(context: Context, parts: Iterable[Any], d: str = "") -> str:
 
 @pass_context
 def _tojson(context: Context, value: Any, indent: int | None = None) -> str:
-    """As transformers has it: not escaped for HTML. The pure Python encoder, which gives its text piece by piece."""
+    """Encode as transformers does, without escapes for HTML, by the Python encoder, which yields its text in pieces."""
     return _join(
         context, "", json.JSONEncoder(ensure_ascii=False, indent=min(indent or 0, 8) or None).iterencode(value)
     )
@@ -231,7 +241,7 @@ def _tojson(context: Context, value: Any, indent: int | None = None) -> str:
 
 @pass_context
 def _spent(context: Context, value: Any) -> Any:
-    """The value, paid for as something that is only looked at."""
+    """Pay for a value that is only compared or iterated over, and return it."""
     budget = context[BUDGET]
     return budget.spend(value) if isinstance(value, Iterator) else budget.spend((value,))[0]
 
@@ -258,18 +268,18 @@ def _summed(context: Context, items: Iterable[Any], attribute: Any = None, start
 
 
 def _counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter or test, paid for; one that makes text takes no lists."""
-    wanted = str(getattr(function, "jinja_pass_arg", None))
+    """Make a filter or test that pays; one that makes text takes no lists."""
+    argument = str(getattr(function, "jinja_pass_arg", None))
 
     @pass_context
     def counted(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         context[BUDGET].spend(None if name in AT_ONCE else (value, args, kwargs))
         first = (_plain(value) if name in TEXTUAL and not isinstance(value, str) else value), *args
-        if "eval_context" in wanted:
+        if "eval_context" in argument:
             first = context.eval_ctx, *first
-        elif "environment" in wanted:
+        elif "environment" in argument:
             first = context.environment, *first
-        elif "context" in wanted:
+        elif "context" in argument:
             first = context, *first
         return context[BUDGET].spend(function(*first, **kwargs))
 

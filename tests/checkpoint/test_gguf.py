@@ -26,6 +26,7 @@ from remask.models.layers import rotary_table, rotate
 from remask.tasks import TASKS, examples
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import change, edit, fingerprint, logits, network, write
+from tests.helpers.data import TINY_LLADA
 
 gguf = pytest.importorskip("gguf")
 
@@ -230,17 +231,17 @@ def test_every_row_has_a_token_and_the_spare_ones_are_unused(made: Path, text: T
     assert inspect(made).known_tokens == 320
 
 
-def test_the_bundled_model_speaks_the_same_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "bundled.gguf"
-    assert main(["models", "convert", "bundled", str(file)]) == 0
+def test_a_model_speaks_the_same_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "tiny.gguf"
+    assert main(["models", "convert", TINY_LLADA, str(file)]) == 0
     prompt = ["run", "Sort 5 3 8 1 2.", "--gen-length", "16", "--dtype", "float32", "-q"]
     answers = []
-    for model in ("bundled", str(file)):
+    for model in (TINY_LLADA, str(file)):
         capsys.readouterr()
         assert main([*prompt, "--model", model, "--steps", "16"]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1] != "\n"
-    first, second = inspect(load("bundled").folder).text, inspect(file).text
+    first, second = inspect(TINY_LLADA).text, inspect(file).text
     for task in {task.name: task for task in TASKS.values()}.values():
         for _, example in zip(range(20), examples(task, "train", 1), strict=False):
             said = first.chat([{"role": "user", "content": example.prompt}]) + example.answer
@@ -532,9 +533,10 @@ import resource, signal, sys
 from remask.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
-sys.exit(main(["models", "convert", "bundled", sys.argv[1]]))
+sys.exit(main(["models", "convert", *sys.argv[1:]]))
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / target], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, TINY_LLADA, tmp_path / target]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     told = " ".join(done.stderr.split())
     assert told.startswith(f"remask: error: cannot write '{tmp_path / target}': ")
@@ -555,7 +557,7 @@ def test_what_cannot_be_converted_is_refused(
 ) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine.txt").write_text("kept")
-    assert main(["models", "convert", "bundled", str(tmp_path / target), *options]) == 2
+    assert main(["models", "convert", TINY_LLADA, str(tmp_path / target), *options]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
     assert (tmp_path / "there" / "mine.txt").read_text() == "kept"
 

@@ -1,4 +1,4 @@
-"""Runs the program in this process, on the bundled model, which is loaded once."""
+"""Runs the program in this process, on the model of the tests, which is loaded once."""
 
 import io
 import sys
@@ -11,6 +11,7 @@ import pytest
 import remask
 from remask.cli import main
 from remask.llm import LLM
+from tests.helpers.data import TINY_LLADA
 
 
 class Result(NamedTuple):
@@ -39,8 +40,8 @@ def load_once() -> Callable[..., LLM]:
 
 @pytest.fixture(scope="session")
 def llm(load_once: Callable[..., LLM]) -> LLM:
-    """The bundled model, as the commands load it."""
-    return load_once("bundled", device="auto", dtype="auto", quantize=None, threads=None)
+    """The model of the tests, as the commands load it."""
+    return load_once(TINY_LLADA, device="auto", dtype="auto", quantize=None, threads=None)
 
 
 @pytest.fixture
@@ -49,8 +50,9 @@ def invoke(
 ) -> Callable[..., Result]:
     """`invoke("run", "hi", stdin=b"…")` as `remask run hi` would go in a pipe."""
     monkeypatch.setattr(remask, "load", load_once)
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "REMASK_MODEL"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REMASK_MODEL", TINY_LLADA)
 
     def run(*arguments: Any, stdin: bytes = b"", terminal: bool = False) -> Result:
         monkeypatch.setattr(sys, "stdin", Stdin(stdin, terminal))

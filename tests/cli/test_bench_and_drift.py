@@ -168,7 +168,10 @@ REFUSED = [
         ["drift", "hi", "--recipe", "llada+steps=1", "--gen-length", "64"],
         "llada+steps=1 does not fit this model: steps",
     ),
-    (["drift", "hi", "--recipe", FAST, "--out", "/no/such/folder/x"], "cannot use '/no/such/folder/x' as a record"),
+    (
+        ["drift", "hi", "--recipe", FAST, "--out", "/no/such/folder/x"],
+        "cannot write '/no/such/folder/x': its folder does not exist; give a file",
+    ),
 ]
 
 

@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 
-import remask
 from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError, RequestError
 from remask.exactness import Exactness
 from remask.llm import LLM
 from remask.models.rotary import NONE, Extent, Rope
+from tests.helpers.data import TINY_LLADA
 
 LONG = " ".join(f"The colour of item {i} is {('red', 'blue', 'green')[i % 3]}." for i in range(40))
 SHORT = "Sort 3 1 2."
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load()
 
 
 def test_a_long_prompt_is_refused_with_what_would_help(llm: LLM) -> None:
@@ -134,7 +129,7 @@ def test_the_program_scales_and_says_so(invoke: Callable[..., Any]) -> None:
 
 
 def test_the_program_shows_what_a_model_reaches(invoke: Callable[..., Any]) -> None:
-    shown = invoke("models", "show", "bundled")
+    shown = invoke("models", "show", TINY_LLADA)
     assert "16 seen whole in 256 tokens; reaches 277, ntk:4 555, ntk:8 785, ntk:14 1,038, ntk:31 1,546" in shown.out
 
 

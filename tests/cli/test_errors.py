@@ -9,6 +9,7 @@ import pytest
 import remask
 from remask.cli.loading import parse_fields
 from remask.errors import BusyError
+from tests.helpers.data import TINY_LLADA
 
 Invoke = Callable[..., Any]
 
@@ -58,7 +59,7 @@ REFUSED = [
     (["run", "word " * 400], b"", "the model's context is 256"),
     (["run", "hi", "--gen-length", "1000"], b"", "the model's context is 256"),
     (["run", "hi", "--gen-length", "1" + "0" * 30], b"", "the model's context is 256"),
-    (["plan", "--context", "1" + "0" * 30], b"", "the model's context is 256"),
+    (["plan", TINY_LLADA, "--context", "1" + "0" * 30], b"", "the model's context is 256"),
     (["infill", "{{4096}}" * 99], b"", "405504 to decide), the model's context is 256"),
     (["run", "hi", "--system", "caf\udce9"], b"", "not valid UTF-8"),
     (["infill", "--prefix", "caf\udce9", "--length", "2"], b"", "not valid UTF-8"),

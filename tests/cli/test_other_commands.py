@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 import remask
+from remask.checkpoint import inspect, locate
 from remask.cli import doctor as doctors
 from remask.cli.progress import clock
 from remask.cli.screen import size
@@ -16,6 +17,7 @@ from remask.llm import LLM
 from remask.training import run as training
 from remask.training.loop import Progress
 from tests.helpers.checkpoints import COMMIT, OTHER, into_cache
+from tests.helpers.data import TINY_LLADA
 
 Invoke = Callable[..., Any]
 
@@ -25,23 +27,24 @@ def test_models_list_knows_the_bundled_one(invoke: Invoke) -> None:
     assert result.code == 0 and re.search(r"^bundled +llada +\d", result.out, re.MULTILINE)
 
 
-def test_models_show_and_pull(invoke: Invoke, llm: LLM) -> None:
+def test_models_show_and_pull(invoke: Invoke) -> None:
     result = invoke("models", "show", "bundled")
-    config = llm.loaded.config
+    shipped = inspect(locate("bundled"))
+    config = shipped.config
     assert result.code == 0
     assert f"{config.parameters:,}" in result.out and f"id {config.mask_id}" in result.out
     pulled = invoke("models", "pull", "bundled")
-    assert pulled.code == 0 and Path(pulled.out.strip()) == llm.loaded.folder
+    assert pulled.code == 0 and Path(pulled.out.strip()) == shipped.folder
 
 
 def test_show_says_what_holds_and_who_says_so(invoke: Invoke, llm: LLM) -> None:
-    shown = invoke("models", "show", "bundled").out
+    shown = invoke("models", "show", TINY_LLADA).out
     assert "from config.json" in shown and "apache-2.0" in shown and "BF16" in shown
     assert all(f"{name} {value}" in shown for name, value in llm.defaults.items())
     assert "id 5, from the user" not in shown
-    other = invoke("models", "show", "bundled", "--field", "eos_token_id=7")
+    other = invoke("models", "show", TINY_LLADA, "--field", "eos_token_id=7")
     assert other.code == 0 and "id 7" in other.out
-    assert invoke("models", "show", "bundled", "--family", "nobody").code == 2
+    assert invoke("models", "show", TINY_LLADA, "--family", "nobody").code == 2
 
 
 COMMITS = {"main": COMMIT, "v1": OTHER}
@@ -49,7 +52,7 @@ COMMITS = {"main": COMMIT, "v1": OTHER}
 
 @pytest.fixture
 def cache(tmp_path: Path, llm: LLM, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub cache that holds the bundled model as org/name, twice."""
+    """A hub cache that holds the model of the tests as org/name, twice."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return into_cache(tmp_path, "org/name", llm.loaded.folder, COMMITS)
 

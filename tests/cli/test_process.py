@@ -13,10 +13,12 @@ from io import StringIO
 from pathlib import Path
 
 from remask.trace.format import read
+from tests.helpers.data import TINY_LLADA
 
 PROGRAM = [sys.executable, "-m", "remask"]
 SHORT = ["--gen-length", "8", "--steps", "4", "--threads", "1"]
-PLAIN = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "REMASK_MODEL")}
+PLAIN = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+PLAIN["REMASK_MODEL"] = TINY_LLADA
 
 
 def test_help_imports_nothing_heavy() -> None:

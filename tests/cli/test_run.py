@@ -15,6 +15,7 @@ from remask.engine.host import thread_limit
 from remask.llm import LLM
 from remask.options import apply
 from remask.trace.format import read
+from tests.helpers.data import TINY_LLADA
 from tests.helpers.threads import threads_of_forwards
 
 Invoke = Callable[..., Any]
@@ -69,7 +70,7 @@ def test_json_holds_the_whole_answer(invoke: Invoke, llm: LLM) -> None:
     assert said["text"] == expected.text and said["tokens"] == list(expected.tokens)
     assert said["logprobs"] == pytest.approx(list(expected.logprobs), abs=1e-5)
     assert said["forwards"] == expected.forwards and said["finish_reason"] == expected.finish_reason
-    assert said["model"] == "bundled" and said["exactness"] == "exact" and said["seed"] == 3
+    assert said["model"] == TINY_LLADA and said["exactness"] == "exact" and said["seed"] == 3
     assert said["seconds"] > 0
     recipe = Recipe.parse(said["recipe"])
     assert recipe.process.temperature == 0.5 and recipe.steps == 4
@@ -158,4 +159,4 @@ def test_a_trace_records_the_run(invoke: Invoke, tmp_path: Path) -> None:
     assert trace.end["finish_reason"] == said["finish_reason"] and len(trace.steps) == said["forwards"]
     prompt = said["prompt_tokens"]
     assert trace.final()[prompt : prompt + len(said["tokens"])].tolist() == said["tokens"]
-    assert trace.header["model"] == "bundled" and Recipe.parse(trace.header["recipe"]).steps == 4
+    assert trace.header["model"] == TINY_LLADA and Recipe.parse(trace.header["recipe"]).steps == 4

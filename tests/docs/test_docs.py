@@ -20,7 +20,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", EXECUTED)
+@pytest.mark.parametrize("page", [*EXECUTED, "docs/longcontext.md"])
 def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = blocks(page, "python")
     exec(compile(block, page, "exec"), {})

@@ -24,6 +24,7 @@ from remask.models.contract import Packed
 from remask.models.predictor import MaskPredictor
 from remask.testing import Hashed
 from remask.text.tokenizer import Text
+from tests.helpers.data import TINY_LLADA
 from tests.helpers.jobs import holes
 from tests.helpers.threads import threads_of_forwards
 
@@ -103,7 +104,7 @@ def test_two_engines_on_two_threads_each_have_their_own(tiny: MaskPredictor, tex
 
 @pytest.mark.parametrize(("asked", "threads"), [(None, 1), (2, 2)])
 def test_a_tiny_model_computes_on_one_thread_unless_asked_otherwise(asked: int | None, threads: int) -> None:
-    llm = remask.load(device="cpu", threads=asked)
+    llm = remask.load(TINY_LLADA, device="cpu", threads=asked)
     with threads_of_forwards() as seen:
         llm.generate("Sort 3 1 2.", gen_length=2)
         list(llm.stream("Sort 3 1 2.", gen_length=2))

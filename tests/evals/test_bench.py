@@ -11,26 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import remask
 from remask.decoding.recipe import Recipe
-from remask.evals.accuracy import run, summarise
-from remask.evals.bench import Bench, Clock, Contender, Workload
-from remask.evals.drift import departure
-from remask.evals.drift import summarise as drift
-from remask.evals.frontier import draw
+from remask.evals.accuracy import Accuracy, evaluate
+from remask.evals.bench import Bench, Clock
+from remask.evals.contenders import Contender
+from remask.evals.cost import Timing
+from remask.evals.drift import Departure, Drift
+from remask.evals.frontier import plot
 from remask.evals.items import Outcome, of_prompts, of_task
 from remask.evals.records import Record
 from remask.evals.results import Result, frontier, pace, quality, summed
+from remask.evals.workloads import Workload
 from remask.llm import LLM
 from remask.tasks import TASKS, Stories
 
 SPECS = ("llada+steps=8", "llada+select=threshold", "llada+steps=2")
 LENGTH, ITEMS = 16, 6
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,9 @@ def whole(llm: LLM, work: Workload, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_recipe_among_others_is_measured_as_if_alone(llm: LLM, whole: Bench) -> None:
     for contender, result in zip(whole.contenders, whole.results(), strict=True):
-        alone = summarise("", list(run(llm, TASKS["sorting"], ITEMS, recipe=contender.recipe, gen_length=LENGTH)))
+        alone = Accuracy.of(
+            "", list(evaluate(llm, TASKS["sorting"], ITEMS, recipe=contender.recipe, gen_length=LENGTH))
+        )
         assert (result.items, result.passed) == (ITEMS, alone.passed)
         assert (result.forwards, result.tokens) == (alone.forwards, alone.tokens)
         assert result.tokens_per_forward == pytest.approx(alone.tokens / alone.forwards)
@@ -94,19 +92,19 @@ def test_what_is_finished_is_not_done_again_and_more_may_be_asked_for(llm: LLM, 
     fewer = replace(whole, contenders=whole.contenders[:2], workloads=[replace(work, items=work.items[:4])])
     assert [r.items for r in fewer.results()] == [4, 4]
     assert [r.tokens_per_second for r in fewer.results()] == [None, None], "rounds with other rivals do not compare"
-    more = replace(whole, record=Record(None, lines[:3]), workloads=[work])
+    more = replace(whole, record=Record(None, {}, lines[:3]), workloads=[work])
     (stage,) = more.answers()
     assert (stage.done, stage.total) == (3, len(SPECS) * ITEMS)
 
 
 def test_after_a_cut_the_recipes_have_the_same_items(whole: Bench) -> None:
-    partial = replace(whole, record=Record(None, whole.record.lines[: 3 * len(SPECS)]))
+    partial = replace(whole, record=Record(None, {}, whole.record.lines[: 3 * len(SPECS)]))
     assert [r.items for r in partial.results()] == [3] * len(SPECS)
 
 
 def test_recipes_that_do_not_fit_are_refused_with_the_reason_and_the_others_run(llm: LLM, work: Workload) -> None:
     specs = ("llada+blocks=blocks+blocks.length=4+steps=2", "llada+revise=edit", "llada+steps=2")
-    bench = carry_out(Bench(llm, contenders(specs), [work], Record(None, []), Clock(1, 1, 1)))
+    bench = carry_out(Bench(llm, contenders(specs), [work], Record(None, {}, []), Clock(1, 1, 1)))
     blocks, edit, good = bench.results()
     assert "steps must be at least the number of blocks, got 2 for 4" in (blocks.refused or "")
     assert "this model was not trained to rewrite what it sees" in (edit.refused or "")
@@ -116,7 +114,7 @@ def test_recipes_that_do_not_fit_are_refused_with_the_reason_and_the_others_run(
 
 def test_prompts_that_nobody_judges_are_compared_to_the_first_recipe(llm: LLM) -> None:
     prompts = Workload("prompts", of_prompts(llm, ["Sort 5380217.", "Sort 94.", "Sort 11."], {}), LENGTH)
-    bench = carry_out(Bench(llm, contenders(), [prompts], Record(None, []), Clock(1, 1, 1)), answers_only=True)
+    bench = carry_out(Bench(llm, contenders(), [prompts], Record(None, {}, []), Clock(1, 1, 1)), answers_only=True)
     answers = [[o.output for o in bench.outcomes([prompts], c).values()] for c in bench.contenders]
     first, *others = bench.results()
     assert first.passed is None and not first.judged
@@ -128,7 +126,7 @@ def test_prompts_that_nobody_judges_are_compared_to_the_first_recipe(llm: LLM) -
 def test_several_workloads_are_also_counted_together(llm: LLM, work: Workload, whole: Bench) -> None:
     other = replace(work, name="reversed", items=work.items[:2])
     lines = [line | {"task": "reversed"} for line in whole.record.lines if line.get("index", 0) < 2]
-    both = replace(whole, workloads=[work, other], record=Record(None, whole.record.lines + lines))
+    both = replace(whole, workloads=[work, other], record=Record(None, {}, whole.record.lines + lines))
     results = both.results()
     assert [r.workload for r in results[:: len(SPECS)]] == ["sorting", "reversed", "all tasks"]
     for one, two, together in zip(results[:3], results[3:6], results[6:], strict=True):
@@ -138,16 +136,13 @@ def test_several_workloads_are_also_counted_together(llm: LLM, work: Workload, w
 
 
 def test_rounds_over_several_workloads_add_up() -> None:
-    one, two = {"a": {"seconds": 1.0, "tokens": 5, "first": 0.2}}, {"a": {"seconds": 3.0, "tokens": 6, "first": 0.4}}
-    assert summed([one, two]) == {"a": {"seconds": 4.0, "tokens": 11, "first": pytest.approx(0.3)}}
+    one, two = {"a": Timing(1.0, 5, 0.2)}, {"a": Timing(3.0, 6, 0.4)}
+    assert summed([one, two]) == {"a": Timing(4.0, 11, pytest.approx(0.3))}
 
 
 def test_the_ratio_is_taken_within_each_round() -> None:
     """A machine that halves its speed between rounds changes nothing about who is faster."""
-    rounds = [
-        {k: {"seconds": s * mood, "tokens": 10, "first": 0.1} for k, s in (("a", 4.0), ("b", 1.0))}
-        for mood in (1, 2, 9)
-    ]
+    rounds = [{k: Timing(s * mood, 10, 0.1) for k, s in (("a", 4.0), ("b", 1.0))} for mood in (1, 2, 9)]
     assert pace(rounds, "b", "a")["ratio"] == 4.0 and pace(rounds, "a", "a")["ratio"] == 1.0
     assert pace(rounds, "b", "a")["tokens_per_second"] == 5.0
     assert pace([], "b", "a") == {}
@@ -184,10 +179,10 @@ def test_the_picture_is_a_picture_in_both_formats_and_the_same_each_time() -> No
         made("three", None, 20.0),
         made("one", 7, 10.0, "recall"),
     ]
-    assert draw(results, "Recipes", "png").startswith(b"\x89PNG\r\n")
-    svg = draw(results, "Recipes", "svg")
-    assert ElementTree.fromstring(svg).tag.endswith("svg") and svg == draw(results, "Recipes", "svg")
-    assert draw([made("none", None, 1.0)], "nothing to show", "svg")
+    assert plot(results, "Recipes", "png").startswith(b"\x89PNG\r\n")
+    svg = plot(results, "Recipes", "svg")
+    assert ElementTree.fromstring(svg).tag.endswith("svg") and svg == plot(results, "Recipes", "svg")
+    assert plot([made("none", None, 1.0)], "nothing to show", "svg")
 
 
 # --- drift ---
@@ -213,7 +208,7 @@ def said(ids: Sequence[int], ages: Sequence[int] = (), **changes: Any) -> Outcom
 def test_a_departure_counts_positions(
     reference: list[int], other: list[int], ages: tuple[int, ...], expected: tuple[int | None, ...]
 ) -> None:
-    found = departure(said(reference), said(other, ages))
+    found = Departure.of(said(reference), said(other, ages))
     assert (found.tokens, found.changed, found.position, found.step) == expected
     assert found.answer_changed == (reference != other)
 
@@ -221,7 +216,7 @@ def test_a_departure_counts_positions(
 def test_drift_sums_up_what_each_prompt_shows() -> None:
     references = [said([1, 2], passed=p) for p in (True, True, False, False)]
     others = [said(ids, passed=p) for ids, p in (([1, 2], True), ([1, 3], False), ([4, 3], True), ([1, 2], False))]
-    total = drift(references, others)
+    total = Drift.of(references, others)
     assert (total.prompts, total.tokens, total.changed, total.answers_changed) == (4, 8, 3, 2)
     assert (total.gained, total.lost) == (1, 1) and total.difference and total.difference[0] == 0.0
     assert (total.position, total.step) == (0.5, 1.5)
@@ -232,7 +227,7 @@ def test_drift_sums_up_what_each_prompt_shows() -> None:
 def test_a_recipe_does_not_drift_from_itself_and_a_hasty_one_does(llm: LLM) -> None:
     """On stories, of which many are as good as the reference: there the order of its guesses matters."""
     story = Stories(chat_share=1)
-    slow, hasty = (list(run(llm, story, ITEMS, steps=steps, gen_length=32)) for steps in (32, 2))
-    assert drift(slow, slow).changed == 0 and drift(slow, slow).position is None
-    total = drift(slow, hasty)
+    slow, hasty = (list(evaluate(llm, story, ITEMS, steps=steps, gen_length=32)) for steps in (32, 2))
+    assert Drift.of(slow, slow).changed == 0 and Drift.of(slow, slow).position is None
+    total = Drift.of(slow, hasty)
     assert total.changed > 0 and total.step is not None and 1 <= total.step <= 2

@@ -6,18 +6,12 @@ from functools import partial
 import pytest
 import torch
 
-import remask
 from remask.decoding.recipe import Recipe
 from remask.engine.handle import Handle
 from remask.engine.memory import LiveTensors, peak_bytes
 from remask.engine.requests import Request, Step
 from remask.evals.cost import first_settled, timed
 from remask.llm import LLM
-
-
-@pytest.fixture(scope="module")
-def llm() -> LLM:
-    return remask.load()
 
 
 @pytest.fixture(scope="module")

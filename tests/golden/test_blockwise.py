@@ -1,4 +1,4 @@
-"""The second model of the package: block-causal, taught to edit, and worth both."""
+"""A trained model with a grid: block-causal, taught to edit, and worth both."""
 
 from itertools import islice
 
@@ -8,11 +8,12 @@ import remask
 from remask.decoding.recipe import Recipe
 from remask.llm import LLM
 from remask.tasks import TASKS, examples
+from tests.helpers.data import TINY_BLOCKWISE, TINY_LLADA
 
 
 @pytest.fixture(scope="module")
 def blockwise() -> LLM:
-    return remask.load("bundled-blockwise")
+    return remask.load(TINY_BLOCKWISE)
 
 
 def passed(llm: LLM, task: str, items: int, **options: object) -> int:
@@ -24,7 +25,7 @@ def passed(llm: LLM, task: str, items: int, **options: object) -> int:
 def test_it_says_what_it_is(blockwise: LLM) -> None:
     contract = blockwise.model.contract
     assert contract.block_size == 16 and contract.editable
-    assert blockwise.loaded.config.parameters == remask.load().loaded.config.parameters
+    assert blockwise.loaded.config.parameters == remask.load(TINY_LLADA).loaded.config.parameters
 
 
 @pytest.mark.parametrize("name", ["sdar", "llada2", "llada2.1"])

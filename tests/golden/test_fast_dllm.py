@@ -1,8 +1,8 @@
 """Fast-dLLM's own loops: our recipes commit, step by step, what the authors' code commits on the same weights.
 
 Its three loops (no cache, prefix, dual) under its three rules (threshold, factor, schedule), written down by
-tests/golden/make/llada.py. The one difference that is meant: the released factor rule takes the last candidate of a
-block also where it fails the bound of the paper's theorem, and ours does not.
+`tests/golden/make/fast_dllm.py`. The one difference that is meant: the released factor rule takes the last candidate of
+a block also where it fails the bound of the paper's theorem, and ours does not.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ from remask.engine.row import Decision, Row
 from remask.models.contract import Plan
 from tests.helpers.goldens import EXEMPT, FOLDERS, TIE, Followed, Ran, Verdict, check, decoded, judge, loaded, read
 
-AGAIN = "python tests/golden/make/llada.py --fast-dllm DIR, with DIR a clone of github.com/NVlabs/Fast-dLLM"
+AGAIN = "python -m tests.golden.make.fast_dllm DIR, with DIR a clone of github.com/NVlabs/Fast-dLLM"
 NAMED = {"none": "threshold", "prefix": "fast-dllm-prefix", "dual": "fast-dllm"}
 
 every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
@@ -30,7 +30,7 @@ every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
 
 @every_checkpoint
 def test_the_golden_is_of_these_weights(name: str) -> None:
-    check(stored(name), name, AGAIN)
+    check(stored(name), FOLDERS[name], AGAIN)
 
 
 @every_checkpoint

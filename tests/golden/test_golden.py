@@ -1,25 +1,25 @@
 """Same answer: at temperature 0 the default recipe commits, step by step, what the authors' own generate.py commits.
 
-The goldens are their runs, written by tests/golden/make/llada.py on a forward of its own; docs/golden.md says what
+The goldens are their runs, written by `tests/golden/make/llada.py` on a forward of its own; docs/golden.md says what
 "same" means, and `tests/helpers/goldens.py` how a row is held beside its golden.
 """
 
 from functools import cache
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 from remask.decoding.canvas import Canvas
-from remask.decoding.recipe import Recipe, Stop
+from remask.decoding.recipe import Recipe
 from remask.engine.row import Row
 from remask.models.contract import Floats, Ints
-from remask.options import apply
 from tests.helpers.goldens import (
     EXEMPT,
     FOLDERS,
     GOLDEN,
     TIE,
+    Compat,
     Followed,
     Ran,
     Verdict,
@@ -28,11 +28,11 @@ from tests.helpers.goldens import (
     judge,
     loaded,
     read,
+    recipe,
 )
 
-AGAIN = "python tests/golden/make/llada.py --reference DIR, with DIR a checkout of github.com/ML-GSAI/LLaDA"
+AGAIN = "python -m tests.golden.make.llada DIR, with DIR a checkout of github.com/ML-GSAI/LLaDA"
 
-Compat = Literal["intended", "llada"]
 every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
 
 
@@ -41,7 +41,7 @@ every_checkpoint = pytest.mark.parametrize("name", FOLDERS)
 
 @every_checkpoint
 def test_the_golden_is_of_these_weights(name: str) -> None:
-    check(stored(name), name, AGAIN)
+    check(stored(name), FOLDERS[name], AGAIN)
 
 
 @every_checkpoint
@@ -62,11 +62,11 @@ def test_the_default_stop_agrees_up_to_the_first_ending(name: str) -> None:
     endings = {*contract.eos_ids, *contract.eot_ids}
     verdicts, stopped = iter(compare(name)), 0
     for number, case in enumerate(stored(name)["cases"]):
-        runs = zip(decode(name, number, stop=True), decode(name, number), case["rows"], strict=True)
-        for run, filled, golden in runs:
+        runs = zip(decode(name, number, stop=True), filled(name, number), case["rows"], strict=True)
+        for run, whole, golden in runs:
             prompt, tokens = len(golden["prompt"]), run.row.canvas.tokens
             same = next(verdicts).outcome == "same"  # where it is not, what counts is our own run without the stop
-            final = golden["final"] if same else filled.row.canvas.tokens[prompt:].tolist()
+            final = golden["final"] if same else whole.row.canvas.tokens[prompt:].tolist()
             first = next((i for i, token in enumerate(final) if token in endings), None)
             end = prompt + (len(final) if first is None else first)
             assert tokens[prompt : end + 1].tolist() == final[: end + 1 - prompt]
@@ -82,7 +82,7 @@ def test_a_padded_row_is_the_row_alone(name: str) -> None:
     padded = [i for i, case in enumerate(stored(name)["cases"]) if len(case["rows"]) > 1]
     assert padded
     for number in padded:
-        together = decode(name, number)  # equal to the authors' padded rows, by the test above
+        together = filled(name, number)  # equal to the authors' padded rows, by the test above
         for i, run in enumerate(together):
             (alone,) = decode(name, number, only=i)
             assert run.steps == alone.steps
@@ -102,7 +102,7 @@ def test_the_eos_flag_repeats_the_authors_rather_than_what_they_intended() -> No
     for name in FOLDERS:
         for number, case in enumerate(stored(name)["cases"]):
             if case["params"]["confidence_eos_eot_inf"]:
-                pairs = zip(decode(name, number), decode(name, number, compat="intended"), strict=True)
+                pairs = zip(filled(name, number), decode(name, number, compat="intended"), strict=True)
                 flagged += 1
                 differ += any(theirs.steps != intended.steps for theirs, intended in pairs)
     assert flagged >= 6
@@ -138,42 +138,48 @@ class Beside(Followed, Injected):
     """A row that follows its golden, with the golden's scores."""
 
 
+Kind = TypeVar("Kind", bound=Injected)
+
+
 @cache
 def stored(name: str) -> dict[str, Any]:
     return read(name, AGAIN)
 
 
 @cache
+def follow(name: str, number: int) -> list[Ran]:
+    """Our run of a stored case, all its rows in one batch, each put back on the authors' path at a tie."""
+    case = stored(name)["cases"][number]
+    rows = [start(name, case, golden, recipe(case["params"]), Beside) for golden in case["rows"]]
+    for row, golden in zip(rows, case["rows"], strict=True):
+        row.follow(golden)
+    return decoded(loaded(name).predictor, rows)
+
+
+@cache
 def decode(
-    name: str,
-    number: int,
-    *,
-    stop: bool = False,
-    compat: Compat = "llada",
-    only: int | None = None,
-    follow: bool = False,
+    name: str, number: int, *, stop: bool = False, compat: Compat = "llada", only: int | None = None
 ) -> list[Ran]:
-    """Our run of a stored case: all its rows in one batch, or `only` one of them; `follow` theirs through ties."""
-    case, model = stored(name)["cases"][number], loaded(name).predictor
-    options = {k: v for k, v in case["params"].items() if k not in ("gen_length", "attention_mask")}
-    recipe = apply(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
+    """Our own run of a stored case: all its rows in one batch, or `only` one of them."""
+    case = stored(name)["cases"][number]
+    goldens = case["rows"] if only is None else [case["rows"][only]]
+    asked = recipe(case["params"], stop, compat)
+    return decoded(loaded(name).predictor, [start(name, case, golden, asked, Injected) for golden in goldens])
+
+
+@cache
+def filled(name: str, number: int) -> list[Ran]:
+    """Our own run of a stored case to the end of its canvas: the one beside theirs where no tie has parted them."""
+    runs = follow(name, number)
+    return decode(name, number) if any(run.row.ties for run in runs if isinstance(run.row, Followed)) else runs
+
+
+def start(name: str, case: dict[str, Any], golden: dict[str, Any], asked: Recipe, kind: type[Kind]) -> Kind:
+    """A row of a stored case before its first step."""
+    contract = loaded(name).predictor.contract
     (Injected.table,) = stored(name)["patched"]["rand"].values()
-    kind = Beside if follow else Injected if options["remasking"] == "random" else Row
-    contract = model.contract
-    asked = case["rows"] if only is None else [case["rows"][only]]
-    rows = [
-        kind(
-            Canvas.after(golden["prompt"], case["params"]["gen_length"], contract.mask_id),
-            recipe,
-            contract,
-            stop_ids=(*contract.eos_ids, *contract.eot_ids),
-        )
-        for golden in asked
-    ]
-    for row, golden in zip(rows, asked, strict=True):
-        if isinstance(row, Followed):
-            row.follow(golden)
-    return decoded(model, rows)
+    canvas = Canvas.after(golden["prompt"], case["params"]["gen_length"], contract.mask_id)
+    return kind(canvas, asked, contract, stop_ids=(*contract.eos_ids, *contract.eot_ids))
 
 
 # --- the comparison ---
@@ -184,7 +190,7 @@ def compare(name: str) -> list[Verdict]:
     return [
         judge(case["name"], i, run, golden)
         for number, case in enumerate(stored(name)["cases"])
-        for i, (run, golden) in enumerate(zip(decode(name, number, follow=True), case["rows"], strict=True))
+        for i, (run, golden) in enumerate(zip(follow(name, number), case["rows"], strict=True))
     ]
 
 
@@ -199,7 +205,7 @@ def count_all() -> dict[str, dict[str, str]]:
         same_end = sum(
             run.row.canvas.tokens[len(golden["prompt"]) :].tolist() == golden["final"]
             for number, case in enumerate(cases)
-            for run, golden in zip(decode(name, number), case["rows"], strict=True)
+            for run, golden in zip(filled(name, number), case["rows"], strict=True)
         )
         found[name] = {
             "cases": f"{len(cases)}",

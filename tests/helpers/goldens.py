@@ -17,18 +17,21 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from remask.checkpoint import Loaded, load
-from remask.checkpoint.hub import BUNDLED
+from remask.decoding.recipe import Recipe, Stop
 from remask.engine.requests import Step
 from remask.engine.row import Decision, Row
 from remask.engine.step import denoise
 from remask.models.contract import Plan
 from remask.models.predictor import MaskPredictor
+from remask.options import apply
+from tests.helpers.data import TINY_LLADA
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-FOLDERS = {"bundled": BUNDLED, "random-a": GOLDEN / "random-a", "random-b": GOLDEN / "random-b"}
+FOLDERS = {"tiny-llada": Path(TINY_LLADA), "random-a": GOLDEN / "random-a", "random-b": GOLDEN / "random-b"}
 TIE = 1e-5  # a smaller deciding gap is rounding
 EXEMPT = 0.05  # share of steps that may part from their golden at a tie
 
+Compat = Literal["intended", "llada"]
 Committed = set[tuple[int, int]]  # positions from the row's own start, with tokens
 
 
@@ -71,11 +74,17 @@ def read(name: str, again: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def check(golden: dict[str, Any], name: str, again: str) -> None:
-    """The golden is of the weights that checkpoint `name` has now."""
-    now = hashlib.sha256((FOLDERS[name] / "model.safetensors").read_bytes()).hexdigest()
-    assert golden["sha256"] == now, f"the weights of {name} have changed since their golden was written; run {again}"
+def check(golden: dict[str, Any], folder: Path, again: str) -> None:
+    """The golden is of the weights that the checkpoint in `folder` has now."""
+    now = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert golden["sha256"] == now, f"the weights in {folder} are not those of the golden; run {again}"
     assert golden["dtype"] == "float32"
+
+
+def recipe(params: dict[str, Any], stop: bool = False, compat: Compat = "llada") -> Recipe:
+    """The default recipe with the parameters of a golden of LLaDA; without `stop` the canvas is filled to its end."""
+    options = {name: value for name, value in params.items() if name not in ("gen_length", "attention_mask")}
+    return apply(Recipe(stop=Stop(eos_prefix=stop)), **options, compat=compat)
 
 
 def decoded(model: MaskPredictor, rows: Sequence[Row]) -> list[Ran]:

@@ -6,25 +6,23 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from remask.decoding.blocks import Adaptive, Blocks, Whole
-from remask.decoding.caches import Cache, Delayed, Dual, NoCache, Prefix
+from remask.decoding.caches import CACHES, Cache, Delayed, Dual
 from remask.decoding.canvas import Full, Lookahead
 from remask.decoding.confidence import CONFIDENCES
-from remask.decoding.history import Credit, Forgetful
-from remask.decoding.prior import Certain, Flat, Leftward, Prior
+from remask.decoding.history import HISTORIES, Credit, Forgetful
+from remask.decoding.prior import PRIORS, Certain, Flat, Leftward, Prior
 from remask.decoding.recipe import Guidance, Process, Recipe, Stop
 from remask.decoding.revision import RCR, WINO, Edit, Never, ReMDM, Reviser
 from remask.decoding.schedule import SCHEDULES
 from remask.decoding.selection import (
+    SELECTORS,
     Bernoulli,
     Dynamic,
     EntropyBound,
     Factor,
-    Frechet,
-    GumbelTopK,
     Neighbour,
     Segment,
     Selector,
-    Sequential,
     Stable,
     Threshold,
     TopK,
@@ -54,25 +52,19 @@ processes: SearchStrategy[Process] = st.builds(
     compat=st.sampled_from(["intended", "llada"]),
     scores=st.sampled_from(["raw", "processed"]),
 )
+# Of each table every value with its own numbers, and some with unusual ones.
 selectors: SearchStrategy[Selector] = st.sampled_from(
     [
-        *(
-            TopK(),
-            TopK(),
-            Threshold(0.9),
-            Threshold(0.3, strict=True),
-            Threshold(0.0),
-            Dynamic(0.5),
-            Factor(),
-            Factor(9),
-        ),
-        *(Frechet(), EntropyBound(), EntropyBound(3), Segment(), Segment(0.9, 0.1), Neighbour(0.3, 0.1, 2)),
-        *(Sequential(), GumbelTopK(), Bernoulli(), Stable(0.1, 1.0, 1, 3), Stable(steps=3)),
+        *(rule() for rule in SELECTORS.values()),
+        *(TopK(), Threshold(0.3, strict=True), Threshold(0.0), Dynamic(0.5), Factor(9), EntropyBound(3)),
+        *(Segment(0.9, 0.1), Neighbour(0.3, 0.1, 2), Stable(0.1, 1.0, 1, 3), Stable(steps=3)),
     ]
 )
-priors: SearchStrategy[Prior] = st.sampled_from([Flat(), Flat(), Leftward(), Leftward(100), Certain(0.01), Certain()])
+priors: SearchStrategy[Prior] = st.sampled_from(
+    [*(kind() for kind in PRIORS.values()), Flat(), Leftward(100), Certain(0.01)]
+)
 histories: SearchStrategy[Forgetful | Credit] = st.sampled_from(
-    [Forgetful(), Forgetful(), Credit(), Credit(9, 1, 1, 2)]
+    [*(kind() for kind in HISTORIES.values()), Forgetful(), Credit(9, 1, 1, 2)]
 )
 revisers: SearchStrategy[Reviser] = st.one_of(
     st.just(Never()),
@@ -83,7 +75,10 @@ revisers: SearchStrategy[Reviser] = st.one_of(
     st.builds(Malicious, st.booleans(), st.booleans(), st.booleans()),
 )
 caches: SearchStrategy[Cache] = st.sampled_from(
-    [NoCache(), Dual(every=1), Dual(every=3), Dual(vicinity=2), Dual(drift=0.5), Prefix(), Delayed(None), Delayed(4)]
+    [
+        *(kind() for name, kind in CACHES.items() if name != "block_causal"),  # which needs a model with a grid
+        *(Dual(every=1), Dual(every=3), Dual(vicinity=2), Dual(drift=0.5), Delayed(None), Delayed(4)),
+    ]
 )
 
 templates: SearchStrategy[tuple[int | None, ...]] = (

@@ -35,6 +35,7 @@ from remask.options import apply
 from remask.testing import TOY, Hashed
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import network, write
+from tests.helpers.data import TINY_LLADA
 
 CPU = torch.device("cpu")
 BODY = {"vocab_size": 1024, "d_model": 128, "n_layers": 2, "n_heads": 4, "n_kv_heads": 4, "head_dim": 32, "d_ff": 384}
@@ -210,26 +211,26 @@ def test_planning_reads_no_weights(large: Path, tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("options", [["--batch", "3"], ["--gen-length", "9", "--cfg-scale", "1"]])
 def test_the_largest_that_fit_do_and_one_more_does_not(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    whole = planned(capsys, *options)
+    whole = planned(capsys, TINY_LLADA, *options)
     memory = (whole["weights"] + whole["peak"]) // 2
-    said = planned(capsys, *options, "--memory", memory, code=2)
+    said = planned(capsys, TINY_LLADA, *options, "--memory", memory, code=2)
     context, batch = said["largest_context"], said["largest_batch"]
     assert 0 < context < whole["context"] and said["peak"] > memory
-    planned(capsys, *options, "--context", context, "--memory", memory)
-    planned(capsys, *options, "--context", context + 1, "--memory", memory, code=2)
+    planned(capsys, TINY_LLADA, *options, "--context", context, "--memory", memory)
+    planned(capsys, TINY_LLADA, *options, "--context", context + 1, "--memory", memory, code=2)
     if "--batch" not in options:
         assert batch == 0
-        said = planned(capsys, *options, "--memory", 10 * memory)
-        planned(capsys, *options, "--batch", said["largest_batch"], "--memory", 10 * memory)
-        planned(capsys, *options, "--batch", said["largest_batch"] + 1, "--memory", 10 * memory, code=2)
+        said = planned(capsys, TINY_LLADA, *options, "--memory", 10 * memory)
+        planned(capsys, TINY_LLADA, *options, "--batch", said["largest_batch"], "--memory", 10 * memory)
+        planned(capsys, TINY_LLADA, *options, "--batch", said["largest_batch"] + 1, "--memory", 10 * memory, code=2)
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--memory", "10MB", "--batch", "9", "--dtype", "fp32", "--device", "cpu"]) == 2
+    assert main(["plan", TINY_LLADA, "--memory", "10MB", "--batch", "9", "--dtype", "fp32", "--device", "cpu"]) == 2
     out, err = capsys.readouterr()
     assert "9 × 256 positions need 31 MB, cpu has 10 MB; at this batch the largest context is " in err
     assert "weights       8.9 MB in float32" in out and "measured" not in out
-    assert main(["plan", "--memory", "1MB", "--measure", "--device", "cpu"]) == 2
+    assert main(["plan", TINY_LLADA, "--memory", "1MB", "--measure", "--device", "cpu"]) == 2
     assert "cpu has 1.0 MB: less than the weights alone" in capsys.readouterr().err
 
 

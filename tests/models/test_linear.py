@@ -20,6 +20,7 @@ from remask.models.linear import Columns, DynamicInt8, Held, Int8, PackedLinear,
 from remask.tasks import TASKS, examples
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import logits, network, write
+from tests.helpers.data import TINY_LLADA
 from tests.helpers.jobs import Job, decisions, holes, run
 
 ROUNDED: tuple[Weights, ...] = ("int8", "int8-dynamic")
@@ -30,13 +31,13 @@ needs_int8 = pytest.mark.skipif(not linear.has_int8_kernel(), reason="this torch
 
 @pytest.fixture(scope="module")
 def plain() -> Loaded:
-    return load("bundled", device="cpu", dtype="float32")
+    return load(TINY_LLADA, device="cpu", dtype="float32")
 
 
 def held(weights: Weights) -> Loaded:
     if weights == "int8-dynamic" and not linear.has_int8_kernel():
         pytest.skip("this torch has no int8 kernel for this processor")
-    return load("bundled", device="cpu", dtype="float32", weights=weights)
+    return load(TINY_LLADA, device="cpu", dtype="float32", weights=weights)
 
 
 def made(width: int, out: int, *, bias: bool = False, dtype: torch.dtype = torch.float32) -> nn.Linear:
@@ -203,11 +204,11 @@ def test_a_rounded_model_says_that_its_numbers_are_others_and_answers(plain: Loa
 
 
 def test_bf16_numbers_are_others_too() -> None:
-    assert load("bundled", device="cpu", dtype="bfloat16").predictor.contract.exactness == Exactness.OTHER_NUMBERS
+    assert load(TINY_LLADA, device="cpu", dtype="bfloat16").predictor.contract.exactness == Exactness.OTHER_NUMBERS
 
 
 def test_a_completion_names_the_weaker_claim() -> None:
-    llm = remask.load(device="cpu", quantize="int8")
+    llm = remask.load(TINY_LLADA, device="cpu", quantize="int8")
     tokens = (*llm.encode("Sort 3 1 2."), *holes(4))
     assert llm.engine.submit(Request(tokens)).result().exactness == Exactness.OTHER_NUMBERS
 
@@ -217,7 +218,7 @@ def test_a_completion_names_the_weaker_claim() -> None:
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(CheckpointError, match="unknown quantize 'int4'; use none, int8, int8-dynamic"):
-        remask.load(quantize="int4")
+        remask.load(TINY_LLADA, quantize="int4")
 
 
 def test_int8_dynamic_is_refused_where_it_has_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,4 +226,4 @@ def test_int8_dynamic_is_refused_where_it_has_no_kernel(monkeypatch: pytest.Monk
         kind("int8-dynamic", torch.device("cuda"), torch.bfloat16)
     monkeypatch.setattr(linear, "has_int8_kernel", lambda: False)
     with pytest.raises(CheckpointError, match="this is cpu; use int8"):
-        load("bundled", device="cpu", weights="int8-dynamic")
+        load(TINY_LLADA, device="cpu", weights="int8-dynamic")

@@ -218,12 +218,12 @@ def test_a_dictionary_of_nothing_is_nothing() -> None:
         ({"type": "linear", "factor": 2.0, "wobble": 1}, "'wobble'"),
         ({"type": "linear", "factor": 2.0, "beta_fast": 3.0}, "linear takes no fast"),
         ({"type": "linear"}, "lacks its 'factor'"),
-        ({"type": "linear", "factor": "much"}, "does not read as finite numbers"),
+        ({"type": "linear", "factor": "much"}, "must be finite numbers"),
         ({"type": "linear", "factor": -2.0}, "must lie in 1 to"),
         ({"type": "yarn", "factor": float("nan")}, "got nan"),
-        ({"type": "yarn", "original_max_position_embeddings": 0}, "does not read"),
-        ({"type": "yarn", "factor": 2.0, "original_max_position_embeddings": float("inf")}, "does not read"),
-        ({"type": "linear", "factor": 10**400}, "does not read"),
+        ({"type": "yarn", "original_max_position_embeddings": 0}, "must be finite numbers"),
+        ({"type": "yarn", "factor": 2.0, "original_max_position_embeddings": float("inf")}, "must be finite numbers"),
+        ({"type": "linear", "factor": 10**400}, "must be finite numbers"),
     ],
 )
 def test_a_dictionary_that_is_not_honoured_is_refused(stated: Any, told: str) -> None:

@@ -154,7 +154,7 @@ def test_constraints_pin_torch_and_everything_that_pyproject_names() -> None:
     """Without the pin pip takes the newest torch, and with it gigabytes of CUDA."""
     pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
     body = (ROOT / "pyproject.toml").read_text().split("\ndependencies = [")[1].split("[project.scripts]")[0]
-    named = set(re.findall(r'"(\w+)>=', body))
+    named = set(re.findall(r'"([\w-]+)>=', body))
     assert {"torch", "numpy", "pytest"} <= named
     assert named == pinned
 
@@ -164,7 +164,12 @@ def test_constraints_pin_torch_and_everything_that_pyproject_names() -> None:
 
 def test_arguments_go_to_the_last_tool_and_torch_may_stand_anywhere(checkout: Checkout) -> None:
     assert checkout.run("check", "-k", "floors", "--torch=cpu", "--help")[0] == 0
-    assert checkout.calls()[-4:] == ["ruff check .", "ruff format --check .", "mypy", "pytest -k floors --help"]
+    assert checkout.calls()[-4:] == [
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        "pytest -n auto --dist loadfile -k floors --help",
+    ]
     assert checkout.run("demo")[0] == 0
     assert checkout.calls() == ["remask run --pace 0.08 Solve/1.34/..12/2..3/43.."]
 
@@ -172,7 +177,7 @@ def test_arguments_go_to_the_last_tool_and_torch_may_stand_anywhere(checkout: Ch
 def test_the_first_failure_is_the_exit_status_and_the_last_tool_still_runs(checkout: Checkout) -> None:
     checkout.answers = [("ruff format", "", 7), ("mypy", "", 2)]
     assert checkout.run("check")[0] == 7
-    assert checkout.calls()[-1] == "pytest"
+    assert checkout.calls()[-1] == "pytest -n auto --dist loadfile"
 
 
 def test_control_c_waits_for_the_tool_and_is_130(checkout: Checkout) -> None:

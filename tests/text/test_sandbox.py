@@ -3,6 +3,7 @@
 import pytest
 
 from remask.errors import RequestError
+from remask.text import sandbox
 from remask.text.chat import LLADA_TEMPLATE
 from remask.text.tokenizer import Text
 
@@ -59,68 +60,78 @@ def test_long_conversations_are_rendered(text: Text) -> None:
         text.chat([{"role": "user", "content": "x" * 1_000_001}])
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ ''.__class__.__mro__ }}",
-        "{{ cycler.__init__.__globals__ }}",
-        "{{ messages.append(1) }}",
-        "{{ ''|attr('__class__') }}",
-        "{% include 'config.json' %}",
-        "{{ raise_exception('bad\nrole') }}",
-        "{{ unknown.field }}",
-        "{% for %}",
-        "{% for i in range(10**9) %}{% endfor %}",
-        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
-        "{% set r = range(99999) | list %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}",
-        "{% set r = messages * 9999 %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}",
-        "{% for i in range(99999) %}{% if range(99999) | sort %}{% endif %}{% endfor %}",
-        "{% for i in range(99999) %}{% if range(99999) | map('abs') | sum %}{% endif %}{% endfor %}",
-        "{% for i in range(999) recursive %}{{ loop(range(999)) }}{% endfor %}",
-        "{% for i in range(99999) %}{% if range(99999) == range(99998) %}{% endif %}{% endfor %}",
-        REPEATED.replace("DO", "{% if a == b %}{% endif %}"),
-        REPEATED.replace("DO", "{% if -1 in a %}{% endif %}"),
-        REPEATED.replace("DO", "{% if -1 is in(a) %}{% endif %}"),
-        REPEATED.replace("DO", "{% if a.count(-1) %}{% endif %}"),
-        REPEATED.replace("DO", "{% if loop.changed(a[1:], b[1:]) %}{% endif %}"),
-        REPEATED.replace("DO", "{% set c = a[::-1] %}"),
-        REPEATED.replace("DO", "{% set c = b | select('in', a) | list %}"),
-        REPEATED.replace("DO", "{% set c = s[1:] %}"),
-        REPEATED.replace("DO", "{% set c = s.rfind('b' + s[:-9]) %}"),
-        REPEATED.replace("DO", "{% set c = s.strip('b' * 99998 + 'a') %}"),
-        REPEATED.replace("DO", "{% set c = s | trim('b' * 99998 + 'a') %}"),
-        "{{ [[1] * 999] * 999 | sum(start=[]) }}",
-        "{{ 5 | round(-10000000000) }}",
-        "{{ 1.5 | round(10000000000, 'ceil') }}",
-        "{{ (1).to_bytes(10**10, 'big') | length }}",
-        "{% set x %}{% for i in range(99999) %}" + "z" * 99_999 + "{% endfor %}{% endset %}",
-        "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(60) }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-        "{{ 'a' * 10**10 }}",
-        "{{ 10 ** 10 ** 10 }}",
-        "{{ 'a' | center(10**10) }}",
-        "{{ 'a'.ljust(10**10) }}",
-        "{{ '%10000000000d' % 1 }}",
-        "{{ '{:>10000000000}'.format(1) }}",
-        "{{ ('a' * 9999) | replace('a', 'b' * 9999) }}",
-        "{{ ('a' * 9999).replace('a', 'b' * 9999) }}",
-        "{{ ('a' * 9999).join(range(99999)) }}",
-        "{{ range(99999) | join('a' * 9999) }}",
-        "{{ lipsum(n=10**6) }}",
-        DOUBLED.replace("START", "'a'.encode()")
-        .replace("STEP", "n.s + n.s")
-        .replace("{{ n.s }}", "{{ n.s | length }}"),
-        DOUBLED.replace("START", "(1,)").replace("STEP", "(n.s, n.s)").replace("{{ n.s }}", "{{ {n.s: 1}[n.s] }}"),
-        NESTED,
-        DOUBLED.replace("START", "'a'").replace("STEP", "n.s ~ n.s"),
-        DOUBLED.replace("START", "'a'").replace("STEP", "n.s + n.s"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "n.s + n.s"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]"),
-        DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]").replace("{{ n.s }}", "{{ n.s | tojson }}"),
-    ],
-)
-def test_templates_that_would_do_harm_are_contained(text: Text, template: str) -> None:
+HARMFUL = [
+    "{{ ''.__class__.__mro__ }}",
+    "{{ cycler.__init__.__globals__ }}",
+    "{{ messages.append(1) }}",
+    "{{ ''|attr('__class__') }}",
+    "{% include 'config.json' %}",
+    "{{ raise_exception('bad\nrole') }}",
+    "{{ unknown.field }}",
+    "{% for %}",
+    "{% for i in range(10**9) %}{% endfor %}",
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
+    "{% set r = range(99999) | list %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}",
+    "{% set r = messages * 9999 %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}",
+    "{% for i in range(99999) %}{% if range(99999) | sort %}{% endif %}{% endfor %}",
+    "{% for i in range(99999) %}{% if range(99999) | map('abs') | sum %}{% endif %}{% endfor %}",
+    "{% for i in range(999) recursive %}{{ loop(range(999)) }}{% endfor %}",
+    "{% for i in range(99999) %}{% if range(99999) == range(99998) %}{% endif %}{% endfor %}",
+    REPEATED.replace("DO", "{% if a == b %}{% endif %}"),
+    REPEATED.replace("DO", "{% if -1 in a %}{% endif %}"),
+    REPEATED.replace("DO", "{% if -1 is in(a) %}{% endif %}"),
+    REPEATED.replace("DO", "{% if a.count(-1) %}{% endif %}"),
+    REPEATED.replace("DO", "{% if loop.changed(a[1:], b[1:]) %}{% endif %}"),
+    REPEATED.replace("DO", "{% set c = a[::-1] %}"),
+    REPEATED.replace("DO", "{% set c = b | select('in', a) | list %}"),
+    REPEATED.replace("DO", "{% set c = s[1:] %}"),
+    REPEATED.replace("DO", "{% set c = s.rfind('b' + s[:-9]) %}"),
+    REPEATED.replace("DO", "{% set c = s.strip('b' * 99998 + 'a') %}"),
+    REPEATED.replace("DO", "{% set c = s | trim('b' * 99998 + 'a') %}"),
+    "{{ [[1] * 999] * 999 | sum(start=[]) }}",
+    "{{ 5 | round(-10000000000) }}",
+    "{{ 1.5 | round(10000000000, 'ceil') }}",
+    "{{ (1).to_bytes(10**10, 'big') | length }}",
+    "{% set x %}{% for i in range(99999) %}" + "z" * 99_999 + "{% endfor %}{% endset %}",
+    "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{{ 'a' * 10**10 }}",
+    "{{ 10 ** 10 ** 10 }}",
+    "{{ 'a' | center(10**10) }}",
+    "{{ 'a'.ljust(10**10) }}",
+    "{{ '%10000000000d' % 1 }}",
+    "{{ '{:>10000000000}'.format(1) }}",
+    "{{ ('a' * 9999) | replace('a', 'b' * 9999) }}",
+    "{{ ('a' * 9999).replace('a', 'b' * 9999) }}",
+    "{{ ('a' * 9999).join(range(99999)) }}",
+    "{{ range(99999) | join('a' * 9999) }}",
+    "{{ lipsum(n=10**6) }}",
+    DOUBLED.replace("START", "'a'.encode()").replace("STEP", "n.s + n.s").replace("{{ n.s }}", "{{ n.s | length }}"),
+    DOUBLED.replace("START", "(1,)").replace("STEP", "(n.s, n.s)").replace("{{ n.s }}", "{{ {n.s: 1}[n.s] }}"),
+    NESTED,
+    DOUBLED.replace("START", "'a'").replace("STEP", "n.s ~ n.s"),
+    DOUBLED.replace("START", "'a'").replace("STEP", "n.s + n.s"),
+    DOUBLED.replace("START", "[1]").replace("STEP", "n.s + n.s"),
+    DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]"),
+    DOUBLED.replace("START", "[1]").replace("STEP", "[n.s, n.s]").replace("{{ n.s }}", "{{ n.s | tojson }}"),
+]
+
+
+@pytest.mark.parametrize("template", HARMFUL)
+def test_templates_that_would_do_harm_are_contained(text: Text, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smaller budget shows it too, and sooner; what REPEATED makes before its loop takes half of that."""
+    monkeypatch.setattr(sandbox, "STEPS", 60_000)
+    contained(text, template)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("template", HARMFUL)
+def test_the_whole_budget_contains_them_too(text: Text, template: str) -> None:
+    contained(text, template)
+
+
+def contained(text: Text, template: str) -> None:
     with pytest.raises(RequestError, match="chat template failed on this conversation") as caught:
         with_template(text, template).chat(TURNS)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What is recomputed at each step: one policy, one file. A policy turns a row's view into a `Plan`."""
+"""The cache policies, one a file: what is recomputed at each step. A policy turns a row's view into a `Plan`."""
 
 from .block_causal import BlockCausal
 from .contract import Cache, View

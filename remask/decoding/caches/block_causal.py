@@ -1,4 +1,4 @@
-"""Block-causal cache: finished blocks never change again, so storing them is exact; later blocks are not computed."""
+"""The block-causal cache: finished blocks never change, so storing them is exact; later blocks are not computed."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -12,25 +12,24 @@ from .contract import Attention, View
 
 @dataclass(frozen=True)
 class BlockCausal:
-    """For models whose attention is block-causal (SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745). A finished
-    block is stored by the first step of the next one, so that its commit pass costs query rows but no forward of
-    its own."""
+    """The cache of models with block-causal attention (SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745). The first
+    step of a block stores the block before it, so that the commit pass costs query rows but no forward of its own."""
 
     exactness: ClassVar[Exactness] = Exactness.OWN_ATTENTION
     attention: ClassVar[Attention] = "block_causal"
 
     def slots(self, length: int) -> int:
-        """One a position."""
+        """Return `length`: one slot for each position."""
         return length
 
     def plan(self, view: View) -> Plan:
-        """The open block, and those before it that are not stored as they now stand."""
+        """Compute the open block, and each block before it whose stored keys are missing or stale."""
         size = view.contract.block_size
         assert size is not None
         first = int(view.window[0]) // size * size
-        behind, block = view.everything[:first], view.everything[first : first + size]
+        before, block = view.everything[:first], view.everything[first : first + size]
         old = view.stale[:first]
         old = np.logical_or.reduceat(old, np.arange(0, first, size)).repeat(size) if first else old
-        positions = np.unique(np.concatenate((behind[old], block, view.sources)))
+        positions = np.unique(np.concatenate((before[old], block, view.sources)))
         keep = np.where(positions < first, positions, -1)
-        return replace(view.queries(positions), stored=np.setdiff1d(behind, positions), keep=keep)
+        return replace(view.queries(positions), stored=np.setdiff1d(before, positions), keep=keep)

@@ -1,4 +1,4 @@
-"""What a cache policy is: a pure function from where a row stands to what its next forward computes."""
+"""The contract of a cache policy: a pure function from the state of a row to the plan of its next forward."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
@@ -14,72 +14,72 @@ Attention = Literal["any", "full", "block_causal"]
 
 @dataclass(frozen=True)
 class View:
-    """Where one row stands before a forward."""
+    """The state of one row before a forward."""
 
     canvas: Canvas
     window: Ints  # positions that may be committed now
-    reads: Ints  # positions whose logits the recipe wants
+    reads: Ints  # positions whose logits the recipe needs
     clock: int  # steps already taken in this window
     streams: int  # 2 under guidance
-    written: Ints  # (slots,) the row's forward that wrote each slot of its store, -1 never
-    forwards: int  # forwards that the row has had
+    written: Ints  # (slots,) index of the row's forward that wrote each slot of its store, -1 for none
+    forwards: int  # forwards that the row has made
     contract: Contract
-    everything: Ints  # positions that exist for the network now, sorted: all that the canvas axis shows
+    everything: Ints  # sorted positions that exist for the network now, by the canvas axis
 
     def tokens(self) -> Ints:
-        """(S, L) tokens of each stream."""
+        """Return the tokens (S, L) of each stream."""
         rows = [self.canvas.tokens, self.canvas.unconditional()]
         return np.stack(rows[: self.streams])
 
     @property
     def sources(self) -> Ints:
-        """The positions whose hidden rows hold the reads."""
+        """The positions (R,) whose hidden rows predict the reads."""
         return self.contract.source(self.reads)
 
     @property
     def stale(self) -> Bools:
-        """Slots (L,) whose token was decided after they were written, or that never were."""
+        """True for the slots (L,) that were never written, or whose token was decided after they were written."""
         return (self.written < 0) | (self.written <= self.canvas.age)
 
     def queries(self, positions: Ints) -> Plan:
-        """The plan that computes `positions` (sorted) and reads what the recipe wants; they must hold its sources."""
+        """Return the plan that computes `positions`, which are sorted and include the sources, and reads `reads`."""
         sources = np.searchsorted(positions, self.sources)
         return Plan(self.tokens()[:, positions], positions, self.reads, sources)
 
     def refresh(self) -> Plan:
-        """Everything, all keys kept."""
+        """Return the plan that computes everything and keeps all keys."""
         return replace(self.queries(self.everything), keep=self.everything)
 
     def beside_stored(self, positions: Ints) -> Plan:
-        """`positions` and the sources computed and kept, everything else taken from the store."""
+        """Return the plan that computes and keeps `positions` and the sources, and reads all else from the store."""
         positions = np.union1d(positions, self.sources)
         return replace(self.queries(positions), stored=np.setdiff1d(self.everything, positions), keep=positions)
 
 
 class Cache(Protocol):
-    """One cache policy. A slot stands for the position of the same number; keys are stored rotated."""
+    """A value of the cache axis. Slot i holds position i; keys are stored after their rotation."""
 
     @property
     def exactness(self) -> Exactness:
-        """What this policy claims."""
+        """The class of exactness that this policy claims."""
 
     @property
     def attention(self) -> Attention:
-        """The attention for which its claim holds."""
+        """The attention for which the claim holds."""
 
     def slots(self, length: int) -> int:
-        """Slots of key/value store that a row of `length` positions needs in each stream."""
+        """Return how many key/value slots a row of `length` positions needs in each stream."""
 
     def plan(self, view: View) -> Plan:
-        """The row's next forward. Pure: the core records what was written."""
+        """Return the plan of the row's next forward. The function is pure: the core records what was written."""
 
 
 class Approximate:
-    """What the caches for full attention share: every position has a slot, and stored ones grow stale."""
+    """The common part of the caches for full attention: every position has a slot, and stored keys become stale."""
 
     exactness: ClassVar[Exactness] = Exactness.APPROXIMATE
     attention: ClassVar[Attention] = "full"
 
     def slots(self, length: int) -> int:
-        """One a position."""
+        """Return `length`: one slot for each position."""
         return length

@@ -1,4 +1,4 @@
-"""Delayed cache: a token's key and value are stored one step after it was decided; what is undecided is computed."""
+"""The delayed cache: a token's key and value are stored one step after its decision; undecided ones are computed."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from .contract import Approximate, View
 
 @dataclass(frozen=True)
 class Delayed(Approximate):
-    """dKV-Cache-Decode (arXiv 2505.15781, §3.3): keys change most in the step in which their token is decided, so
-    that the step after stores them. Everything is computed anew every `every` steps; None: never."""
+    """dKV-Cache-Decode (arXiv 2505.15781, §3.3): a key changes most in the step that decides its token, so the step
+    after that one stores it. Every `every` steps everything is computed again; None: never."""
 
     every: int | None = 8
 
@@ -19,7 +19,7 @@ class Delayed(Approximate):
             raise RecipeError(f"cache.every must be at least 1, got {self.every}; dKV-Cache uses 4 to 16")
 
     def plan(self, view: View) -> Plan:
-        """Everything, or what is undecided and what was decided by the last step."""
+        """Compute everything, or the undecided positions and those that the last step decided."""
         if (view.written[view.everything] < 0).any() or (self.every is not None and view.forwards % self.every == 0):
             return view.refresh()
         return view.beside_stored(view.everything[(view.stale | view.canvas.undecided)[view.everything]])

@@ -1,4 +1,4 @@
-"""Dual cache: prefix and suffix are taken from the window's first step, the window alone is computed."""
+"""The dual cache: prefix and suffix come from the first step in the window; the window alone is computed."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from .refresh import Refreshed
 
 @dataclass(frozen=True)
 class Dual(Refreshed):
-    """Fast-dLLM's dual cache (arXiv 2505.22618, §3.2); with `vicinity`, so many positions on either side of the
-    window are computed with it (dInfer, arXiv 2510.08666, §4.3)."""
+    """Fast-dLLM's dual cache (arXiv 2505.22618, §3.2). With a `vicinity`, so many positions on either side of the
+    window are computed too (dInfer, arXiv 2510.08666, §4.3)."""
 
     vicinity: int = 0
 
@@ -23,7 +23,7 @@ class Dual(Refreshed):
             raise RecipeError(f"cache.vicinity must be at least 0, got {self.vicinity}; dInfer uses 16")
 
     def plan(self, view: View) -> Plan:
-        """Everything, or the window and its vicinity."""
+        """Compute everything, or the window and its vicinity."""
         if self.due(view):
             return view.refresh()
         first, last = int(view.window[0]), int(view.window[-1])

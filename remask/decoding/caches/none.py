@@ -1,4 +1,4 @@
-"""No cache: every position, every step. What LLaDA's authors do, and the only exact choice for full attention."""
+"""No cache: every position, every step. LLaDA's authors do so, and for full attention only this is exact."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,15 +10,14 @@ from .contract import Attention, View
 
 @dataclass(frozen=True)
 class NoCache:
-    """Recompute everything at each step."""
+    """Recomputation of everything at each step."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
     attention: ClassVar[Attention] = "any"
 
     def slots(self, length: int) -> int:
-        """None."""
         return 0
 
     def plan(self, view: View) -> Plan:
-        """All positions as queries."""
+        """Compute all positions."""
         return view.queries(view.everything)

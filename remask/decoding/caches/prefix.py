@@ -1,4 +1,4 @@
-"""Prefix cache: what lies before the window is taken from its first step, window and suffix are computed."""
+"""The prefix cache: the prefix comes from the first step in the window; window and suffix are computed."""
 
 from dataclasses import dataclass
 
@@ -12,5 +12,5 @@ class Prefix(Refreshed):
     """Fast-dLLM's prefix cache (arXiv 2505.22618, §3.2)."""
 
     def plan(self, view: View) -> Plan:
-        """Everything, or everything from the window on."""
+        """Compute everything, or everything from the window on."""
         return view.refresh() if self.due(view) else view.beside_stored(view.everything[view.window[0] :])

@@ -1,4 +1,4 @@
-"""When stored keys and values are computed anew: what the approximate caches share."""
+"""The refresh of stored keys and values: the common part of the prefix and the dual cache."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from .contract import Approximate, View
 
 @dataclass(frozen=True)
 class Refreshed(Approximate):
-    """A cache that is filled by a forward of the whole canvas in the first step of each window, and then anew
-    after every `every` steps, or once more than `drift` of the window's tokens were decided since; None: not before the
-    next window. A refresh commits tokens like any other step."""
+    """A cache that the first step in each window fills by a forward of the whole canvas (a refresh). Another refresh
+    follows after `every` steps, or as soon as more than the share `drift` of the window's tokens was decided; None:
+    not before the next window. A refresh commits tokens like any other step."""
 
     every: int | None = None
     drift: float | None = None
@@ -24,7 +24,7 @@ class Refreshed(Approximate):
             bounded("cache.drift", self.drift, 0, 1, "0 refreshes after each change")
 
     def due(self, view: View) -> bool:
-        """Whether the next forward computes everything."""
+        """Return True if the next forward computes everything."""
         last = int(view.written[view.everything].min())  # only a refresh writes every slot
         if view.clock == 0 or last < 0:
             return True

@@ -1,13 +1,19 @@
 """Where retrieval ends: the distance that the rotary positions promise, and the one that was measured."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..statistics import wilson
-from .grid import Outcome
+from .sweep import Trial
 
-Found = tuple[int, bool]  # how far the needle was, and whether it was found
+
+class Needle(NamedTuple):
+    """How far a needle was from its answer in tokens, and whether it was found."""
+
+    distance: int
+    found: bool
 
 
 @dataclass(frozen=True)
@@ -24,35 +30,35 @@ class Cliff:
     outside: float
 
 
-def points(outcomes: Sequence[Outcome]) -> list[Found]:
-    """Distance and success of each outcome that has one needle, nearest first; found is what RULER's match says."""
-    return sorted((o.distance, o.match == 1) for o in outcomes if o.distance is not None)
+def needles(trials: Iterable[Trial]) -> list[Needle]:
+    """The needle of each trial that has one, nearest first; found is what RULER's match says."""
+    return sorted(Needle(trial.distance, trial.match == 1) for trial in trials if trial.distance is not None)
 
 
-def cliff(found: Sequence[Found]) -> Cliff | None:
+def cliff(needles: Sequence[Needle]) -> Cliff | None:
     """The likeliest step down of the share found, by distance; None if its two sides do not differ.
 
     Maximum likelihood of two Bernoulli shares over all places for the step. They differ if their 95 % Wilson
     intervals do not meet.
     """
     best: tuple[float, int] | None = None
-    total = sum(hit for _, hit in found)
+    total = sum(hit for _, hit in needles)
     near = 0
-    for cut in range(1, len(found)):
-        near += found[cut - 1][1]
-        if found[cut - 1][0] == found[cut][0] or near / cut <= (total - near) / (len(found) - cut):
+    for cut in range(1, len(needles)):
+        near += needles[cut - 1].found
+        if needles[cut - 1].distance == needles[cut].distance or near / cut <= (total - near) / (len(needles) - cut):
             continue
-        likelihood = _log_likelihood(near, cut) + _log_likelihood(total - near, len(found) - cut)
+        likelihood = _log_likelihood(near, cut) + _log_likelihood(total - near, len(needles) - cut)
         if best is None or likelihood > best[0]:
             best = likelihood, cut
     if best is None:
         return None
     cut = best[1]
-    near = sum(hit for _, hit in found[:cut])
-    if wilson(near, cut)[0] <= wilson(total - near, len(found) - cut)[1]:
+    near = sum(hit for _, hit in needles[:cut])
+    if wilson(near, cut)[0] <= wilson(total - near, len(needles) - cut)[1]:
         return None
-    low, high = found[cut - 1][0], found[cut][0]
-    return Cliff((low + high) / 2, low, high, near / cut, (total - near) / (len(found) - cut))
+    low, high = needles[cut - 1].distance, needles[cut].distance
+    return Cliff((low + high) / 2, low, high, near / cut, (total - near) / (len(needles) - cut))
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,17 @@ class Bin:
     found: int
 
 
-def bins(found: Sequence[Found], count: int = 12) -> list[Bin]:
-    """At most `count` bins of about equal numbers of points; equal distances share a bin."""
+def bins(needles: Sequence[Needle], count: int = 12) -> list[Bin]:
+    """At most `count` bins of about equal numbers of needles; equal distances share a bin."""
     made: list[Bin] = []
-    size = max(1, math.ceil(len(found) / count))
+    size = max(1, math.ceil(len(needles) / count))
     start = 0
-    while start < len(found):
-        stop = min(len(found), start + size)
-        while stop < len(found) and found[stop][0] == found[stop - 1][0]:
+    while start < len(needles):
+        stop = min(len(needles), start + size)
+        while stop < len(needles) and needles[stop].distance == needles[stop - 1].distance:
             stop += 1
-        part = found[start:stop]
-        made.append(Bin(part[0][0], part[-1][0], len(part), sum(hit for _, hit in part)))
+        part = needles[start:stop]
+        made.append(Bin(part[0].distance, part[-1].distance, len(part), sum(needle.found for needle in part)))
         start = stop
     return made
 

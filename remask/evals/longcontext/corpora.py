@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import UsageError
 from .haystack import Document, Filling, Hidden
 from .layout import Form
-from .suite import LongTask, Sought
+from .suite import LongTask, Site
 
 LARGEST = 2 << 30  # bytes of one file
 
@@ -32,11 +32,11 @@ class Question:
 def texts(path: Path) -> list[str]:
     """The texts in a file (.txt, .md, .json, .jsonl) or in all such files of a folder, by name."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    wanted = [file for file in files if file.suffix in (".txt", ".md", ".json", ".jsonl") or file == path]
-    found = [text for file in wanted if file.is_file() or file == path for text in _texts(file) if text.strip()]
-    if not found:
+    readable = [file for file in files if file.suffix in (".txt", ".md", ".json", ".jsonl") or file == path]
+    every = [text for file in readable if file.is_file() or file == path for text in _texts(file) if text.strip()]
+    if not every:
         raise UsageError(f"{path} holds no text; give a .txt, .md or .jsonl file, or a folder with some")
-    return found
+    return every
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -51,19 +51,19 @@ def _texts(path: Path) -> Iterator[str]:
 
 def questions(path: Path) -> list[Question]:
     """The questions in a LongBench or SQuAD file. Raises UsageError naming what is missing."""
-    found = [question for item in objects(path) for question in _questions(item, path)]
-    if not found:
+    every = [question for item in objects(path) for question in _questions(item, path)]
+    if not every:
         raise UsageError(f"{path} holds no questions with answers")
-    return found
+    return every
 
 
 def _questions(item: Mapping[str, Any], path: Path) -> Iterator[Question]:
     try:
         if "data" in item:
             for paragraph in (paragraph for article in item["data"] for paragraph in article["paragraphs"]):
-                for asked in paragraph["qas"]:
-                    if answers := tuple(dict.fromkeys(answer["text"] for answer in asked["answers"])):
-                        yield Question(paragraph["context"], asked["question"], answers)
+                for qa in paragraph["qas"]:
+                    if answers := tuple(dict.fromkeys(answer["text"] for answer in qa["answers"])):
+                        yield Question(paragraph["context"], qa["question"], answers)
         elif answers := tuple(item["answers"]):
             yield Question(item["context"], item["input"], answers)
     except (KeyError, TypeError) as error:
@@ -73,8 +73,8 @@ def _questions(item: Mapping[str, Any], path: Path) -> Iterator[Question]:
 def task(path: Path) -> LongTask:
     """The task that a file of questions makes: SQuAD's paragraphs hide among others, LongBench's documents stand alone
     and lose their middle where they are too long."""
-    found = questions(path)
-    contexts = list(dict.fromkeys(question.context for question in found))
+    every = questions(path)
+    contexts = list(dict.fromkeys(question.context for question in every))
     scattered = max(map(len, contexts)) < 8000 and len(contexts) > 1  # paragraphs, not documents
 
     def others(but: str) -> Any:
@@ -85,11 +85,11 @@ def task(path: Path) -> LongTask:
 
         return endless
 
-    def draw(rng: Random, sought: Sought) -> Form:
-        one = rng.choice(found)
+    def draw(rng: Random, site: Site) -> Form:
+        one = rng.choice(every)
         body: Filling = Document(one.context)
         if scattered:
-            body = Hidden((one.context,), (sought.depth,), others(one.context))
+            body = Hidden((one.context,), (site.depth,), others(one.context))
         return Form(
             body=body,
             intro="Answer the question from the text.\n\n",
@@ -100,7 +100,7 @@ def task(path: Path) -> LongTask:
             part=True,
         )
 
-    return LongTask(path.stem, f"{len(found)} questions of {path.name}", draw)
+    return LongTask(path.stem, f"{len(every)} questions of {path.name}", draw)
 
 
 def objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -108,12 +108,12 @@ def objects(path: Path) -> Iterator[dict[str, Any]]:
     text = read(path)
     try:
         try:
-            found = [json.loads(text)]
+            every = [json.loads(text)]
         except ValueError:
-            found = [json.loads(line) for line in text.split("\n") if line.strip()]
+            every = [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
-    for item in found[0] if len(found) == 1 and isinstance(found[0], list) else found:
+    for item in every[0] if len(every) == 1 and isinstance(every[0], list) else every:
         if not isinstance(item, dict):
             raise UsageError(f"{path} must hold JSON objects, found {str(item)[:40]!r}")
         yield item

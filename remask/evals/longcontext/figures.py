@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...files import replacing
 from ..statistics import wilson
-from .cliff import Cliff, Found, bins
-from .grid import Result
+from .cliff import Cliff, Needle, bins
+from .sweep import Tally
 
 FORMATS = ("png", "svg")
 COLOURS = ("#1f4e79", "#c55a11", "#2e7d32", "#7b1fa2", "#b71c1c", "#00838f", "#5d4037", "#455a64")
 
 
 @contextmanager
-def drawn(stem: Path, size: tuple[float, float]) -> Iterator[Any]:
+def saved_axis(stem: Path, size: tuple[float, float]) -> Iterator[Any]:
     """An axis to draw on; afterwards `stem`.png and .svg hold it, each written whole or not at all."""
     import matplotlib
 
@@ -26,20 +27,19 @@ def drawn(stem: Path, size: tuple[float, float]) -> Iterator[Any]:
     try:
         yield axis
         for kind in FORMATS:
-            scratch = stem.with_name(f".{stem.name}.{kind}")
-            figure.savefig(scratch, dpi=140, format=kind, metadata={"Date": None} if kind == "svg" else None)
-            scratch.replace(stem.with_suffix(f".{kind}"))
+            with replacing(stem.with_suffix(f".{kind}")) as path:
+                figure.savefig(path, dpi=140, format=kind, metadata={"Date": None} if kind == "svg" else None)
     finally:
         plt.close(figure)
 
 
-def heat_map(results: Sequence[Result], stem: Path, title: str, score: str = "match", top: float = 1.0) -> None:
+def heat_map(tallies: Sequence[Tally], stem: Path, title: str, score: str = "match", top: float = 1.0) -> None:
     """Mean score by length (columns) and depth (rows, from the start of the haystack down), with its number in each."""
-    lengths = sorted({result.cell.length for result in results})
-    depths = sorted({depth for result in results if (depth := result.cell.depth) is not None})
-    by = {(result.cell.depth, result.cell.length): 100 * result.mean(score) / top for result in results}
+    lengths = sorted({tally.condition.length for tally in tallies})
+    depths = sorted({depth for tally in tallies if (depth := tally.condition.depth) is not None})
+    by = {(tally.condition.depth, tally.condition.length): 100 * tally.mean(score) / top for tally in tallies}
     values = [[by.get((depth, length), float("nan")) for length in lengths] for depth in depths]
-    with drawn(stem, (1.8 + 0.75 * max(4, len(lengths)), 1.6 + 0.36 * max(4, len(depths)))) as axis:
+    with saved_axis(stem, (1.8 + 0.75 * max(4, len(lengths)), 1.6 + 0.36 * max(4, len(depths)))) as axis:
         image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis", aspect="auto")
         for row, line in enumerate(values):
             for column, value in enumerate(line):
@@ -57,7 +57,7 @@ def heat_map(results: Sequence[Result], stem: Path, title: str, score: str = "ma
 
 
 def by_distance(
-    series: Mapping[str, Sequence[Found]],
+    series: Mapping[str, Sequence[Needle]],
     stem: Path,
     title: str,
     *,
@@ -66,12 +66,12 @@ def by_distance(
 ) -> None:
     """Share found against how far away the needle was, with 95 % intervals; dashed: the reach that is predicted for a
     series, dotted: the cliff that was measured."""
-    with drawn(stem, (7.2, 4.2)) as axis:
-        for colour, (name, found) in zip(_colours(len(series)), series.items(), strict=True):
-            made = bins(found)
-            middles = [(part.low + part.high) / 2 for part in made]
-            shares = [100 * part.found / part.items for part in made]
-            bounds = [wilson(part.found, part.items) for part in made]
+    with saved_axis(stem, (7.2, 4.2)) as axis:
+        for colour, (name, needles) in zip(_colours(len(series)), series.items(), strict=True):
+            parts = bins(needles)
+            middles = [(part.low + part.high) / 2 for part in parts]
+            shares = [100 * part.found / part.items for part in parts]
+            bounds = [wilson(part.found, part.items) for part in parts]
             axis.fill_between(
                 middles, [100 * b[0] for b in bounds], [100 * b[1] for b in bounds], color=colour, alpha=0.15, lw=0
             )
@@ -87,13 +87,13 @@ def by_distance(
         axis.legend(fontsize=8, framealpha=0.9)
 
 
-def by_length(series: Mapping[str, Sequence[Result]], stem: Path, title: str, trained: int | None = None) -> None:
+def by_length(series: Mapping[str, Sequence[Tally]], stem: Path, title: str, trained: int | None = None) -> None:
     """Mean match against the length of the canvas, one line a series; grey: the length of the training."""
-    with drawn(stem, (7.2, 4.2)) as axis:
-        for i, (colour, (name, results)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
-            by: dict[int, list[Result]] = {}
-            for result in results:
-                by.setdefault(result.cell.length, []).append(result)
+    with saved_axis(stem, (7.2, 4.2)) as axis:
+        for i, (colour, (name, tallies)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
+            by: dict[int, list[Tally]] = {}
+            for tally in tallies:
+                by.setdefault(tally.condition.length, []).append(tally)
             lengths = sorted(by)
             means = [100 * sum(r.mean("match") for r in by[length]) / len(by[length]) for length in lengths]
             axis.plot(lengths, means, "o--" if i >= len(COLOURS) else "o-", color=colour, ms=3.5, lw=1.5, label=name)
@@ -115,7 +115,7 @@ def curves(
     trained: int | None = None,
 ) -> None:
     """Lines over token positions on a logarithmic scale, with intervals where `bands` has them."""
-    with drawn(stem, (7.2, 4.2)) as axis:
+    with saved_axis(stem, (7.2, 4.2)) as axis:
         for colour, (name, (x, y)) in zip(_colours(len(lines)), lines.items(), strict=True):
             axis.plot(x, y, "-o", color=colour, ms=3, lw=1.5, label=name)
             if bands and name in bands:

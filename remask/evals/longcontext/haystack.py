@@ -1,4 +1,4 @@
-"""What needles are hidden in: filler without end, and bodies that fill an exact number of tokens."""
+"""What needles are hidden in: filler without end, and passages that fill an exact number of tokens."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class TooShort(RequestError):
 
 
 @dataclass(frozen=True)
-class Body:
+class Passage:
     """The tokens of a haystack, and for each needle how many of them there are up to its end."""
 
     tokens: list[int]
@@ -34,8 +34,8 @@ class Body:
 class Filling(Protocol):
     """What stands between the introduction and the question."""
 
-    def fill(self, encode: Encode, room: int, rng: Random) -> Body:
-        """A body of exactly `room` tokens. Raises TooShort if it cannot be so short."""
+    def fill(self, encode: Encode, room: int, rng: Random) -> Passage:
+        """A passage of exactly `room` tokens. Raises TooShort if it cannot be so short."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Hidden:
     depths: tuple[float, ...]
     filler: Filler
 
-    def fill(self, encode: Encode, room: int, rng: Random) -> Body:
+    def fill(self, encode: Encode, room: int, rng: Random) -> Passage:
         hidden = [encode(" " + needle) for needle in self.needles]
         free = room - sum(map(len, hidden))
         if free < 0:
@@ -65,7 +65,7 @@ class Hidden:
             ends[text] = len(tokens)
             before = until
         tokens += stretch(sentences, encode, free - before)[: free - before]
-        return Body(tokens, ends)
+        return Passage(tokens, ends)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Listed:
     seldom: int
     word: Callable[[Random], str]
 
-    def fill(self, encode: Encode, room: int, rng: Random) -> Body:
+    def fill(self, encode: Encode, room: int, rng: Random) -> Passage:
         entries = [word for word in self.common for _ in range(self.often)]
         used = sum(len(encode(f" {i}.")) + len(encode(" " + word)) for i, word in enumerate(entries, 1))
         known = set(self.common)
@@ -99,7 +99,7 @@ class Listed:
         tokens = last(stretch(noise(rng), encode, room - used), room - used)
         for i, word in enumerate(entries, 1):
             tokens += encode(f" {i}.") + encode(" " + word)
-        return Body(tokens)
+        return Passage(tokens)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Frequent:
 
     words: tuple[str, ...]
 
-    def fill(self, encode: Encode, room: int, rng: Random) -> Body:
+    def fill(self, encode: Encode, room: int, rng: Random) -> Passage:
         costs = [len(encode(" " + word)) for word in self.words]
 
         def size(first: int) -> int:
@@ -130,7 +130,7 @@ class Frequent:
         tokens = last(stretch(noise(rng), encode, left), left)
         for word in text:
             tokens += encode(" " + word)
-        return Body(tokens)
+        return Passage(tokens)
 
     def counts(self, first: int) -> list[int]:
         """How often each word occurs if the first one occurs `first` times."""
@@ -143,13 +143,13 @@ class Document:
 
     text: str
 
-    def fill(self, encode: Encode, room: int, rng: Random) -> Body:
+    def fill(self, encode: Encode, room: int, rng: Random) -> Passage:
         tokens = encode(self.text)
         if room < 2:
             raise TooShort(2)
         if len(tokens) > room:
             tokens = tokens[: room // 2] + last(tokens, room - room // 2)
-        return Body(tokens)
+        return Passage(tokens)
 
 
 def stretch(sentences: Iterator[str], encode: Encode, length: int) -> list[int]:

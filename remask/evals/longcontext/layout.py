@@ -62,13 +62,13 @@ class Frame:
 
     @classmethod
     def of(cls, text: Text, *, raw: bool = False) -> "Frame":
-        """Through the chat template, unless `raw` or there is none. Raises RequestError if it hides what was said."""
+        """Through the chat template, unless `raw` or there is none. Raises RequestError if that hides the prompt."""
         if raw or text.template is None:
             return cls(text.encode)
-        said = text.chat([{"role": "user", "content": PLACE}])
-        if said.count(PLACE) != 1:
+        chat = text.chat([{"role": "user", "content": PLACE}])
+        if chat.count(PLACE) != 1:
             raise RequestError("the chat template does not repeat the user's text as it is; ask with raw")
-        before, after = said.split(PLACE)
+        before, after = chat.split(PLACE)
         return cls(text.encode, tuple(text.encode(before)), tuple(text.encode(after)))
 
     def lay(self, form: Form, length: int, gen_length: int, rng: Random) -> Probe:
@@ -77,9 +77,9 @@ class Frame:
         Raises RequestError if the form does not fit, with the length that it needs.
         """
         begin = [*self.opening, *self.encode(form.intro)]
-        asked = self.encode(f"\n\n{form.question}") if form.question else []
+        question = self.encode(f"\n\n{form.question}") if form.question else []
         stem = self.encode(form.stem if self.closing else f"\n{form.stem}")
-        end = [*asked, *self.closing, *stem]
+        end = [*question, *self.closing, *stem]
         room = length - len(begin) - len(end) - gen_length
         try:
             body = form.body.fill(self.encode, room, rng)

@@ -8,8 +8,8 @@ what the tokens beyond T are worth: perplexity alone is decided by what is near.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,17 +19,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...decoding.objective import Noised, add_noise, masked_logits, stratified_counts
+from ...engine.host import thread_limit
 from ...errors import RequestError, UsageError
+from ...llm import LLM
 from ...models.contract import Predictor
 from ...models.rotary import NONE, Rope
+from ...text.tokenizer import Text
+from ..records import Record, subject
 from ..statistics import bootstrap
-from . import record
+from .conditions import trained_length
+from .figures import curves
 from .haystack import Encode, Filler, stretch
 from .positions import scaled
+from .suite import prose
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Estimator:
     """Which blocks are scored, and how: documents of `length` tokens in blocks of `block`, `samples` maskings each.
 
     `recent` is the context of the second score in tokens, the block included; `rope` scales positions.
@@ -71,9 +77,9 @@ class Chunk:
 
 
 @torch.inference_mode()
-def nats(model: Predictor, tokens: Sequence[int], block: int, grid: Sweep, seed: int) -> float:
+def nats(model: Predictor, tokens: Sequence[int], block: int, estimator: Estimator, seed: int) -> float:
     """Nats per token of the last `block` of `tokens` given the others. A causal model's are exact."""
-    network, contract = scaled(model, grid.rope, len(tokens)), model.contract
+    network, contract = scaled(model, estimator.rope, len(tokens)), model.contract
     clean = torch.tensor([list(tokens)])
     maskable = torch.zeros_like(clean, dtype=torch.bool)
     maskable[:, -block:] = True
@@ -83,7 +89,7 @@ def nats(model: Predictor, tokens: Sequence[int], block: int, grid: Sweep, seed:
     how = (contract.shift, contract.block_size)
     values = [
         _means(masked_logits(network, [noised.to(model.device)], *how), noised)
-        for noised in maskings(clean, maskable, block, grid.samples, contract.mask_id, seed)
+        for noised in maskings(clean, maskable, block, estimator.samples, contract.mask_id, seed)
     ]
     return float(torch.cat(values).mean())
 
@@ -117,37 +123,60 @@ def _means(logits: Tensor, noised: Noised) -> Tensor:
     return total / noised.masked.sum(1)
 
 
-def blocks(model: Predictor, document: int, tokens: Sequence[int], grid: Sweep) -> Iterator[Chunk]:
-    """The scored blocks of one document of `grid.length` tokens, in order."""
-    for start in grid.starts:
-        stop = start + grid.block
-        seed = Random(f"{grid.seed}:{document}:{start}").getrandbits(48)
-        full = nats(model, tokens[:stop], grid.block, grid, seed)
-        near = tokens[max(0, stop - grid.recent) : stop]
-        recent = full if len(near) == stop else nats(model, near, grid.block, grid, seed)
-        yield Chunk(document, start, round(full, 6), round(recent, 6))
+def chunk(model: Predictor, document: int, tokens: Sequence[int], start: int, estimator: Estimator) -> Chunk:
+    """The block that begins at `start` of one document of `estimator.length` tokens, scored."""
+    stop = start + estimator.block
+    seed = Random(f"{estimator.seed}:{document}:{start}").getrandbits(48)
+    full = nats(model, tokens[:stop], estimator.block, estimator, seed)
+    near = tokens[max(0, stop - estimator.recent) : stop]
+    recent = full if len(near) == stop else nats(model, near, estimator.block, estimator, seed)
+    return Chunk(document, start, round(full, 6), round(recent, 6))
 
 
-def generated(encode: Encode, filler: Filler, grid: Sweep) -> list[list[int]]:
-    """Documents of sentences of a filler, cut to `grid.length` tokens."""
+def resume(llm: LLM, documents: Sequence[Sequence[int]], estimator: Estimator, record: Record) -> Iterator[Chunk]:
+    """The scored blocks of all documents that `record` lacks, in order; each is on record when it comes."""
+    done = {(one.document, one.start) for one in chunks_of(record)}
+    for document, tokens in enumerate(documents):
+        for start in (start for start in estimator.starts if (document, start) not in done):
+            with thread_limit(llm.engine.threads):
+                scored = chunk(llm.model, document, tokens, start, estimator)
+            record.add(asdict(scored))
+            yield scored
+
+
+def chunks_of(record: Record) -> list[Chunk]:
+    """The blocks on record. Raises UsageError, with the number of the line, for one that is not whole."""
+    return [record.value(Chunk, line, line) for line in record.lines]
+
+
+def documents(text: Text, estimator: Estimator, texts: Sequence[str] | None = None) -> list[list[int]]:
+    """The documents in tokens: of the `texts` if there are any, else generated in words that the tokenizer knows."""
+    if texts is not None:
+        return text_documents(text.encode, texts, estimator)
+    return filler_documents(text.encode, prose(text), estimator)
+
+
+def filler_documents(encode: Encode, filler: Filler, estimator: Estimator) -> list[list[int]]:
+    """Documents of sentences of a filler, cut to `estimator.length` tokens."""
     return [
-        stretch(filler(Random(f"{grid.seed}:{i}")), encode, grid.length)[: grid.length] for i in range(grid.documents)
+        stretch(filler(Random(f"{estimator.seed}:{i}")), encode, estimator.length)[: estimator.length]
+        for i in range(estimator.documents)
     ]
 
 
-def given(encode: Encode, texts: Sequence[str], grid: Sweep) -> list[list[int]]:
+def text_documents(encode: Encode, texts: Sequence[str], estimator: Estimator) -> list[list[int]]:
     """The first documents that are long enough. Raises RequestError if there are too few."""
-    long = [tokens for tokens in map(encode, texts) if len(tokens) >= grid.length]
-    if len(long) < grid.documents:
+    long = [tokens for tokens in map(encode, texts) if len(tokens) >= estimator.length]
+    if len(long) < estimator.documents:
         raise RequestError(
-            f"{len(long)} of {len(texts)} documents have {grid.length} tokens, {grid.documents} are needed; lower the "
-            "length or the number of documents"
+            f"{len(long)} of {len(texts)} documents have {estimator.length} tokens, {estimator.documents} are needed; "
+            "lower the length or the number of documents"
         )
-    return [tokens[: grid.length] for tokens in long[: grid.documents]]
+    return [tokens[: estimator.length] for tokens in long[: estimator.documents]]
 
 
 @dataclass(frozen=True)
-class Point:
+class Perplexity:
     """Perplexities at one block: windowed, with its interval over documents; cumulative; and what is gained by all
     the context beyond the last `recent` tokens, in nats per token (above 0: the far context helps)."""
 
@@ -159,48 +188,43 @@ class Point:
     gained: float
 
 
-def summarise(found: Sequence[Chunk]) -> list[Point]:
-    """One point a block position, over the documents that are done."""
+def by_position(chunks: Iterable[Chunk]) -> list[Perplexity]:
+    """The perplexity at each block position, over the documents that are done."""
     at: dict[int, list[Chunk]] = {}
-    for block in found:
-        at.setdefault(block.start, []).append(block)
-    points, running = [], []
+    for one in chunks:
+        at.setdefault(one.start, []).append(one)
+    positions, running = [], []
     for start in sorted(at):
-        full = [block.full for block in at[start]]
+        full = [one.full for one in at[start]]
         mean = sum(full) / len(full)
         running.append(mean)
         low, high = bootstrap(full)
-        gained = sum(block.recent - block.full for block in at[start]) / len(full)
+        gained = sum(one.recent - one.full for one in at[start]) / len(full)
         cumulative = math.exp(sum(running) / len(running))
         numbers = (math.exp(mean), math.exp(low), math.exp(high), cumulative, gained)
-        points.append(Point(start, *(round(number, 6) for number in numbers)))
-    return points
+        positions.append(Perplexity(start, *(round(number, 6) for number in numbers)))
+    return positions
 
 
-@dataclass
-class PerplexityRecord:
-    """Blocks, document by document, on disk if there is a path."""
+def about(llm: LLM, estimator: Estimator, data: str | None = None) -> dict[str, Any]:
+    """What a record of perplexities is about; `data` names the documents, whose number may grow."""
+    return {
+        "kind": "ppl",
+        **subject(llm),
+        "trained": trained_length(llm),
+        "data": data,
+        **{name: value for name, value in asdict(estimator).items() if name not in ("rope", "documents")},
+        "rope": str(estimator.rope),
+    }
 
-    path: Path | None
-    about: dict[str, Any]
-    blocks: list[Chunk] = field(default_factory=list)
 
-    @classmethod
-    def open(cls, path: Path | None, about: dict[str, Any]) -> "PerplexityRecord":
-        """Take up `path` if it holds the same settings, else begin it. Raises UsageError if it holds others."""
-        try:
-            found = [Chunk(**block) for block in record.resumed(path, about, "blocks")]
-        except TypeError as error:
-            raise UsageError(f"{path} holds a block that is not whole ({error}); name another file") from None
-        return cls(path, about, found)
-
-    @property
-    def done(self) -> int:
-        """Documents that are complete."""
-        return 1 + max((block.document for block in self.blocks), default=-1)
-
-    def add(self, found: Sequence[Chunk]) -> None:
-        """Keep the blocks of one document."""
-        self.blocks += found
-        points = [asdict(point) for point in summarise(self.blocks)]
-        record.write(self.path, self.about, points=points, blocks=list(map(asdict, self.blocks)))
+def plot(perplexities: Sequence[Perplexity], folder: Path, *, model: str, block: int, trained: int) -> None:
+    """Draw windowed and cumulative perplexity by position into `folder`, as perplexity.png and perplexity.svg."""
+    middles = [one.start + block / 2 for one in perplexities]
+    lines = {
+        "windowed": (middles, [one.windowed for one in perplexities]),
+        "cumulative": (middles, [one.cumulative for one in perplexities]),
+    }
+    bands = {"windowed": [(one.low, one.high) for one in perplexities]}
+    title = f"perplexity · {Path(model).name}"
+    curves(lines, folder / "perplexity", title, ylabel="perplexity", bands=bands, trained=trained)

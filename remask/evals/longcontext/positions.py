@@ -1,4 +1,4 @@
-"""What rotary positions promise for a length, and a model that computes with them outside the engine."""
+"""How far rotary positions reach at a length, and a model that computes with them outside the engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ def extents(llm: LLM, options: Mapping[str, Any], lengths: Sequence[int]) -> dic
 
 
 @dataclass(frozen=True)
-class Turned:
+class ScaledModel:
     """A model whose every row turns by one rotation."""
 
     model: Predictor
@@ -46,4 +46,4 @@ class Turned:
 def scaled(model: Predictor, rope: Rope, length: int) -> Network:
     """`model` as it reads a canvas of `length` tokens under `rope`."""
     rotation = rope.rotation(model.contract.rotary, length)
-    return model if rotation is None else Turned(model, rotation)
+    return model if rotation is None else ScaledModel(model, rotation)

@@ -1,4 +1,4 @@
-"""Was it found? The published scores beside a strict one. Every function accepts any string."""
+"""Scores of an answer: the published ones beside a strict one. Every function accepts any string."""
 
 import re
 import string
@@ -18,13 +18,13 @@ class Score:
     f1: float
     needlebench: float
 
-
-def score(output: str, references: Sequence[str], *, part: bool = False, needle: str = "") -> Score:
-    """All scores of `output`. With `part` one of the references is enough; `needle` is what was hidden, as text."""
-    matched = match_part(output, references) if part else match_all(output, references)
-    exact = any(exact_match(output, [one]) for one in references) if part else exact_match(output, references)
-    best = max(needlebench(output, needle or one, one) for one in references)
-    return Score(exact, matched, max(token_f1(output, one) for one in references), best)
+    @classmethod
+    def of(cls, output: str, references: Sequence[str], *, part: bool = False, needle: str = "") -> "Score":
+        """All scores of `output`. With `part` one of the references is enough; `needle` is what was hidden, as text."""
+        matched = match_part(output, references) if part else match_all(output, references)
+        exact = any(exact_match(output, [one]) for one in references) if part else exact_match(output, references)
+        best = max(needlebench(output, needle or one, one) for one in references)
+        return cls(exact, matched, max(token_f1(output, one) for one in references), best)
 
 
 def exact_match(output: str, references: Sequence[str]) -> bool:
@@ -35,8 +35,8 @@ def exact_match(output: str, references: Sequence[str]) -> bool:
     line = next((line for line in output.splitlines() if line.strip()), "").strip().rstrip(".;").lower()
     if len(references) == 1:
         return line.split() == references[0].lower().rstrip(".;").split()
-    found = [word for word in re.split(r"[\s,;]+", line) if word and word != "and"]
-    return Counter(found) == Counter(word for one in references for word in one.lower().split())
+    words = [word for word in re.split(r"[\s,;]+", line) if word and word != "and"]
+    return Counter(words) == Counter(word for one in references for word in one.lower().split())
 
 
 def match_all(output: str, references: Sequence[str]) -> float:
@@ -56,9 +56,9 @@ def needlebench(output: str, needle: str, keyword: str) -> float:
     """
     if keyword in output:
         return 100.0
-    said, hidden = ("".join(text.split()) for text in (output, needle))
-    longest = max(len(said), len(hidden))
-    return 20.0 * (1 - edit_distance(said, hidden) / longest) if longest else 20.0
+    answer, hidden = ("".join(text.split()) for text in (output, needle))
+    longest = max(len(answer), len(hidden))
+    return 20.0 * (1 - edit_distance(answer, hidden) / longest) if longest else 20.0
 
 
 def edit_distance(a: str, b: str) -> int:
@@ -73,9 +73,9 @@ def edit_distance(a: str, b: str) -> int:
 
 def token_f1(output: str, reference: str) -> float:
     """Harmonic mean of precision and recall over words, without case, punctuation and articles (SQuAD, LongBench)."""
-    said, wanted = (Counter(_words(text)) for text in (output, reference))
-    common = (said & wanted).total()
-    return 2 * common / (said.total() + wanted.total()) if common else float(said == wanted)
+    answer, truth = (Counter(_words(text)) for text in (output, reference))
+    common = (answer & truth).total()
+    return 2 * common / (answer.total() + truth.total()) if common else float(answer == truth)
 
 
 def _words(text: str) -> list[str]:

@@ -4,12 +4,13 @@ The constructions are RULER's (arXiv 2404.06654) and NeedleBench's; words, sente
 compare with other runs of this suite, and not with published ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from random import Random
 from uuid import UUID
 
+from ...errors import UsageError
 from ...tasks import haystack as symbols
 from ...tasks.extraction import CITIES, NAMES
 from ...text.tokenizer import Text
@@ -29,8 +30,8 @@ TREASURES = tuple(
 
 
 @dataclass(frozen=True)
-class Sought:
-    """What a task is to be made of: the canvas' length in tokens, the needle's depth (0 to 1), and the filler."""
+class Site:
+    """Where a task hides its needle: the canvas' length in tokens, the depth in it (0 to 1), and the filler around."""
 
     length: int
     depth: float
@@ -43,13 +44,13 @@ class LongTask:
 
     name: str
     description: str
-    draw: Callable[[Random, Sought], Form]
+    draw: Callable[[Random, Site], Form]
     group: str = ""
     slack: int = 4
 
     def gen_length(self, frame: Frame, length: int) -> int:
         """Answer positions for canvases of `length`: the longest answer of 64 draws, and the slack."""
-        forms = (self.draw(Random(f"{self.name}:{i}"), Sought(length, 0.5)) for i in range(64))
+        forms = (self.draw(Random(f"{self.name}:{i}"), Site(length, 0.5)) for i in range(64))
         return max(len(frame.encode(f" {form.answer}")) for form in forms) + self.slack
 
 
@@ -60,10 +61,10 @@ def coded(rng: Random) -> str:
 
 def distinct(draw: Callable[[Random], str], rng: Random, count: int) -> list[str]:
     """`count` different values of `draw`."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[draw(rng)] = None
-    return list(found)
+    values: dict[str, None] = {}
+    while len(values) < count:
+        values[draw(rng)] = None
+    return list(values)
 
 
 def number(rng: Random) -> str:
@@ -79,13 +80,13 @@ def uuid(rng: Random) -> str:
 # --- needles ---
 
 
-def needle(rng: Random, sought: Sought) -> Form:
+def needle(rng: Random, site: Site) -> Form:
     """NeedleBench's single needle: a legendary item, hidden at one depth."""
     place = f"{rng.choice(PLACES)} {rng.choice(LANDS)}"
     item = rng.choice(TREASURES)
     hidden = f"Hidden in {place} is the legendary {item}."
     return Form(
-        body=Hidden((hidden,), (sought.depth,), sought.filler),
+        body=Hidden((hidden,), (site.depth,), site.filler),
         intro="Read this document.",
         question=f"What is hidden in {place}?",
         stem=f"Hidden in {place} is the legendary",
@@ -106,25 +107,25 @@ class Magic:
     haystack: Filler | None = None  # None: what the run takes
     crowded: bool = False  # the haystack is made of needles with other keys
 
-    def __call__(self, rng: Random, sought: Sought) -> Form:
+    def __call__(self, rng: Random, site: Site) -> Form:
         keys = distinct(self.key, rng, self.keys)
         values = {key: distinct(self.value, rng, self.values) for key in keys}
         needles = [says(key, value) for key in keys for value in values[key]]
         rng.shuffle(needles)
         alone = len(needles) == 1
-        depths = (sought.depth,) if alone else tuple(sorted(rng.random() for _ in needles))
-        filler = self._others(frozenset(keys)) if self.crowded else self.haystack or sought.filler
-        asked = keys[: self.asked]
-        found = tuple(value for key in asked for value in values[key])
-        many = len(found) > 1
-        subject = f"the magic {'numbers' if many else 'number'} of {listed(asked)}"
+        depths = (site.depth,) if alone else tuple(sorted(rng.random() for _ in needles))
+        filler = self._others(frozenset(keys)) if self.crowded else self.haystack or site.filler
+        chosen = keys[: self.asked]
+        answers = tuple(value for key in chosen for value in values[key])
+        many = len(answers) > 1
+        subject = f"the magic {'numbers' if many else 'number'} of {listed(chosen)}"
         return Form(
             body=Hidden(tuple(needles), depths, filler),
             intro="Read this document.",
             question=f"{'What are' if many else 'What is'} {subject}?",
             stem=f"{subject[0].upper()}{subject[1:]} {'are' if many else 'is'}",
-            references=found,
-            needle=says(keys[0], found[0]),
+            references=answers,
+            needle=says(keys[0], answers[0]),
         )
 
     def _others(self, keys: frozenset[str]) -> Filler:
@@ -146,18 +147,18 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def recall(rng: Random, sought: Sought) -> Form:
+def recall(rng: Random, site: Site) -> Form:
     """One of four pairs, asked for as the task `recall` does: the bundled model's own words."""
     keys = rng.sample("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 4)
-    found, *others = (key + rng.choice("0123456789") for key in keys)
-    placed = sorted([(sought.depth, found), *((rng.random(), other) for other in others)])
+    pair, *others = (key + rng.choice("0123456789") for key in keys)
+    placed = sorted([(site.depth, pair), *((rng.random(), other) for other in others)])
     return Form(
-        body=Hidden(tuple(pair for _, pair in placed), tuple(depth for depth, _ in placed), sought.filler),
+        body=Hidden(tuple(text for _, text in placed), tuple(depth for depth, _ in placed), site.filler),
         intro="Remember",
-        question=f"What are {found[0]}?",
+        question=f"What are {pair[0]}?",
         stem="",
-        references=(found,),
-        needle=found,
+        references=(pair,),
+        needle=pair,
     )
 
 
@@ -168,42 +169,42 @@ def chain(rng: Random) -> Iterator[str]:
         yield " ".join(islice(words, 16))
 
 
-def symbol_pairs(rng: Random, sought: Sought) -> Form:
+def symbol_pairs(rng: Random, site: Site) -> Form:
     """One of eight pairs in the words of `tasks/haystack.py`: for models that the study trained."""
-    found, *others = symbols.pairs(rng, 8)
-    placed = sorted([(sought.depth, found.text), *((rng.random(), other.text) for other in others)])
+    pair, *others = symbols.pairs(rng, 8)
+    placed = sorted([(site.depth, pair.text), *((rng.random(), other.text) for other in others)])
     return Form(
         body=Hidden(tuple(text for _, text in placed), tuple(depth for depth, _ in placed), chain),
         question="",
-        stem=found.question,
-        references=(found.answer,),
-        needle=found.text,
+        stem=pair.question,
+        references=(pair.answer,),
+        needle=pair.text,
     )
 
 
 # --- aggregation ---
 
 
-def variables(rng: Random, sought: Sought) -> Form:
+def variables(rng: Random, site: Site) -> Form:
     """RULER's variable tracking: one chain of four hops, in order."""
     names = distinct(lambda rng: "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5)), rng, 5)
     value = str(rng.randrange(10**4, 10**5))
-    said = [f"VAR {names[0]} = {value}."]
-    said += [f"VAR {b} = VAR {a}." for a, b in pairwise(names)]
+    assignments = [f"VAR {names[0]} = {value}."]
+    assignments += [f"VAR {b} = VAR {a}." for a, b in pairwise(names)]
     return Form(
-        body=Hidden(tuple(said), tuple(sorted(rng.random() for _ in said)), noise),
+        body=Hidden(tuple(assignments), tuple(sorted(rng.random() for _ in assignments)), noise),
         intro="Follow the variables in this text.",
         question=f"Which 5 variables have the value {value}?",
         stem="The variables are",
         references=tuple(names),
-        needle=said[0],
+        needle=assignments[0],
     )
 
 
-def common_words(rng: Random, sought: Sought) -> Form:
+def common_words(rng: Random, site: Site) -> Form:
     """RULER's most common words of a list: ten, or fewer where there is little room."""
-    often, seldom = (30, 3) if sought.length >= 4096 else (6, 1)
-    words = distinct(coded, rng, min(10, max(2, sought.length // 128)))
+    often, seldom = (30, 3) if site.length >= 4096 else (6, 1)
+    words = distinct(coded, rng, min(10, max(2, site.length // 128)))
     return Form(
         body=Listed(tuple(words), often, seldom, coded),
         intro="Here is a numbered list of words.",
@@ -213,9 +214,9 @@ def common_words(rng: Random, sought: Sought) -> Form:
     )
 
 
-def frequent_words(rng: Random, sought: Sought) -> Form:
+def frequent_words(rng: Random, site: Site) -> Form:
     """RULER's frequent words: the three most frequent of words whose counts fall as rank^-2."""
-    words = distinct(coded, rng, max(20, sought.length // 50))
+    words = distinct(coded, rng, max(20, site.length // 50))
     return Form(
         body=Frequent(tuple(words)),
         intro="Read this coded text.",
@@ -245,34 +246,34 @@ def people(but: frozenset[str]) -> Filler:
     return endless
 
 
-def fact(rng: Random, sought: Sought) -> Form:
+def fact(rng: Random, site: Site) -> Form:
     """One document of many answers the question."""
     who, city = person(rng), rng.choice(CITIES)
-    said = f"{who} lives in {city}."
+    sentence = f"{who} lives in {city}."
     return Form(
-        body=Hidden((said,), (sought.depth,), people(frozenset({who}))),
+        body=Hidden((sentence,), (site.depth,), people(frozenset({who}))),
         intro="Read about these people.",
         question=f"Where does {who} live?",
         stem=f"{who} lives in",
         references=(city,),
-        needle=said,
+        needle=sentence,
         part=True,
     )
 
 
-def hops(rng: Random, sought: Sought) -> Form:
+def hops(rng: Random, site: Site) -> Form:
     """Two documents are needed, which stand in any order."""
     who, friend = distinct(person, rng, 2)
     city = rng.choice(CITIES)
-    said = [f"The best friend of {who} is {friend}.", f"{friend} lives in {city}."]
-    rng.shuffle(said)
+    sentences = [f"The best friend of {who} is {friend}.", f"{friend} lives in {city}."]
+    rng.shuffle(sentences)
     return Form(
-        body=Hidden(tuple(said), tuple(sorted(rng.random() for _ in said)), people(frozenset({who, friend}))),
+        body=Hidden(tuple(sentences), tuple(sorted(rng.random() for _ in sentences)), people(frozenset({who, friend}))),
         intro="Read about these people.",
         question=f"Where does the best friend of {who} live?",
         stem=f"The best friend of {who} lives in",
         references=(city,),
-        needle=next(text for text in said if city in text),
+        needle=next(text for text in sentences if city in text),
         part=True,
     )
 
@@ -326,6 +327,13 @@ def language_of(text: Text) -> str:
     known = all(len(text.encode(word)) == 1 for word in symbols.WORDS)
     distinct = len({text.encode(word)[0] for word in symbols.WORDS}) if known else 0
     return "symbols" if distinct == len(symbols.WORDS) else "recall"
+
+
+def tasks_named(names: Sequence[str], known: Mapping[str, LongTask]) -> Mapping[str, LongTask]:
+    """The tasks of these names, all that are `known` if there are none. Raises UsageError for an unknown name."""
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"unknown task {unknown[0]!r}; known: {', '.join(known)}")
+    return {name: known[name] for name in names} if names else known
 
 
 def prose(text: Text) -> Filler:

@@ -1,4 +1,4 @@
-"""All families, and which of them a config.json belongs to."""
+"""The families of checkpoints, and the choice of one for a config.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ BY_ARCHITECTURE = {name: family for family in ALL for name in family.architectur
 REPOSITORIES = {repository: family.name for family in ALL for repository in family.repositories}
 BY_TYPE = {name: family for family in ALL for name in family.model_types}
 
-# Diffusion models of another kind, by how their names begin in small letters, and what they would need.
+# Diffusion models of other kinds, by the beginning of their names in lower case, and what they would need.
 MISSING = {
     "diffusiongemma": "it starts from random tokens instead of [MASK] and feeds its guesses back as embeddings",
     "mdlm": "its layers are modulated by the noise level (DiT with adaLN)",
@@ -28,10 +28,10 @@ MISSING = {
 
 
 def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
-    """The family of a configuration: `family` itself, or the one called so, else by architecture.
+    """Return the family of a configuration: `family`, given as a value or by its name, else by architecture.
 
-    `model_type` is shared by different models, so it is asked only where `architectures` is left out. Raises
-    CheckpointError for a model that no family here describes.
+    Different models share a `model_type`, so it counts only if `architectures` is left out. Raises CheckpointError
+    for a model of no family here.
     """
     if isinstance(family, Family):
         return family
@@ -41,20 +41,20 @@ def family_of(fields: Mapping[str, Any], family: str | Family | None = None) -> 
                 f"unknown family {quoted(family)}; known: {', '.join(FAMILIES)}{did_you_mean(family, FAMILIES)}"
             )
         return FAMILIES[family]
-    stated, kind = fields.get("architectures") or [], fields.get("model_type")
-    names = [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
+    architectures, kind = fields.get("architectures") or [], fields.get("model_type")
+    names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
     for name in names:
         if name in BY_ARCHITECTURE:
             return BY_ARCHITECTURE[name]
-    if not stated and isinstance(kind, str) and kind in BY_TYPE:
+    if not architectures and isinstance(kind, str) and kind in BY_TYPE:
         moe = kind == "llada" and fields.get("num_experts")
         return LLADA_MOE if moe else BY_TYPE[kind]
-    shown = repr(stated or kind)
+    label = repr(architectures or kind)
     for name in (*names, str(kind)):
         for start, why in MISSING.items():
             if name.lower().replace("_", "").startswith(start):
-                raise CheckpointError(f"config.json: {shown[:120]} is not supported: {why}")
+                raise CheckpointError(f"config.json: {label[:120]} is not supported: {why}")
     raise CheckpointError(
-        f"config.json: architecture {shown[:120]} is not supported; supported: {', '.join(BY_ARCHITECTURE)}, "
+        f"config.json: architecture {label[:120]} is not supported; supported: {', '.join(BY_ARCHITECTURE)}, "
         f"and by family: {', '.join(family.name for family in ALL if not family.architectures)}"
     )

@@ -1,4 +1,4 @@
-"""The dense families with Llama's or Qwen's tensors: what sets each apart from the others is a line or two."""
+"""The dense families with Llama's or Qwen's tensors: iLLaDA, Dream, SDAR, Fast-dLLM v2, Open-dCoder, Tiny-A2D."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from .llama import Body, family
 
 QWEN_EOT = "<|im_end|>"
 
-# iLLaDA 8B (arXiv 2606.25331): tied, its head stored a second time; nothing in its files names the mask.
+# iLLaDA 8B (arXiv 2606.25331): tied, but the head is stored too; its files do not name the mask.
 ILLADA = family(
     Body("illada", "ILLaDAForCausalLM", "illada", harmless=frozenset({"pretraining_tp", "embd_pdrop"})),
     mask_id=5,
@@ -50,7 +50,7 @@ FAST_DLLM = family(
     defaults={"recipe": "fast-dllm-v2", "gen_length": 256, "temperature": 0.0},
 )
 
-# Open-dCoder: its config.json is that of an autoregressive Qwen2, so its name must tell.
+# Open-dCoder: its config.json is that of an autoregressive Qwen2, so only the name of the repository identifies it.
 OPEN_DCODER = family(
     Body("open_dcoder", "Qwen2ForCausalLM", "qwen2", biases=True, shift=1),
     architectures=(),
@@ -62,13 +62,13 @@ OPEN_DCODER = family(
     defaults={"recipe": "dream", "gen_length": 128, "steps": 128, "temperature": 0.0},
 )
 
-# dLLM's Tiny-A2D: autoregressive models, trained on without their causal mask.
+# dLLM's Tiny-A2D: autoregressive models whose training went on without the causal mask.
 _QWEN3 = Body("a2d_qwen3", "A2DQwen3LMHeadModel", "a2d-qwen3", qk_norm=True)
 _QWEN2 = Body("a2d_qwen2", "A2DQwen2LMHeadModel", "a2d-qwen2", biases=True)
 _LLAMA = Body("a2d_llama", "A2DLlamaLMHeadModel", "a2d-llama", harmless=frozenset({"pretraining_tp"}))
 _ADAPTED = {"gen_length": 256, "steps": 256, "block_length": 256, "temperature": 0.0}
 A2D = tuple(family(body, eot=QWEN_EOT, defaults=_ADAPTED) for body in (_QWEN3, _QWEN2, _LLAMA))
-# Those trained block by block have the same config.json.
+# The block-causal ones have the same config.json.
 A2D_BLOCKS = tuple(
     family(
         replace(body, block_size=32),

@@ -1,4 +1,4 @@
-"""What one family of checkpoints has to say: how to read its configuration, and what its tensors are called."""
+"""The description of a family of checkpoints: how to read its configuration, and the names of its tensors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from ..config import ModelConfig, MoE
 
 
 class Part(NamedTuple):
-    """A published tensor and how many rows of ours it fills."""
+    """A published tensor, and the number of rows that it fills in one of our parameters."""
 
     name: str
     rows: int
@@ -19,10 +19,10 @@ Names = dict[str, tuple[Part, ...]]
 
 @dataclass(frozen=True)
 class Spelling:
-    """What a family calls its tensors, and how it divides them. The defaults are those of Llama and Qwen.
+    """The names of a family's tensors, and their division. The defaults are those of Llama and Qwen.
 
-    Names of a block's parts follow `block`, which holds the layer's number {i}; `expert` holds the expert's, {e}.
-    Several names for one of ours are tensors that lie one below the other.
+    The names of a block's parts follow `block`, which contains the layer's number {i}; `expert` contains the expert's
+    number {e}. Several names for one of our parameters are tensors to concatenate by rows.
     """
 
     embed: str = "model.embed_tokens"
@@ -42,13 +42,13 @@ class Spelling:
     shared: str = "mlp.shared_experts."
 
     def names(self, config: ModelConfig) -> Names:
-        """Our parameter -> the published tensors it is made of, in row order; experts one after the other."""
+        """Return for each of our parameters the published tensors that fill it, in row order; experts in order."""
         table: Names = {"embed.weight": (Part(self.embed + ".weight", config.vocab_size),)}
         for i in range(config.n_layers):
             at, moe = self.block.format(i=i), config.moe_at(i)
             mlp = self._mlp(config.d_model, config.d_ff) if moe is None else self._experts(config.d_model, moe)
-            for mine, parts in (self._attention(config) | mlp).items():
-                table[f"blocks.{i}.{mine}"] = tuple(Part(at + name, rows) for name, rows in parts)
+            for ours, parts in (self._attention(config) | mlp).items():
+                table[f"blocks.{i}.{ours}"] = tuple(Part(at + name, rows) for name, rows in parts)
         table["norm.weight"] = (Part(self.norm + ".weight", config.d_model),)
         if not config.tie_embeddings:
             table["unembed.weight"] = (Part(self.unembed + ".weight", config.vocab_size),)
@@ -97,8 +97,8 @@ class Spelling:
 class Family:
     """One family: `parse` reads config.json, `export` writes it, `names` maps our parameters to published tensors.
 
-    A checkpoint belongs to it if its `architectures` names one of these, or, where it names none, by `model_types`.
-    `mask_id` and `eos_ids` hold where neither the configuration nor the tokenizer names any.
+    A checkpoint belongs to the family if its `architectures` names one of these, or, if it names none, by
+    `model_types`. `mask_id` and `eos_ids` apply if neither the configuration nor the tokenizer names any.
     """
 
     name: str
@@ -110,5 +110,5 @@ class Family:
     eos_ids: tuple[int, ...] = ()
     eot: str | None = None  # end-of-turn token of the chat template
     model_types: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()  # whose config.json does not tell them from another model's
+    repositories: tuple[str, ...] = ()  # those whose config.json is equal to another model's
     defaults: Mapping[str, Any] = field(default_factory=dict)  # the authors' recipe by name, gen_length, steps, …

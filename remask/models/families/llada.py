@@ -1,7 +1,7 @@
 """LLaDA (8B Base, Instruct, 1.5; arXiv 2502.09992): OLMo names, Llama body, full attention, no shift.
 
-Field and tensor names as in the published `config.json` and `model.safetensors.index.json`. What the published class
-can do but no published checkpoint uses is refused by name. MMaDA and UltraLLaDA are of the same class.
+Field and tensor names are those of the published `config.json` and `model.safetensors.index.json`. A feature of the
+published class that no published checkpoint uses is refused by name. MMaDA and UltraLLaDA have the same class.
 """
 
 from collections.abc import Mapping
@@ -34,16 +34,16 @@ FIXED: dict[str, Any] = {
 HARMLESS = {
     "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor", "residual_dropout", "flash_attention",
     "mlp_ratio", "n_positions", "max_sequence_length_trained",
-    "alibi_bias_max", "attention_layer_norm_with_affine",  # details of what FIXED has off
+    "alibi_bias_max", "attention_layer_norm_with_affine",  # details of features that FIXED turns off
     "tie_word_embeddings",  # transformers adds it, but the class reads weight_tying
-    # MMaDA's images, whose tokens are rows of the one embedding
+    # MMaDA's images, whose tokens are rows of the same embedding
     "codebook_size", "llm_vocab_size", "llm_model_path", "new_vocab_size", "num_new_special_tokens", "num_vq_tokens",
     "pretrained_model_path", "w_clip_vit",
 }  # fmt: skip
 
 
 def parse(fields: Mapping[str, Any]) -> ModelConfig:
-    """The configuration that a published `config.json` describes; unknown fields and features are refused by name."""
+    """Read the configuration from a published `config.json`; refuse unknown fields and features by name."""
     read = Fields(fields, "llada")
     read.only(FIXED)
     eps, theta = read.number("rms_norm_eps", 1e-5), read.number("rope_theta", 10000.0)
@@ -82,7 +82,7 @@ def parse(fields: Mapping[str, Any]) -> ModelConfig:
 
 
 def export(config: ModelConfig) -> dict[str, Any]:
-    """The `config.json` of a checkpoint in the published format."""
+    """Return the `config.json` of a configuration, in the published format."""
     fields = {name: value for name, value in FIXED.items() if name != "multi_query_attention"}
     extra: dict[str, Any] = {}
     if config.attention != "full":

@@ -1,7 +1,8 @@
 """LLaDA 2.0 and 2.1 (mini 16B-A1.4B, flash 103B-A6B; arXiv 2512.15745, 2602.08676): Ling's body, block-causal by 32.
 
-One sigmoid an expert; a learned bias chooses, within the best groups, but does not weigh; one expert is shared; half
-of each head turns. 2.1 has the same fields and tensors, but is trained to rewrite committed tokens besides.
+Each expert has one sigmoid. A learned bias takes part in the choice, within the best groups, but not in the weights.
+One expert is shared. Half of each head is rotated. 2.1 has the same fields and tensors, but is also trained to rewrite
+committed tokens.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from .family import Spelling
 from .fields import Fields
 from .llama import Body, family
 
-# Field -> the only value that this implementation honours. The class has the routing in code, whatever stands here.
+# Field -> the only value that this implementation honours. The published class fixes the routing in code.
 FIXED: dict[str, Any] = {
     "use_bias": False,
     "use_qk_norm": True,
@@ -27,22 +28,22 @@ FIXED: dict[str, Any] = {
     "router_dtype": "fp32",
     "using_split_qkv_in_self_attention": False,
 }
-# Ling's own fields; what they would add shows in the tensors.
+# Ling's own fields; what they would add is visible in the tensors.
 HARMLESS = frozenset({"moe_shared_expert_intermediate_size", "num_nextn_predict_layers", "mtp_loss_scaling_factor"})
 NEWER = ("expert_capacity", "delete_token_id", "split_token_id")  # LLaDA 2.2
 
 
 def parse(fields: Mapping[str, Any]) -> ModelConfig:
-    """The configuration that config.json describes."""
-    if found := [name for name in NEWER if fields.get(name) is not None]:
+    """Read the configuration from config.json."""
+    if newer := [name for name in NEWER if fields.get(name) is not None]:
         raise CheckpointError(
-            f"config.json: {found[0]} makes this LLaDA 2.2, whose experts of limited capacity and whose insertions and "
+            f"config.json: {newer[0]} makes this LLaDA 2.2, whose experts of limited capacity and whose insertions and "
             "deletions are not implemented; use LLaDA 2.0 or 2.1"
         )
-    stated = {"partial_rotary_factor": 0.5} | {name: value for name, value in fields.items() if value is not None}
-    stated.pop("rotary_dim", None)  # the class goes by partial_rotary_factor
-    biased = Fields({"use_qkv_bias": stated.pop("use_qkv_bias", None)}, "llada2").flag("use_qkv_bias")
-    return replace(BODY, biases=biased).parse(stated, _experts)
+    values = {"partial_rotary_factor": 0.5} | {name: value for name, value in fields.items() if value is not None}
+    values.pop("rotary_dim", None)  # the published class uses partial_rotary_factor
+    biased = Fields({"use_qkv_bias": values.pop("use_qkv_bias", None)}, "llada2").flag("use_qkv_bias")
+    return replace(BODY, biases=biased).parse(values, _experts)
 
 
 def _experts(read: Fields, layers: int) -> MoE:
@@ -65,7 +66,7 @@ def _experts(read: Fields, layers: int) -> MoE:
 
 
 def export(config: ModelConfig) -> dict[str, Any]:
-    """The `config.json` of a checkpoint in the published format."""
+    """Return the `config.json` of a configuration, in the published format."""
     moe = config.moe
     assert moe is not None
     return {

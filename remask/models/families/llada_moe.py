@@ -1,4 +1,4 @@
-"""LLaDA-MoE (7B-A1B): OLMoE's body, full attention, the weights of the chosen experts left as the softmax has them."""
+"""LLaDA-MoE (7B-A1B): OLMoE's body, full attention; the softmax weights of the chosen experts are not normalised."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,12 +15,12 @@ HARMLESS = frozenset({"norm_topk_prob", "router_num_group", "router_topk_group"}
 
 
 def parse(fields: Mapping[str, Any]) -> ModelConfig:
-    """The configuration that config.json describes."""
+    """Read the configuration from config.json."""
     renamed = dict(fields)
     dense = renamed.pop("dense_intermediate_size", None)
     renamed["intermediate_size"] = dense or fields.get("expert_intermediate_size")
-    normed = Fields({"qk_layernorm": renamed.pop("qk_layernorm", None)}, "llada_moe").flag("qk_layernorm")
-    return replace(BODY, qk_norm=normed).parse(renamed, _experts)
+    qk_norm = Fields({"qk_layernorm": renamed.pop("qk_layernorm", None)}, "llada_moe").flag("qk_layernorm")
+    return replace(BODY, qk_norm=qk_norm).parse(renamed, _experts)
 
 
 def _experts(read: Fields, layers: int) -> MoE:
@@ -35,14 +35,14 @@ def _experts(read: Fields, layers: int) -> MoE:
         top_k=read.size("num_experts_per_tok"),
         d_ff=read.size("expert_intermediate_size"),
         bias="choose_and_weigh" if read.flag("moe_router_enable_expert_bias") else "none",
-        normalise=False,  # the class has it so, whatever norm_topk_prob says
+        normalise=False,  # fixed by the published class, for any norm_topk_prob
         shared_d_ff=read.size("shared_expert_intermediate_size", 0, zero=True),
         dense_layers=tuple(i for i, kind in enumerate(kinds) if not kind),
     )
 
 
 def export(config: ModelConfig) -> dict[str, Any]:
-    """The `config.json` of a checkpoint in the published format."""
+    """Return the `config.json` of a configuration, in the published format."""
     moe = config.moe
     assert moe is not None
     fields = BODY.export(config) | {

@@ -1,6 +1,6 @@
-"""What the families with Llama's or Qwen's config.json share: its fields, read and written once.
+"""The common part of the families with Llama's or Qwen's config.json: its fields, read and written in one place.
 
-A family states what its published class fixes in code (`Body`); the rest is in config.json.
+A family states only what its published class fixes in code (`Body`); the rest is in config.json.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,8 @@ FIXED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Body:
-    """What a family's class fixes. `biases` None: `attention_bias` says it, of queries, keys, values and output."""
+    """The values that a family's class fixes. With `biases` None, the field `attention_bias` decides for queries, keys,
+    values and output."""
 
     family: str
     architecture: str
@@ -45,7 +46,7 @@ class Body:
     harmless: frozenset[str] = frozenset()
 
     def parse(self, fields: Mapping[str, Any], moe: Callable[[Fields, int], MoE] | None = None) -> ModelConfig:
-        """The configuration that config.json describes; `moe` reads the experts of so many layers."""
+        """Read the configuration from config.json; `moe` reads the experts, for a number of layers."""
         read = Fields(fields, self.family)
         read.only(FIXED)
         layers = read.size("num_hidden_layers")
@@ -59,8 +60,8 @@ class Body:
         share = read.number("partial_rotary_factor", 1.0)
         experts = moe(read, layers) if moe else None
         block_size = read.size(self.block_field, self.block_size or 0, zero=True) or None
-        stated = read.flag("attention_bias")
-        biased = stated if self.biases is None else self.biases
+        attention_bias = read.flag("attention_bias")
+        biased = attention_bias if self.biases is None else self.biases
         kinds = read.left.pop("layer_types", None) or []
         if not isinstance(kinds, list) or set(map(str, kinds)) - {"full_attention"}:
             raise CheckpointError(f"config.json: layer_types = {kinds!r} is not supported; all layers see everything")
@@ -95,7 +96,7 @@ class Body:
         return config
 
     def export(self, config: ModelConfig) -> dict[str, Any]:
-        """The `config.json` of a checkpoint in the published format."""
+        """Return the `config.json` of a configuration, in the published format."""
         fields: dict[str, Any] = {
             "architectures": [self.architecture],
             "model_type": self.model_type,
@@ -128,9 +129,9 @@ class Body:
         return fields
 
 
-def family(body: Body, **said: Any) -> Family:
-    """The family with this body and Llama's names; `said` are further fields of `Family`, or others than the body's."""
-    own: dict[str, Any] = {
+def family(body: Body, **overrides: Any) -> Family:
+    """Make the family with this body and Llama's names; `overrides` are further or other fields of `Family`."""
+    defaults: dict[str, Any] = {
         "name": body.family,
         "architectures": (body.architecture,),
         "model_types": (body.model_type,),
@@ -138,4 +139,4 @@ def family(body: Body, **said: Any) -> Family:
         "export": body.export,
         "names": Spelling().names,
     }
-    return Family(**(own | said))
+    return Family(**(defaults | overrides))

@@ -8,7 +8,7 @@ from .dense import SDAR, TRAINING
 from .fields import Fields
 from .llama import Body, family
 
-# What RND1's class sets, and what config.json may leave out.
+# Values that RND1's class sets, and that config.json may leave out.
 RND1_FIELDS: dict[str, Any] = {
     "attention_bias": False, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
     "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 40960,
@@ -19,7 +19,7 @@ RND1_FIELDS: dict[str, Any] = {
 
 
 def experts(read: Fields, layers: int) -> MoE:
-    """Qwen3-MoE's fields: softmax over all experts, the weights of the chosen made to sum to 1."""
+    """Read Qwen3-MoE's fields: softmax over all experts; the weights of the chosen experts sum to 1."""
     every = read.size("decoder_sparse_step", 1)
     plain = read.ids("mlp_only_layers")
     return MoE(
@@ -32,7 +32,7 @@ def experts(read: Fields, layers: int) -> MoE:
 
 
 def fields_of(config: ModelConfig) -> dict[str, Any]:
-    """The fields that `experts` reads."""
+    """Return the fields that `experts` reads."""
     moe = config.moe
     assert moe is not None
     return {
@@ -62,7 +62,7 @@ _RND1 = Body(
 
 
 def _parse_rnd1(fields: Mapping[str, Any]) -> ModelConfig:
-    """Every layer has experts: the class asks for no other."""
+    """Read RND1's configuration; by its class, every layer has experts."""
     return _RND1.parse({**RND1_FIELDS, **fields, "mlp_only_layers": [], "decoder_sparse_step": 1}, experts)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint's own `rope_scaling` dictionary, as transformers writes it, read as a `Rope`."""
+"""The `rope_scaling` dictionary of a checkpoint, as transformers writes it, as a `Rope`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,10 @@ READ = {"rope_type", "type", "factor", "original_max_position_embeddings", "msca
 
 
 def rope_scaling(stated: Any, max_positions: int, name: str = "rope_scaling") -> Rope:
-    """The scaling that the field `name` describes, for a model whose configuration has `max_positions`.
+    """Read the scaling `stated` in the field `name`, for a model whose configuration has `max_positions`.
 
-    None, False and the type `default` are none. Types and keys that are not honoured are refused by name.
+    None, False and the type `default` mean no scaling. Raises CheckpointError, with the name, for a type or a key that
+    is not supported.
     """
     if stated is None or stated is False:
         return Rope()
@@ -40,22 +41,22 @@ def rope_scaling(stated: Any, max_positions: int, name: str = "rope_scaling") ->
             values["attention"] = yarn_amplitude(factor, weights[0]) / yarn_amplitude(factor, weights[1])
         return Rope(kind, factor, trained=int(trained), **values)
     except (TypeError, ValueError, ArithmeticError) as error:
-        reason = error if isinstance(error, RecipeError) else f"it does not read as finite numbers: {dict(given)}"
+        reason = error if isinstance(error, RecipeError) else f"its values must be finite numbers, got {dict(given)}"
         raise CheckpointError(f"config.json: {name}: {reason}") from None
 
 
 def published(rope: Rope) -> dict[str, Any] | None:
-    """The dictionary that `rope_scaling` reads as `rope`."""
+    """Return the dictionary that `rope_scaling` reads as `rope`, or None for no scaling."""
     if rope == Rope():
         return None
-    stated: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "rope_type": rope.method,
         "factor": rope.times,
         "original_max_position_embeddings": rope.trained,
         "attention_factor": rope.attention,
     }
     if rope.method == "yarn":
-        stated |= {"beta_fast": rope.fast, "beta_slow": rope.slow, "truncate": rope.truncate}
+        fields |= {"beta_fast": rope.fast, "beta_slow": rope.slow, "truncate": rope.truncate}
     if rope.method == "llama3":
-        stated |= {"high_freq_factor": rope.turns[0], "low_freq_factor": rope.turns[1]}
-    return {name: value for name, value in stated.items() if value is not None}
+        fields |= {"high_freq_factor": rope.turns[0], "low_freq_factor": rope.turns[1]}
+    return {name: value for name, value in fields.items() if value is not None}

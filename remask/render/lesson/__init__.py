@@ -1,1 +1,1 @@
-"""One real run as a lesson: what is gathered from it, and the chapters that show it."""
+"""One real run as a lesson: its numbers, and the chapters that show them."""

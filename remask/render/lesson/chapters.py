@@ -1,4 +1,4 @@
-"""A lesson told chapter by chapter: words, formulas, tables and rows of tokens, for any view to draw."""
+"""The ten chapters of a lesson: words, formulas, tables and rows of tokens, which any view can draw."""
 
 from ..figures import Chapter
 from .contents import Lesson
@@ -9,5 +9,5 @@ IN_ORDER = (canvas, logits, noise, confidence, keeping, updating, loop, blocks, 
 
 
 def chapters(lesson: Lesson) -> list[Chapter]:
-    """The ten chapters, in the order in which the numbers arise."""
-    return [tell(lesson) for tell in IN_ORDER]
+    """Return the ten chapters, in the order of the computation."""
+    return [chapter(lesson) for chapter in IN_ORDER]

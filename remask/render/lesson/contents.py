@@ -1,4 +1,4 @@
-"""What one run teaches: every number that the chapters show, gathered from a model and plain from here on."""
+"""The contents of a lesson: every number that the chapters show, as plain values."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ...trace.format import Trace
 
 
 class Likely(NamedTuple):
-    """A token that the model finds likely at a position."""
+    """One of the likeliest tokens at a position."""
 
     text: str
     logit: float
@@ -17,7 +17,7 @@ class Likely(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """One position of the step under the glass. `likely` is sorted, best first; `index` is the guess's token id."""
+    """One position of the step in focus. `likely` is sorted, best first; `index` is the token id of the guess."""
 
     position: int
     likely: tuple[Likely, ...]
@@ -29,7 +29,7 @@ class Place:
 
 
 class Noisy(NamedTuple):
-    """A token's logit z, its Gumbel noise g, and z + T·g."""
+    """The logit z of a token, its Gumbel noise g, and z + T·g."""
 
     text: str
     logit: float
@@ -39,7 +39,7 @@ class Noisy(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """What noise at `temperature` does: to the tokens of one `position`, and to how many guesses of the step."""
+    """The effect of noise at `temperature` on the tokens of one `position`, and the number of guesses it changes."""
 
     temperature: float
     position: int
@@ -48,7 +48,7 @@ class Draw:
 
 
 class Guided(NamedTuple):
-    """A token's logit with the prompt, without it, and guided; and its probability before and after."""
+    """The logit of a token with the prompt, without it, and guided; its probability before and after."""
 
     text: str
     conditional: float
@@ -60,7 +60,7 @@ class Guided(NamedTuple):
 
 @dataclass(frozen=True)
 class Guide:
-    """What guidance at `cfg_scale` does: to the tokens of one `position`, and to how many guesses of the step."""
+    """The effect of guidance at `cfg_scale` on the tokens of one `position`, and the number of guesses it changes."""
 
     cfg_scale: float
     position: int
@@ -70,7 +70,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class Block:
-    """One block: its positions, the steps it was given, how many tokens each of them commits, and its text."""
+    """One block: its first and last position, the number of tokens that each of its steps commits, and its text."""
 
     first: int
     last: int
@@ -80,7 +80,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Setting:
-    """How the run was asked for."""
+    """The settings of the run."""
 
     model: str
     prompt: str
@@ -102,7 +102,7 @@ class Lesson:
     step: int
     quota: int
     start: tuple[Cell, ...]  # the canvas before the first step
-    before: tuple[Cell, ...]  # … before the step under the glass
+    before: tuple[Cell, ...]  # … before the step in focus
     after: tuple[Cell, ...]
     places: tuple[Place, ...]
     draw: Draw

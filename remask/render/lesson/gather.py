@@ -1,4 +1,4 @@
-"""Runs a model once and keeps what the chapters show: every number is of this run, through the code that decodes."""
+"""The collection of a lesson's contents: one run of a model, with every number from the code that decodes."""
 
 import io
 from collections import Counter
@@ -25,12 +25,12 @@ from ...trace.recorder import Recorder
 from .contents import Block, Draw, Guide, Guided, Lesson, Likely, Noisy, Place, Setting
 
 SHOWN = 5  # tokens in the tables of noise and guidance
-EXAMPLE_TEMPERATURE, EXAMPLE_SCALE = 0.7, 1.0  # where the run itself uses none
+EXAMPLE_TEMPERATURE, EXAMPLE_SCALE = 0.7, 1.0  # if the run itself uses none
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to explain: `step` from 1, `top` candidates a position, `options` as `LLM.generate` takes them."""
+    """The run to explain: `step` from 1, `top` candidates a position, `options` as `LLM.generate` takes them."""
 
     prompt: str
     step: int
@@ -38,7 +38,7 @@ class Asked:
     options: dict[str, Any]
 
 
-class Watched:
+class LogitTap:
     """A predictor that keeps the logits of its last forward."""
 
     def __init__(self, model: Predictor) -> None:
@@ -51,24 +51,24 @@ class Watched:
         self.kept: list[Tensor] = []
 
     def hidden(self, batch: Packed) -> Tensor:
-        """Hidden rows (R, d) of `batch.reads`."""
+        """Return the hidden rows (R, d) of `batch.reads`."""
         self.kept = []
         return self.model.hidden(batch)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (R, V), float32; a copy is kept, because the loop works in place."""
+        """Return the logits (R, V), float32, and keep a copy, because the loop works in place."""
         logits = self.model.logits(hidden)
         self.kept.append(logits.clone())
         return logits
 
     def streams(self, count: int) -> list[Tensor]:
-        """The kept logits (R, V) of each of `count` streams, on the host."""
+        """Return the kept logits (R, V) of each of `count` streams, on the host."""
         return [torch.cat(self.kept[i::count]).cpu() for i in range(count)]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The step under the glass: the canvas before it, what it read and guessed, and what it did."""
+    """The step in focus: the canvas before it, its logits and guesses, and its changes."""
 
     canvas: Snapshot
     quota: int
@@ -79,15 +79,15 @@ class Moment:
 
     @property
     def reads(self) -> Ints:
-        """The positions of the rows (R,)."""
+        """The positions (R,) of the rows."""
         return self.step.seen.position
 
 
 def gather(llm: LLM, asked: Asked) -> Lesson:
-    """Decode `asked.prompt` and look closely at one step. Raises RequestError if the run has no such step."""
+    """Decode `asked.prompt`, with one step in focus. Raises RequestError if the run has no such step."""
     request = llm.request(asked.prompt, candidates=asked.top, **asked.options)
-    watched = Watched(llm.model)
-    handle = Engine(watched, llm.text, name=llm.loaded.source, threads=llm.engine.threads).submit(request)
+    tap = LogitTap(llm.model)
+    handle = Engine(tap, llm.text, name=llm.loaded.source, threads=llm.engine.threads).submit(request)
     file, board, clock = io.StringIO(), board_of(handle), Counter[int]()
     recorder, canvas = Recorder(file, handle), handle.snapshot()
     start = before = after = cells = tuple(board.cells())
@@ -97,14 +97,14 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
         recorder.step(step)
         if step.index == asked.step - 1:
             quotas = handle.blocks[step.block].quotas
-            moment = _moment(request, watched, canvas, step, quotas[min(clock[step.block], len(quotas) - 1)])
+            moment = _moment(request, tap, canvas, step, quotas[min(clock[step.block], len(quotas) - 1)])
             before, after = cells, tuple(board.cells())
         clock[step.block] += 1
         canvas, cells = handle.snapshot(), tuple(board.cells())
     recorder.end()
-    done = handle.result()
+    completion = handle.result()
     if moment is None:
-        raise RequestError(f"the run has {done.forwards} steps, there is no step {asked.step}; count from 1")
+        raise RequestError(f"the run has {completion.forwards} steps, there is no step {asked.step}; count from 1")
     return Lesson(
         setting=_setting(asked.prompt, handle, llm.model.contract),
         step=moment.step.index,
@@ -117,16 +117,16 @@ def gather(llm: LLM, asked: Asked) -> Lesson:
         guide=_guide(moment, board, request, llm),
         blocks=_blocks(handle, llm.text),
         trace=read(file.getvalue().splitlines()),
-        text=done.text,
+        text=completion.text,
     )
 
 
-def _moment(request: Request, watched: Watched, canvas: Snapshot, step: Step, quota: int) -> Moment:
+def _moment(request: Request, tap: LogitTap, canvas: Snapshot, step: Step, quota: int) -> Moment:
     scale = request.recipe.guidance.cfg_scale
-    streams = watched.streams(2 if scale else 1)
+    streams = tap.streams(2 if scale else 1)
     logits = guide(streams[0], streams[1], scale) if scale else streams[0]
     random = torch.from_numpy(keys(request.seed, step.index, step.seen.position).view(np.int64))
-    guessable = _guessable(logits, watched.contract)
+    guessable = _guessable(logits, tap.contract)
     return Moment(canvas, quota, guessable, logits.double().softmax(-1), random, step)
 
 
@@ -184,20 +184,18 @@ def _draw(moment: Moment, board: Board, temperature: float) -> Draw:
 
 
 def _guide(moment: Moment, board: Board, request: Request, llm: LLM) -> Guide:
-    """The same canvas under guidance: one step of a request that goes on from there."""
+    """Decode the same canvas under guidance, by one step of a request that starts from it."""
     scale = request.recipe.guidance.cfg_scale or EXAMPLE_SCALE
-    recipe, watched = replace(request.recipe, guidance=Guidance(scale), steps=None), Watched(llm.model)
-    twin = Engine(watched, threads=llm.engine.threads).submit(
-        replace(request, recipe=recipe, stop=()), start=moment.canvas
-    )
+    recipe, tap = replace(request.recipe, guidance=Guidance(scale), steps=None), LogitTap(llm.model)
+    twin = Engine(tap, threads=llm.engine.threads).submit(replace(request, recipe=recipe, stop=()), start=moment.canvas)
     reads = next(iter(twin)).seen.position
-    mine = torch.from_numpy(np.searchsorted(reads, moment.reads))
-    with_prompt, without = (_guessable(part, watched.contract)[mine] for part in watched.streams(2))
+    order = torch.from_numpy(np.searchsorted(reads, moment.reads))
+    with_prompt, without = (_guessable(part, tap.contract)[order] for part in tap.streams(2))
     guided = guide(with_prompt, without, scale)
     other = (greedy(with_prompt) != greedy(guided)).nonzero().flatten().tolist()
     before, after = with_prompt.double().softmax(-1), guided.double().softmax(-1)
     moved = (before - after).abs().sum(-1)
-    at = max(other or range(len(mine)), key=lambda i: float(moved[i]))
+    at = max(other or range(len(order)), key=lambda i: float(moved[i]))
     chosen = {*with_prompt[at].topk(3).indices.tolist(), *guided[at].topk(3).indices.tolist()}
     columns = [part[at].tolist() for part in (with_prompt, without, guided, before, after)]
     tokens = tuple(

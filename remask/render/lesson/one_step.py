@@ -1,4 +1,4 @@
-"""Chapters 1 to 6: what one step does."""
+"""Chapters 1 to 6: one step."""
 
 from ..figures import Chapter, Entry, Likelihood, Share, Strip, Table, Token
 from .contents import Lesson
@@ -13,27 +13,27 @@ SCORES = {
 
 
 def canvas(lesson: Lesson) -> Chapter:
-    """1. What the model starts from."""
-    asked = lesson.setting
+    """Chapter 1: the canvas before the first step."""
+    setting = lesson.setting
     given = sum(cell.state == "given" for cell in lesson.start)
     return Chapter(
         1,
         "The canvas",
         f"The model does not write from left to right. It gets your text, {count(given, 'token')} here, and behind it "
-        f"{count(asked.gen_length, 'position')} that all hold one special token, [MASK] (id {asked.mask_id}). "
+        f"{count(setting.gen_length, 'position')} that all hold one special token, [MASK] (id {setting.mask_id}). "
         "It will fill them in the order in which it is sure of them.",
         "x = prompt + [MASK] × gen_length",
         ("remask.decoding.canvas.Canvas.template",),
-        (Strip(lesson.start, f"{given} given, {asked.gen_length} still [MASK]"),),
+        (Strip(lesson.start, f"{given} given, {setting.gen_length} still [MASK]"),),
     )
 
 
 def logits(lesson: Lesson) -> Chapter:
-    """2. What one forward pass says."""
+    """Chapter 2: the logits of one forward pass."""
     most = max(len(place.likely) for place in lesson.places)
     ordinals = ("likeliest", "second", "third", "fourth", "fifth", *(f"{n}th" for n in range(6, most + 1)))
     rows: tuple[tuple[Entry, ...], ...] = tuple(
-        (str(place.position), *(Likelihood(*one) for one in place.likely), *[""] * (most - len(place.likely)))
+        (str(place.position), *(Likelihood(*token) for token in place.likely), *[""] * (most - len(place.likely)))
         for place in lesson.places
     )
     return Chapter(
@@ -50,7 +50,7 @@ def logits(lesson: Lesson) -> Chapter:
 
 
 def noise(lesson: Lesson) -> Chapter:
-    """3. How a token is drawn rather than looked up."""
+    """Chapter 3: the draw of a token by Gumbel noise."""
     drawn, greedy = lesson.draw, lesson.setting.temperature == 0
     winner = max(drawn.tokens, key=lambda token: token.total)
     first = max(drawn.tokens, key=lambda token: token.logit)
@@ -79,8 +79,8 @@ def noise(lesson: Lesson) -> Chapter:
 
 
 def confidence(lesson: Lesson) -> Chapter:
-    """4. How sure the model is of each guess."""
-    said, formula = SCORES[lesson.setting.confidence]
+    """Chapter 4: the confidence of each guess."""
+    score, formula = SCORES[lesson.setting.confidence]
     other = lesson.setting.confidence != "probability"
     rows: tuple[tuple[Entry, ...], ...] = tuple(
         (str(p.position), Token(p.guess), str(p.index), Share(p.probability), *([number(p.confidence)] * other))
@@ -89,7 +89,7 @@ def confidence(lesson: Lesson) -> Chapter:
     return Chapter(
         4,
         "Confidence, by gather",
-        f"How sure is the model of each guess? The score is {said}. A gather picks, from each position's row of "
+        f"How sure is the model of each guess? The score is {score}. A gather picks, from each position's row of "
         "probabilities, the entry at the index of the guessed token. With noise the guess need not be the likeliest "
         "token, and then its own probability counts, not the best one.",
         formula,
@@ -99,7 +99,7 @@ def confidence(lesson: Lesson) -> Chapter:
 
 
 def keeping(lesson: Lesson) -> Chapter:
-    """5. Who stays and who goes back."""
+    """Chapter 5: the choice of the guesses that stay."""
     ranked = sorted(lesson.places, key=lambda place: (not place.kept, -place.confidence, place.position))
     kept = sum(place.kept for place in ranked)
     back = len(ranked) - kept
@@ -126,7 +126,7 @@ def keeping(lesson: Lesson) -> Chapter:
 
 
 def updating(lesson: Lesson) -> Chapter:
-    """6. What is written."""
+    """Chapter 6: the update of the canvas."""
     changed = sum(cell.fresh for cell in lesson.after)
     return Chapter(
         6,

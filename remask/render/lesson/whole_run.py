@@ -1,4 +1,4 @@
-"""Chapters 7 to 10: all steps, and what shapes them."""
+"""Chapters 7 to 10: the whole run."""
 
 from ...decoding.schedule import even
 from ..figures import Chapter, Entry, Film, Share, Table, Token
@@ -7,7 +7,7 @@ from .wording import count, number, quoted
 
 
 def loop(lesson: Lesson) -> Chapter:
-    """7. All steps."""
+    """Chapter 7: the loop over all steps."""
     steps = len(lesson.trace.steps)
     stopped = (lesson.trace.end or {}).get("finish_reason") == "stop"
     until = "the answer is complete" if stopped else "no [MASK] is left"
@@ -25,7 +25,7 @@ def loop(lesson: Lesson) -> Chapter:
 
 
 def blocks(lesson: Lesson) -> Chapter:
-    """8. Left to right, a block at a time."""
+    """Chapter 8: the blocks, from left to right."""
     rows = tuple(
         (str(i), f"{block.first} … {block.last}", _steps_of(lesson, i - 1), Token(block.text))
         for i, block in enumerate(lesson.blocks, 1)
@@ -44,7 +44,7 @@ def blocks(lesson: Lesson) -> Chapter:
 
 
 def schedule(lesson: Lesson) -> Chapter:
-    """9. How many a step."""
+    """Chapter 9: the schedule, tokens for each step."""
     example = even(10, 4)
     rows = tuple((f"block {i}", *_shares(block)) for i, block in enumerate(lesson.blocks, 1))
     return Chapter(
@@ -65,7 +65,7 @@ def schedule(lesson: Lesson) -> Chapter:
 
 
 def guidance(lesson: Lesson) -> Chapter:
-    """10. Classifier-free guidance."""
+    """Chapter 10: classifier-free guidance."""
     guide = lesson.guide
     best = max(guide.tokens, key=lambda token: token.guided)
     used = "This run uses" if lesson.setting.cfg_scale else "This run goes without; here the same step with"
@@ -110,5 +110,5 @@ def _shares(block: Block) -> tuple[Entry, ...]:
 
 
 def _steps_of(lesson: Lesson, block: int) -> str:
-    taken = [line["step"] + 1 for line in lesson.trace.steps if line["block"] == block]
-    return f"{taken[0]} … {taken[-1]}" if taken else "not needed"
+    steps = [line["step"] + 1 for line in lesson.trace.steps if line["block"] == block]
+    return f"{steps[0]} … {steps[-1]}" if steps else "not needed"

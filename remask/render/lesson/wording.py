@@ -1,23 +1,23 @@
-"""Numbers and tokens within a sentence."""
+"""The wording of numbers and tokens in a sentence."""
 
 from ..glyph import chip
 
 
 def quoted(text: str) -> str:
-    """A token within a sentence."""
+    """Return a token in quotation marks, with visible spaces."""
     return f"“{chip(text)}”"
 
 
-def count(n: int, one: str, many: str | None = None) -> str:
-    """`1 token`, `2 tokens`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+def count(n: int, singular: str, plural: str | None = None) -> str:
+    """Return `1 token`, `2 tokens`."""
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
-def are(n: int, one: str) -> str:
-    """`is 1 token`, `are 2 tokens`."""
-    return f"{'is' if n == 1 else 'are'} {count(n, one)}"
+def are(n: int, singular: str) -> str:
+    """Return `is 1 token`, `are 2 tokens`."""
+    return f"{'is' if n == 1 else 'are'} {count(n, singular)}"
 
 
 def number(value: float) -> str:
-    """Two decimals, with a true minus sign."""
+    """Return a number with two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "−")

@@ -6,11 +6,12 @@ from random import Random
 
 import pytest
 
-import remask
 from remask.errors import UsageError
+from remask.evals.longcontext.conditions import Condition
 from remask.evals.longcontext.corpora import questions, task, texts
-from remask.evals.longcontext.grid import Cell, Settings, probes
 from remask.evals.longcontext.layout import Frame
+from remask.evals.longcontext.sweep import Sweep, probes
+from remask.llm import LLM
 
 SQUAD = {
     "data": [
@@ -30,23 +31,23 @@ SQUAD = {
 }
 
 
-def test_a_paragraph_of_squad_hides_among_others(tmp_path: Path) -> None:
+def test_a_paragraph_of_squad_hides_among_others(llm: LLM, tmp_path: Path) -> None:
     path = tmp_path / "squad.json"
     path.write_text(json.dumps(SQUAD))
     assert len(questions(path)) == 40 and questions(path)[7].answers == ("7 metres",)
-    text = remask.load().text
-    for probe in probes(Cell("squad", 300), task(path), Frame.of(text), Settings(repeats=3)):
+    text = llm.text
+    for probe in probes(Condition("squad", 300), task(path), Frame.of(text), Sweep(repeats=3)):
         assert probe.length == 300 and probe.part and probe.distance is not None
         shown = text.decode(probe.prompt)
         assert probe.needle in shown and shown.count("The tower of town") > 3
 
 
-def test_a_document_of_longbench_loses_its_middle(tmp_path: Path) -> None:
+def test_a_document_of_longbench_loses_its_middle(llm: LLM, tmp_path: Path) -> None:
     path = tmp_path / "qasper.jsonl"
     lines = [{"context": "Begin. " + "filler " * 3000 + "End.", "input": "What?", "answers": ["x", "y"], "length": 9}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines * 2))
-    text = remask.load().text
-    probe = next(probes(Cell("qasper", 256), task(path), Frame.of(text), Settings()))
+    text = llm.text
+    probe = next(probes(Condition("qasper", 256), task(path), Frame.of(text), Sweep()))
     shown = text.decode(probe.prompt)
     assert probe.length == 256 and "Begin." in shown and "End." in shown and probe.references == ("x", "y")
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remask.errors import RequestError
-from remask.evals.longcontext.grid import Cell, Settings, probes
+from remask.evals.longcontext.conditions import Condition
 from remask.evals.longcontext.haystack import Document, Frequent, Hidden, Listed, TooShort, essays, noise, stories
 from remask.evals.longcontext.layout import Form, Frame
-from remask.evals.longcontext.suite import KV, LONGQA, NIAH, RULER, LongTask, Sought, language_of, says
+from remask.evals.longcontext.suite import KV, LONGQA, NIAH, RULER, LongTask, Site, language_of, says
+from remask.evals.longcontext.sweep import Sweep, probes
 from remask.llm import LLM
 from remask.tasks.haystack import WORDS
 from remask.text.tokenizer import Text
@@ -26,17 +27,17 @@ def frame(llm: LLM) -> Frame:
 @pytest.mark.parametrize("name", sorted(TASKS))
 @pytest.mark.parametrize("length", [288, 701])
 def test_every_canvas_has_the_length_asked_for_and_the_seed_makes_it(name: str, length: int, frame: Frame) -> None:
-    cell, settings = Cell(name, length), Settings(repeats=3)
+    cell, settings = Condition(name, length), Sweep(repeats=3)
     made = list(probes(cell, TASKS[name], frame, settings))
     assert [probe.length for probe in made] == [length] * 3
     assert len({probe.prompt for probe in made}) == 3
     assert made == list(probes(cell, TASKS[name], frame, settings))
-    assert made != list(probes(cell, TASKS[name], frame, Settings(repeats=3, seed=1)))
+    assert made != list(probes(cell, TASKS[name], frame, Sweep(repeats=3, seed=1)))
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_what_is_asked_for_is_in_the_prompt(name: str, llm: LLM, frame: Frame) -> None:
-    for probe in probes(Cell(name, 400), TASKS[name], frame, Settings(repeats=4)):
+    for probe in probes(Condition(name, 400), TASKS[name], frame, Sweep(repeats=4)):
         text = llm.text.decode(probe.prompt)
         assert all(reference in text for reference in probe.references)
         assert probe.needle in text
@@ -48,7 +49,7 @@ def test_a_needle_lies_at_its_depth_and_its_distance_is_counted_in_tokens(
     frame: Frame, depth: int, length: int, seed: int
 ) -> None:
     rng = Random(seed)
-    form = NIAH.draw(rng, Sought(length, depth / 100))
+    form = NIAH.draw(rng, Site(length, depth / 100))
     probe = frame.lay(form, length, 16, rng)
     needle = frame.encode(" " + form.needle)
     at = next(i for i in range(length) if list(probe.prompt[i : i + len(needle)]) == needle)
@@ -61,8 +62,8 @@ def test_a_needle_lies_at_its_depth_and_its_distance_is_counted_in_tokens(
 
 def test_distances_are_spread_evenly_over_the_context(words: Text) -> None:
     frame = Frame.of(words)
-    settings = Settings(repeats=1000)
-    distances = [probe.distance for probe in probes(Cell("kv", 256), KV["symbols"], frame, settings)]
+    settings = Sweep(repeats=1000)
+    distances = [probe.distance for probe in probes(Condition("kv", 256), KV["symbols"], frame, settings)]
     histogram = [0] * 8
     for distance in distances:
         assert distance is not None and 4 <= distance <= 252
@@ -122,14 +123,14 @@ def test_a_long_document_loses_its_middle_and_a_short_one_nothing() -> None:
 
 
 def test_a_needle_longer_than_the_context_is_refused_with_the_length_it_needs(frame: Frame) -> None:
-    settings = Settings(gen_length=15)
+    settings = Sweep(gen_length=15)
     with pytest.raises(RequestError, match=r"of 40 tokens is too short: .* need \d+; raise the length") as told:
-        next(probes(Cell("niah", 40, 50), NIAH, frame, settings))
+        next(probes(Condition("niah", 40, 50), NIAH, frame, settings))
     needed = int(str(told.value).split("need ")[1].split(";")[0])
     same = replaced(NIAH, "niah", 40)
-    assert next(probes(Cell("niah", needed, 50), same, frame, settings)).length == needed
+    assert next(probes(Condition("niah", needed, 50), same, frame, settings)).length == needed
     with pytest.raises(RequestError, match="too short"):
-        next(probes(Cell("niah", needed - 1, 50), same, frame, settings))
+        next(probes(Condition("niah", needed - 1, 50), same, frame, settings))
 
 
 def replaced(task: LongTask, name: str, length: int) -> LongTask:

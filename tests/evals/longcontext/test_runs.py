@@ -1,4 +1,4 @@
-"""Grids on record: a kill loses at most one cell, and the same settings end with the same bytes."""
+"""Sweeps on record: a kill loses at most one condition, and the same settings end with the same bytes."""
 
 import json
 import re
@@ -10,13 +10,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from remask.cli import longcontext as commands
 from remask.errors import UsageError
-from remask.evals.longcontext import grid, suite
-from remask.evals.longcontext.anchors import anchors, compare, windows
-from remask.evals.longcontext.cliff import bins, cliff
-from remask.evals.longcontext.grid import Cell, Outcome, Record, Result
+from remask.evals.longcontext import suite, sweep
+from remask.evals.longcontext.anchors import anchors, comparisons, windows
+from remask.evals.longcontext.cliff import Needle, bins, cliff
+from remask.evals.longcontext.conditions import Condition
 from remask.evals.longcontext.perplexity import Chunk
+from remask.evals.longcontext.report import by_scaling, report
+from remask.evals.longcontext.sweep import Sweep, Tally, Trial
+from remask.evals.records import Record
 from remask.llm import LLM
 from remask.models.rotary import Extent
 
@@ -29,9 +31,9 @@ def test_a_grid_killed_half_way_goes_on_to_the_same_bytes(
 ) -> None:
     whole = invoke(*KV, "--out", tmp_path / "whole")
     assert whole.code == 0, whole.err
-    run, seen = grid.run, []
+    run, seen = sweep.run, []
 
-    def killed(*arguments: Any) -> Iterator[Result]:
+    def killed(*arguments: Any) -> Iterator[Tally]:
         for result in run(*arguments):
             if len(seen) == 2:
                 raise KeyboardInterrupt
@@ -39,24 +41,24 @@ def test_a_grid_killed_half_way_goes_on_to_the_same_bytes(
             yield result
 
     with monkeypatch.context() as patch:
-        patch.setattr(grid, "run", killed)
+        patch.setattr(sweep, "run", killed)
         assert invoke(*KV, "--out", tmp_path / "half").code == 130
-    assert len(json.loads((tmp_path / "half" / "cells.json").read_text())["cells"]) == 2
+    assert len((tmp_path / "half" / "record.jsonl").read_text().splitlines()) == 1 + 2
     assert not (tmp_path / "half" / "heatmap.png").exists()
     asked: list[int] = []
 
-    def counted(llm: LLM, cells: list[Cell], *rest: Any) -> Iterator[Result]:
-        for result in run(llm, cells, *rest):
-            asked.append(len(result.outcomes))
+    def counted(llm: LLM, conditions: list[Condition], *rest: Any) -> Iterator[Tally]:
+        for result in run(llm, conditions, *rest):
+            asked.append(len(result.trials))
             yield result
 
-    monkeypatch.setattr(grid, "run", counted)
+    monkeypatch.setattr(sweep, "run", counted)
     resumed = invoke(*KV, "--out", tmp_path / "half")
     assert resumed.code == 0 and "going on from 2 of 4 cells" in resumed.err
     assert asked == [2, 2], "what is done is not done again"
     assert resumed.out == whole.out
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
-    assert names == ["cells.json", "distance.png", "distance.svg", "heatmap.png", "heatmap.svg"]
+    assert names == ["distance.png", "distance.svg", "heatmap.png", "heatmap.svg", "record.jsonl"]
     for name in names:
         assert (tmp_path / "half" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert (tmp_path / "whole" / "heatmap.png").read_bytes().startswith(b"\x89PNG")
@@ -64,28 +66,34 @@ def test_a_grid_killed_half_way_goes_on_to_the_same_bytes(
     assert drawn.tag.endswith("svg")
 
 
-def test_a_record_may_grow_but_not_change_its_settings(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands, "draw", lambda *arguments: None)
+def test_a_record_may_grow_but_not_change_its_settings(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke(*KV, "--out", tmp_path).code == 0
     grown = invoke(*KV, "--lengths", "64,80,72", "--out", tmp_path)
     assert grown.code == 0 and "going on from 4 of 6 cells" in grown.err
     other = invoke(*KV, "--seed", "1", "--out", tmp_path)
-    assert other.code == 2 and "records a run with seed = 0, not 1" in other.err
-    (tmp_path / "cells.json").write_text("[]")
+    assert other.code == 2 and "records another work: seed is 0 there and 1 here" in other.err
+    (tmp_path / "record.jsonl").write_text("[]")
     spoiled = invoke(*KV, "--out", tmp_path)
     assert spoiled.code == 2 and "is not a record" in spoiled.err
-    assert (tmp_path / "cells.json").read_text() == "[]"
+    assert (tmp_path / "record.jsonl").read_text() == "[]"
 
 
 def test_results_do_not_depend_on_what_shares_their_batch(llm: LLM) -> None:
-    def results(batch: int, cells: list[Cell]) -> list[Result]:
-        settings = grid.Settings(repeats=2, batch=batch, options={"steps": 1})
-        return list(grid.run(llm, cells, {"kv": suite.KV["recall"]}, settings))
+    def tallies(batch: int, conditions: list[Condition]) -> list[Tally]:
+        how = Sweep(repeats=2, batch=batch, options={"steps": 1})
+        return list(sweep.run(llm, conditions, {"kv": suite.KV["recall"]}, how))
 
-    cells = [Cell("kv", 64, 50), Cell("kv", 96, 50)]
-    assert results(4, cells) == results(1, cells[:1]) + results(1, cells[1:])
+    conditions = [Condition("kv", 64, 50), Condition("kv", 96, 50)]
+    assert tallies(4, conditions) == tallies(1, conditions[:1]) + tallies(1, conditions[1:])
+
+
+def test_a_report_is_had_in_python_as_the_command_prints_it(invoke: Invoke, llm: LLM) -> None:
+    how = Sweep(repeats=2, batch=3, options={"steps": 1})
+    conditions = [Condition("kv", length, depth) for length in (64, 80) for depth in (0, 100)]
+    every = list(sweep.run(llm, conditions, {"kv": suite.KV["recall"]}, how))
+    told = report(llm, "kv", every, how)
+    assert f"{told}\n" == invoke(*KV).out
+    assert json.loads(json.dumps(told.as_dict())) == json.loads(invoke(*KV, "--json").out)
 
 
 @pytest.mark.parametrize(
@@ -151,42 +159,43 @@ def test_each_scaling_has_its_own_reach_and_cliff(invoke: Invoke) -> None:
 
 def test_points_of_one_scaling_are_judged_together() -> None:
     extents = {length: Extent("ntk:1", 256, 16, 1.0, 277) for length in (300, 600)}
-    results = [
-        Result(
-            Cell("kv", length, 0), tuple(Outcome("", False, float(d < 280), 0.0, 0.0, d) for d in range(9, length, 9))
+    tallies = [
+        Tally(
+            Condition("kv", length, 0),
+            tuple(Trial("", False, float(d < 280), 0.0, 0.0, d) for d in range(9, length, 9)),
         )
         for length in (300, 600)
     ]
-    (one,) = commands.by_scaling(results, extents).values()
+    (one,) = by_scaling(tallies, extents).values()
     assert one.reach == 277 and str(one.cliff and one) == "284 tokens (279 to 288); found 100% before it, 0% behind"
-    assert set(commands.by_scaling(results, {})) == {"found"}
+    assert set(by_scaling(tallies, {})) == {"found"}
 
 
 # --- the cliff ---
 
 
 def test_the_cliff_is_where_needles_stop_being_found() -> None:
-    found = [(distance, distance <= 278) for distance in range(4, 600, 7)]
+    found = [Needle(distance, distance <= 278) for distance in range(4, 600, 7)]
     step = cliff(found)
     assert step is not None and step.low <= 278 < step.high and (step.inside, step.outside) == (1.0, 0.0)
-    noisy = [(distance, hit != (distance % 40 == 4)) for distance, hit in found]
+    noisy = [Needle(distance, hit != (distance % 40 == 4)) for distance, hit in found]
     step = cliff(noisy)
     assert step is not None and abs(step.distance - 278) < 20
 
 
 def test_a_step_up_does_not_hide_the_step_down() -> None:
-    step = cliff([(distance, 140 < distance <= 300) for distance in range(1, 330)])
+    step = cliff([Needle(distance, 140 < distance <= 300) for distance in range(1, 330)])
     assert step is not None and step.distance == 300.5 and step.outside == 0.0
 
 
 @pytest.mark.parametrize("hit", [lambda d: True, lambda d: False, lambda d: d % 2 == 0, lambda d: d > 300])
 def test_there_is_no_cliff_without_a_step_down(hit: Callable[[int], bool]) -> None:
-    assert cliff([(distance, hit(distance)) for distance in range(1, 600, 3)]) is None
-    assert cliff([]) is None and cliff([(1, True), (1, False)]) is None
+    assert cliff([Needle(distance, hit(distance)) for distance in range(1, 600, 3)]) is None
+    assert cliff([]) is None and cliff([Needle(1, True), Needle(1, False)]) is None
 
 
 def test_bins_hold_every_point_once_and_never_part_equal_distances() -> None:
-    found = [(distance // 3, distance % 2 == 0) for distance in range(100)]
+    found = [Needle(distance // 3, distance % 2 == 0) for distance in range(100)]
     made = bins(found, 7)
     assert sum(part.items for part in made) == 100 and sum(part.found for part in made) == 50
     assert all(a.high < b.low for a, b in pairwise(made)) and len(made) <= 7
@@ -211,19 +220,25 @@ def test_the_anchors_agree_with_each_other() -> None:
 def test_a_run_is_put_beside_the_figures_at_equal_multiples_of_its_training_length(
     tmp_path: Path, invoke: Invoke
 ) -> None:
-    path = tmp_path / "cells.json"
-    record = Record(path, {"kind": "niah", "trained": 256})
+    path = tmp_path / "record.jsonl"
+    record = Record.open(path, {"kind": "niah", "trained": 256})
     for length, score in ((128, 100.0), (512, 50.0), (300, 1.0)):
-        record.add(Result(Cell("niah", length, 50), (Outcome("", False, 0.0, 0.0, score, 9),) * 2))
-    rows = [(line.length, line.published, line.ours) for line in compare(path, "llada-8b-base", 4)]
+        record.add(Tally(Condition("niah", length, 50), (Trial("", False, 0.0, 0.0, score, 9),) * 2).as_line())
+    rows = [(line.length, line.published, line.ours) for line in comparisons(path, "llada-8b-base", 4)]
     assert rows == [(0.5, 100.0, 100.0), (2, 100.0, 50.0)]
     shown = invoke("eval", "compare", path, "--lambda", "1")
     assert shown.code == 0 and "62.6        50.0        -12.6" in shown.out
     unknown = invoke("eval", "compare", path, "--lambda", "5")
     assert unknown.code == 2 and "known: LLaDA-8B-Base at 1" in unknown.err
-    Record(tmp_path / "b.json", {"kind": "niah", "trained": 100}).add(record.results["niah/300/50"])
+    Record.open(tmp_path / "b.jsonl", {"kind": "niah", "trained": 100}).add(record.lines[-1])
     with pytest.raises(UsageError, match="no length in common"):
-        compare(tmp_path / "b.json", "LLaDA-8B-Base", 1)
+        comparisons(tmp_path / "b.jsonl", "LLaDA-8B-Base", 1)
+    Record.open(tmp_path / "c.jsonl", {"kind": "niah"}).add(record.lines[-1])
+    with pytest.raises(UsageError, match="must say trained, a whole number, and has None"):
+        comparisons(tmp_path / "c.jsonl", "LLaDA-8B-Base", 1)
+    Record.open(tmp_path / "d.jsonl", {"kind": "kv", "trained": 100}).add(record.lines[-1])
+    with pytest.raises(UsageError, match="records kv, of which nothing is published; known: niah, ruler, ppl"):
+        comparisons(tmp_path / "d.jsonl", "LLaDA-8B-Base", 1)
 
 
 def test_windows_of_perplexity_are_there_only_if_the_blocks_reach_their_end() -> None:

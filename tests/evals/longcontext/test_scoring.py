@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remask.evals.longcontext.scoring import (
+    Score,
     edit_distance,
     exact_match,
     match_all,
     match_part,
     needlebench,
-    score,
     token_f1,
 )
 from remask.evals.longcontext.suite import RULER, ruler_columns
@@ -84,13 +84,13 @@ def test_token_f1_of_known_pairs(output: str, reference: str, f1: float) -> None
 
 @given(st.text(max_size=40), st.lists(st.text("abc ", min_size=1, max_size=5), min_size=1, max_size=3), st.booleans())
 def test_every_string_has_scores_within_their_bounds(output: str, references: list[str], part: bool) -> None:
-    found = score(output, references, part=part, needle="a b c")
+    found = Score.of(output, references, part=part, needle="a b c")
     assert 0 <= found.match <= 1 and 0 <= found.f1 <= 1 and 0 <= found.needlebench <= 100
 
 
 def test_one_of_several_references_is_enough_where_a_part_is_asked_for() -> None:
-    assert score("Paris", ["Lyon", "Paris"], part=True).exact
-    assert not score("Paris", ["Lyon", "Paris"]).exact and score("Paris", ["Lyon", "Paris"]).match == 0.5
+    assert Score.of("Paris", ["Lyon", "Paris"], part=True).exact
+    assert not Score.of("Paris", ["Lyon", "Paris"]).exact and Score.of("Paris", ["Lyon", "Paris"]).match == 0.5
 
 
 def test_the_columns_weigh_as_in_the_papers_table() -> None:

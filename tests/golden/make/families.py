@@ -1,11 +1,11 @@
 """Write the goldens of the families: what the authors' own classes say of tiny checkpoints, and what they decode.
 
-    python tests/golden/make/families.py --dllm DIR --sdar DIR --rnd1 DIR --llada DIR --fast-dllm FILE
+    python -m tests.golden.make.families --dllm DIR --sdar DIR --rnd1 DIR --llada DIR --fast-dllm FILE
 
 The folders are checkouts of ZHZisZZ/dllm (it keeps the modelling files that the authors publish beside their weights),
 JetAstra/SDAR, RadicalNumerics/RND1 and ML-GSAI/LLaDA; the file is modeling.py of Fast_dLLM_v2_1.5B. It needs an
 environment of its own, with transformers 4.57.0 and einops: that is what the authors' code was written for. Weights
-follow from the tensors' names (tests/models/tiny.py), so that tests/golden/models.* hold none.
+follow from the tensors' names (tests/helpers/tiny.py), so that tests/golden/models.* hold none.
 """
 
 import argparse
@@ -29,13 +29,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
-
-from remask.models.families import FAMILIES  # noqa: E402
-from tests.helpers.tiny import EOS, MASK, ROWS, config_of, draw, prompts  # noqa: E402
-
-GOLDEN = ROOT / "tests" / "golden"
+from remask.models.families import FAMILIES
+from tests.helpers.goldens import GOLDEN
+from tests.helpers.tiny import EOS, MASK, ROWS, config_of, draw, prompts
 
 
 class Source(NamedTuple):

@@ -1,20 +1,29 @@
-"""Fast-dLLM's samplers, watched: the authors' own generate.py on the reference forward of `oracle.py`.
+"""Write the goldens of Fast-dLLM: what the authors' three loops commit, step by step, on each checkpoint of the tests.
 
+    python -m tests.golden.make.fast_dllm DIR     DIR: a clone of github.com/NVlabs/Fast-dLLM
+
+Their generate.py runs on the reference forward of `oracle.py`, and is watched.
 Nothing of theirs is kept here. Their source is read from a clone and compiled with stand-ins for the modules that its
 main() imports; what their rule of selection is given and returns is written down.
 """
 
+import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, NamedTuple
 from unittest.mock import patch
 
 import torch
-from oracle import Reference
 from torch import Tensor
+
+from remask.checkpoint import Description
+from tests.golden.make.checkpoints import checkpoint
+from tests.golden.make.golden import digest, first_forbidden, golden, write
+from tests.golden.make.oracle import Reference
+from tests.helpers.goldens import FOLDERS, GOLDEN
 
 REPOSITORY = "https://github.com/NVlabs/Fast-dLLM"
 PATH = "llada/generate.py"
@@ -159,3 +168,68 @@ def read(clone: Path, commit: str) -> str:
         return subprocess.run(command, check=True, capture_output=True).stdout.decode()
     except (OSError, subprocess.CalledProcessError):
         raise SystemExit(f"{clone} does not hold commit {commit[:7]}; clone {REPOSITORY} and name the folder") from None
+
+
+# --- what is written ---
+
+
+def runs(name: str, described: Description, clone: Path, asked: Iterable[tuple[Case, list[int]]]) -> dict[str, Any]:
+    """The golden of one checkpoint: each case on its prompt, as their loops decide it."""
+    network, mask_id = Reference(described.folder), described.config.mask_id
+    latest, first = (FastDLLM(clone, commit, network, mask_id) for commit in (LATEST, FIRST))
+    stored = []
+    for case, prompt in asked:
+        print(f"\r{name} {case.name:40}", end="", file=sys.stderr, flush=True)
+        stored.append(record(latest, first, described, case, prompt))
+    print(file=sys.stderr)
+    reference = {
+        "repository": REPOSITORY,
+        "commit": LATEST,
+        "first_release": FIRST,
+        "generate.py": digest(latest.source.encode()),
+    }
+    return golden(name, described, reference, stored)
+
+
+def record(latest: FastDLLM, first: FastDLLM, described: Description, case: Case, prompt: list[int]) -> dict[str, Any]:
+    """One case: their run, and whether the first release's commits the same (it takes more forwards)."""
+    taken = latest.run(prompt, case)
+    earlier = [] if case.factor is not None and not first.has_factor else first.run(prompt, case)
+    steps = [one.made for one in taken]
+    barred = first_forbidden(described, steps)
+    end = None if barred is None else barred + 1
+    return {
+        "name": case.name,
+        "params": case._asdict(),
+        "first_release": None
+        if not earlier
+        else {
+            "agrees": [one.made for one in earlier if one.made][:end] == [made for made in steps if made][:end],
+            "forwards": len(earlier),
+        },
+        "rows": [
+            {
+                "prompt": prompt,
+                "steps": steps[:end],
+                "gaps": [one.gap for one in taken[:end]],
+                "surplus": [one.surplus for one in taken[:end]],  # the token too many of the released factor rule
+                "forbidden": barred,  # the first step that commits a forbidden id: the last one stored
+            }
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clone", type=Path, metavar="DIR", help="a clone of github.com/NVlabs/Fast-dLLM")
+    parser.add_argument("--out", type=Path, default=GOLDEN, metavar="DIR", help="where to write (tests/golden)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in FOLDERS:
+        made = checkpoint(name)
+        asked = ((case, made.prompts(made.described, 1, i)[0]) for i, case in enumerate(cases()))
+        write(arguments.out / f"fast-dllm-{name}.json", runs(name, made.described, arguments.clone, asked))
+
+
+if __name__ == "__main__":
+    main()
