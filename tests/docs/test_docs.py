@@ -21,7 +21,10 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [*EXECUTED, "docs/longcontext.md"])
-def test_the_python_on_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_on_a_page_runs(
+    page: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a page may write a file
     (block,) = blocks(page, "python")
     exec(compile(block, page, "exec"), {})
     assert capsys.readouterr().out.strip()
