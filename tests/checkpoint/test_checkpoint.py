@@ -507,10 +507,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "unsupported feature": (config(alibi=True), "alibi = True is not supported"),
     "rope scaling": (config(rope_scaling={"rope_type": "yarn"}), "rope_scaling of type 'yarn' lacks its 'factor'"),
     "rope scaling: unknown": (config(rope_scaling={"type": "longrope", "factor": 2.0}), "type 'longrope' is not supp"),
-    "rope scaling: a huge factor": (config(rope_scaling={"type": "linear", "factor": 10**400}), "as finite numbers: {"),
+    "rope scaling: a huge factor": (config(rope_scaling={"type": "linear", "factor": 10**400}), "must be finite numbers, got {"),
     "rope scaling: infinite": (
         spelled("config.json", "rope_scaling", '{"type": "linear", "original_max_position_embeddings": 1e400}'),
-        "finite numbers: {'type': 'linear', 'original_max_position_embeddings': inf}",
+        "finite numbers, got {'type': 'linear', 'original_max_position_embeddings': inf}",
     ),
     "an endless value": (config(activation_type="x" * 100_000), "activation_type"),
     "size: text": (config(d_model="32"), "d_model must be a whole number"),
