@@ -11,8 +11,7 @@ from torch import Tensor
 
 from remask.decoding.blocks import Whole
 from remask.decoding.confidence import CONFIDENCES, Confidence, score
-from remask.decoding.process import guide, suppress
-from remask.decoding.process import Compat, Guidance, Process
+from remask.decoding.process import Compat, Guidance, Process, guide, suppress
 from remask.decoding.recipe import Recipe
 from remask.decoding.selection import Threshold
 from remask.errors import RecipeError
