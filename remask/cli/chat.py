@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import RemaskError, UsageError, did_you_mean, quoted
-from ..options import as_text
+from ..options import OTHER_NAMES, as_text
 from ..validation import in_words
 from .options import Decoding, GenLength, Machine, System, output, refuse_clash
 from .output import Output, follow, show
@@ -156,7 +156,8 @@ def from_text(name: str, text: str, options: dict[str, Any]) -> Any:
     table = {key: field for key, field in as_text().items() if field.option.flag}
     if name not in table:
         known = [*table, "watch"]
-        raise UsageError(f"there is no setting {quoted(name)}; known: {', '.join(known)}{did_you_mean(name, known)}")
+        hint = did_you_mean(name, known, OTHER_NAMES)
+        raise UsageError(f"there is no setting {quoted(name)}; known: {', '.join(known)}{hint}")
     kind = table[name].kind
     if name == "set":
         from ..decoding.parsing import settings
