@@ -17,6 +17,7 @@ class _Rule:
     """The common part of the rules: fixed windows, in which any position may be committed at any step."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
+    narrows: ClassVar[bool] = False  # True if `narrow` marks other than all reads
     recut: ClassVar[bool] = False  # True if the first step in a window decides where the window ends
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
@@ -84,6 +85,7 @@ class Adaptive(_Rule):
     threshold: float = 0.3
     delimiters: tuple[int | str, ...] = ("\n",)
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    narrows: ClassVar[bool] = True
     recut: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ class Scored:
     logprob: Tensor
 
 
-def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: Tensor) -> Scored:
+def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: Tensor | None) -> Scored:
     """Score `guess` (R,) under the softmax of `logits` (R, V), float32; `best` (R,) are the columns of the largest.
 
     probability  p(guess): LLaDA's low_confidence remasking keeps the highest.
@@ -40,6 +40,7 @@ def score(logits: Tensor, guess: Tensor, best: Tensor, by: Confidence, uniform: 
     elif by == "entropy":
         confidence = -entropy(logits)
     else:
+        assert uniform is not None
         confidence = uniform
     return Scored(confidence.float(), logit - largest + highest.log())  # a tiny probability would underflow
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import RecipeError, bounded, quoted, unknown_name
 from ..exactness import Exactness
+from .columns import Number, like
 
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
@@ -68,12 +69,12 @@ class Process:
         object.__setattr__(self, "suppress", tuple(self.suppress))
 
 
-def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+def guide(conditional: Tensor, unconditional: Tensor, scale: Number) -> Tensor:
     """Apply classifier-free guidance: u + (scale + 1) · (c - u) (LLaDA §2.4; Schiff et al., arXiv 2412.10193).
 
     Where the unconditional logit is -inf, there is nothing to guide away from: the conditional logit stays.
     """
-    guided = unconditional + (scale + 1) * (conditional - unconditional)
+    guided = unconditional + like(scale + 1, conditional) * (conditional - unconditional)
     return torch.where(torch.isneginf(unconditional), conditional, guided)
 
 
@@ -89,18 +90,20 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -torch.inf)
 
 
-def keep_top_p(logits: Tensor, p: float, temperature: float = 0.0) -> Tensor:
+def keep_top_p(logits: Tensor, p: Number, temperature: Number = 0.0) -> Tensor:
     """Keep the smallest set of most probable tokens whose probability at `temperature` reaches `p` (nucleus), at least
     one; set the others to -inf. Temperature 0 counts as 1, as in Dream."""
-    if p >= 1:
+    if not isinstance(p, Tensor) and p >= 1:
         return logits
     ordered, index = tempered(logits, temperature).sort(dim=-1, descending=True, stable=True)
     probability = ordered.softmax(-1)
-    beyond = probability.cumsum(-1) - probability >= p
+    beyond = probability.cumsum(-1) - probability >= like(p, probability)
+    if isinstance(p, Tensor):
+        beyond &= p < 1
     return logits.masked_fill(torch.zeros_like(beyond).scatter_(-1, index, beyond), -torch.inf)
 
 
-def tempered(logits: Tensor, temperature: float) -> Tensor:
+def tempered(logits: Tensor, temperature: Number) -> Tensor:
     """Return logits / temperature, shifted so that the largest is 0 and none overflows; temperature 0 counts as 1."""
     shifted = logits - logits.amax(-1, keepdim=True)
-    return shifted / temperature if temperature else shifted
+    return shifted / like(temperature, logits) if isinstance(temperature, Tensor) or temperature else shifted

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from .columns import Number
 from .noise import gumbel
 
 TILE = 64  # tokens; for so many, a CPU computes the maximum much faster than the index of the maximum
@@ -19,20 +20,22 @@ def greedy(logits: Tensor) -> Tensor:
     return best * TILE + within
 
 
-def draw(logits: Tensor, temperature: float, keys: Tensor) -> Tensor:
+def draw(logits: Tensor, temperature: Number, keys: Tensor) -> Tensor:
     """Draw one token (R,) from softmax(logits / temperature), by the Gumbel-max trick.
 
     LLaDA divides exp(z) by (-ln u)^T, which overflows; argmax of z + T·g is the same draw. Logits are shifted by their
     maximum and the larger of the two terms is scaled to 1, so no temperature and no finite logit overflows.
-    Temperature 0 is greedy. `keys` (R,) fix the noise.
+    Temperature 0 is greedy. `keys` (R,) fix the noise; `temperature` is a float, or a column (R, 1) above 0.
     """
-    if temperature == 0:
-        return greedy(logits)
-    guesses = []
-    for rows, key in zip(logits.split(ROWS_AT_ONCE), keys.split(ROWS_AT_ONCE), strict=True):
-        wide = rows.double()
-        wide = wide - wide.amax(-1, keepdim=True)
-        noise = gumbel(key, wide.shape[-1])
-        wide = wide / temperature + noise if temperature > 1 else wide + temperature * noise
-        guesses.append(wide.argmax(-1))
-    return torch.cat(guesses)
+    if not isinstance(temperature, Tensor):
+        if temperature == 0:
+            return greedy(logits)
+        temperature = torch.full((len(logits), 1), temperature, dtype=torch.float64, device=logits.device)
+    parts = (part.split(ROWS_AT_ONCE) for part in (logits, temperature, keys))
+    return torch.cat([_draw(*rows) for rows in zip(*parts, strict=True)])
+
+
+def _draw(logits: Tensor, temperature: Tensor, keys: Tensor) -> Tensor:
+    wide = logits.double()
+    wide = (wide - wide.amax(-1, keepdim=True)) / temperature.clamp(min=1)
+    return (wide + temperature.clamp(max=1) * gumbel(keys, wide.shape[-1])).argmax(-1)

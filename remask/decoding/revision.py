@@ -186,15 +186,15 @@ class ReMDM(_Rule):
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Toss one coin for each position; the last step reveals every candidate."""
         assert grid.uniform is not None
-        t, s = grid.time.double().unbind(1)
+        t, s = grid.time.double().split(1, 1)  # (B, 1)
         most = (s / (1 - t).clamp(min=1e-12)).clamp(max=1)
         sigma = {"cap": most.clamp(max=self.eta), "rescale": self.eta * most, "conf": 0 * most}[self.schedule]
         leave = torch.where(s > 0, ((1 - s) - (1 - sigma) * (1 - t)) / t.clamp(min=1e-12), 1.0)
-        back = sigma[:, None]
+        back = sigma
         if self.schedule == "conf":
-            back = most[:, None] * grid.stored.double().neg().masked_fill(~grid.committed, -torch.inf).softmax(1)
+            back = most * grid.stored.double().neg().masked_fill(~grid.committed, -torch.inf).softmax(1)
         remask = grid.committed & (grid.uniform < back)
-        return Revision(grid.candidate & (grid.uniform < leave[:, None]), torch.zeros_like(remask), remask)
+        return Revision(grid.candidate & (grid.uniform < leave), torch.zeros_like(remask), remask)
 
 
 @dataclass(frozen=True)

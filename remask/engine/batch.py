@@ -76,8 +76,9 @@ class Laid:
         return Packed(tokens, positions, self.groups, reads, Rotations.of(self.rotations, which))
 
 
-def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
+def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) -> Laid:
     """Put all plans end to end. Plans of equal shape become one group, so attention computes them side by side."""
+    rows = batch.rows if rows is None else rows
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
         by_shape.setdefault((*plan.shape, plan.stored is None), []).append(i)
@@ -87,7 +88,7 @@ def lay(batch: Batch, plans: Sequence[Plan]) -> Laid:
     groups, first = [], 0
     for members in by_shape.values():
         count = sum(len(plans[i].tokens) for i in members)
-        groups.append(group(batch, plans, order[first : first + count], int(starts[first])))
+        groups.append(group(batch, rows, plans, order[first : first + count], int(starts[first])))
         first += count
     where = [np.empty(0, np.int64)] * len(plans)
     for k, (i, s) in enumerate(order):
@@ -112,7 +113,9 @@ def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotatio
     return [rotary.own if rotation is None else rotation for rotation in rotations]
 
 
-def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int) -> Group:
+def group(
+    batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int
+) -> Group:
     """Return the group of `sequences` (plan, stream), all of one shape, from packed row `start` on."""
     device = batch.model.device
 
@@ -126,7 +129,7 @@ def group(batch: Batch, plans: Sequence[Plan], sequences: list[tuple[int, int]],
         return shape
     if batch.store is None:
         raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
-    numbers = [batch.rows[i].entries[s] for i, s in sequences]
+    numbers = [rows[i].entries[s] for i, s in sequences]
     entries = torch.tensor(numbers, device=device)
     adjacent = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     run = slice(numbers[0], numbers[-1] + 1) if adjacent else entries

@@ -5,7 +5,7 @@ thread of its own. Between two steps rows are admitted, cancelled and released.
 """
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from threading import RLock
 
 import numpy as np
@@ -102,13 +102,9 @@ class Engine:
         with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
-            if not self.batch.rows:
-                return
             try:
-                for row, made in step(self.batch):
-                    self._hand_out(self.live[row], made)
-            except Exception as error:  # noqa: BLE001 - each of its rows raises it; who drives may be a bystander
-                self._fail(error)
+                if self.live:
+                    self._advance([*self.live])
             finally:
                 self._release()
 
@@ -140,11 +136,21 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a text that cannot be read is its reader's alone
             handle.fail(error)
 
-    def _fail(self, error: Exception) -> None:
-        """The step itself broke (out of memory, say): every live row ends with that error, and the queue goes on."""
-        for row, handle in self.live.items():
-            if row.finish_reason is None:
-                handle.fail(error)
+    def _advance(self, rows: Sequence[Row]) -> None:
+        """Take one step with `rows`. A step that breaks (out of memory, say) is taken again in halves: no row has
+        changed, and only one that cannot step alone ends with the error, which its own caller raises."""
+        try:
+            steps = step(self.batch, rows)
+        except Exception as error:  # noqa: BLE001 - who drives may be a bystander
+            if len(rows) == 1:
+                self.live[rows[0]].fail(error)
+                return
+            half = len(rows) // 2
+            self._advance(rows[:half])
+            self._advance(rows[half:])
+            return
+        for row, made in steps:
+            self._hand_out(self.live[row], made)
 
     def _admit(self) -> None:
         while self.waiting and len(self.live) < self.max_rows:

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..decoding.propose import ROWS_AT_ONCE
 from ..models.contract import Predictor
-from .row import Row, alike
+from .row import Row, together
 from .step import LOGITS_AT_ONCE
 
 
@@ -45,12 +45,12 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
     return Footprint(
         store=entries * slots * model.bytes_per_slot(),
         activations=model.activation_bytes(sum(row.streams * row.widest for row in rows)) + masks,
-        logits=max((_logits([rows[i] for i in group], model.contract.vocab_size) for group in alike(rows)), default=0),
+        logits=max((_logits(members, model.contract.vocab_size) for members in together(rows)), default=0),
     )
 
 
 def _logits(rows: Sequence[Row], vocabulary: int) -> int:
-    """Return the bytes of deciding for rows of one recipe: the largest stage of `step.look`, in tensors (reads, V)."""
+    """Return the bytes of deciding for rows of one recipe: the largest stage of `scan`, in tensors (reads, V)."""
     recipe, process = rows[0].recipe, rows[0].recipe.process
     reads = sum(max(map(len, row.windows)) for row in rows)
     at_once = min(reads, max(1, LOGITS_AT_ONCE // vocabulary))
@@ -61,7 +61,7 @@ def _logits(rows: Sequence[Row], vocabulary: int) -> int:
     tempering = separate * (3 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
     noise = min(at_once, ROWS_AT_ONCE) * 8 if process.temperature else 0  # four of float64
     reducing = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2
-    scoring = reducing + separate + (process.compat == "llada")
+    scoring = reducing + separate
     whole = max(at_once * max(guiding, tempering, scoring), at_once * drawing + noise)
     return int(4 * vocabulary * whole)
 

@@ -5,7 +5,7 @@ change, only undecided ones are revealed, and every row advances.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from ..decoding import noise
 from ..decoding.caches.contract import View
 from ..decoding.canvas import Canvas, Growing
+from ..decoding.columns import form
 from ..decoding.history import History
 from ..decoding.recipe import Recipe
 from ..decoding.revision import Counts
@@ -21,7 +22,6 @@ from ..decoding.schedule import SCHEDULES, share_steps
 from ..errors import RecipeError, RowError
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Floats, Ints, Plan
-from ..models.rotary import NONE
 from .requests import Candidate, FinishReason, Guesses, State, Step
 
 COINS = 0x5DEECE66D  # makes the third stream of random numbers differ from the first
@@ -74,7 +74,7 @@ class Row:
         self.windows = self.blocks.windows(canvas.undecided)
         self.steps = self.recipe.steps or int(canvas.undecided.sum())
         self._share_steps()
-        self.decides_by = repr((replace(self.recipe, rope=NONE), candidates))
+        self.branches = branches(self.recipe)
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.history = History(len(canvas), *self.recipe.memory)
@@ -283,12 +283,22 @@ class Row:
         self._share_steps()
 
 
-def alike(rows: Sequence[Row]) -> list[list[int]]:
-    """Group the indices of rows with the same recipe, which decide together."""
-    groups: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        groups.setdefault(row.decides_by, []).append(i)
-    return list(groups.values())
+NUMBERS = ("guidance", "process", "select", "revise")  # axes whose numbers may differ among rows that decide together
+
+
+def branches(recipe: Recipe) -> Hashable:
+    """What the recipes of two rows must share so that they decide together."""
+    numbers = tuple(form(getattr(recipe, axis)) for axis in NUMBERS)
+    blocks = recipe.blocks if getattr(recipe.blocks, "narrows", False) else None
+    return numbers, recipe.history, recipe.confidence, blocks
+
+
+def together(rows: Sequence[Row]) -> list[list[Row]]:
+    """Put rows that decide together into one list each, in the order of their first rows."""
+    members: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        members.setdefault(row.branches, []).append(row)
+    return list(members.values())
 
 
 def among(positions: Ints, window: Ints) -> Bools:

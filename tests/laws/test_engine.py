@@ -582,29 +582,39 @@ def test_a_row_that_breaks_does_not_look_finished_to_who_streams_it(text: Text) 
     assert list(good.pieces())
 
 
-class Burst(Hashed):
-    """Breaks as a whole in its second forward, as a device that is out of memory does."""
+class Narrow(Hashed):
+    """Has no room for more than `rows` packed rows at a time, as a device that is out of memory."""
 
-    forwards = 0
+    rows = 0
 
     def hidden(self, batch: Packed) -> Tensor:
-        self.forwards += 1
-        if self.forwards == 2:
-            raise MemoryError("no room")
+        if len(batch.tokens) > self.rows:
+            raise MemoryError(f"no room for {len(batch.tokens)}")
         return super().hidden(batch)
 
 
-def test_a_step_that_breaks_ends_its_rows_and_is_raised_to_their_callers_alone(text: Text) -> None:
+def test_a_step_that_finds_no_room_is_taken_again_in_halves_and_nobody_notices(text: Text) -> None:
+    requests = [ask(4 + i, seed=i) for i in range(6)]
+    expected = [Engine(Hashed(contract=contract(text)), text).submit(request).result() for request in requests]
+    model = Narrow(contract=contract(text))
+    model.rows = 2 * max(len(request.tokens) for request in requests)
+    engine = Engine(model, text)
+    handles = [engine.submit(request) for request in requests]
+    assert [shape(handle.result()) for handle in handles] == [shape(done) for done in expected]
+
+
+def test_a_row_that_cannot_step_alone_ends_with_its_error_and_the_others_go_on(text: Text) -> None:
     """Also when somebody drives it whose own row still waits."""
-    engine = Engine(Burst(contract=contract(text)), text, max_rows=2)
-    first, second, waiting = (engine.submit(ask(4, seed=i)) for i in range(3))
-    assert waiting.result().finish_reason == "length"
-    for handle in (first, second):
-        with pytest.raises(MemoryError, match="no room"):
-            handle.result()
-        assert (handle.completion().finish_reason, handle.completion().error) == ("error", "no room")
-        with pytest.raises(MemoryError):
-            list(handle.pieces())
+    model = Narrow(contract=contract(text))
+    model.rows = 12
+    engine = Engine(model, text, max_rows=2)
+    large, small, waiting = engine.submit(ask(20)), engine.submit(ask(4)), engine.submit(ask(3))
+    assert waiting.result().finish_reason == "length" and small.result().finish_reason == "length"
+    with pytest.raises(MemoryError, match="no room"):
+        large.result()
+    assert large.completion().finish_reason == "error" and "no room" in str(large.completion().error)
+    with pytest.raises(MemoryError):
+        list(large.pieces())
     assert not engine.live and not engine.batch.rows
 
 

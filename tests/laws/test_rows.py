@@ -19,7 +19,8 @@ from remask.decoding.selection import Threshold
 from remask.engine.batch import Batch
 from remask.engine.requests import Step
 from remask.engine.row import Decision, Row
-from remask.engine.step import fetched, step
+from remask.engine.step import step
+from remask.engine.transfer import gathered, packed, unpacked
 from remask.errors import RequestError
 from remask.models.contract import Packed, Plan
 from remask.models.predictor import MaskPredictor
@@ -164,14 +165,20 @@ def decision(guess: int, **flags: np.ndarray) -> Decision:
 
 
 @pytest.mark.parametrize("reads", [0, 1, 5])
-def test_one_copy_from_a_device_brings_what_its_tables_hold(reads: int) -> None:
+def test_one_buffer_carries_arrays_of_every_kind(reads: int) -> None:
+    """Up and down, as to a device: shapes and types come out as they went in, whatever the alignment."""
     draw = torch.Generator().manual_seed(reads)
     numbers = torch.randn(reads, 3, generator=draw)
     numbers[::2, 0], numbers[1::2, 1] = -torch.inf, torch.nan
-    ids = torch.randint(2**31, (reads,), generator=draw)
-    parts = [ids, numbers, numbers[:, :0], numbers[:, 2], numbers > 0, ids % 2 == 0]
-    for part, found in zip(parts, fetched(parts), strict=True):
-        np.testing.assert_array_equal(found.astype(part.numpy().dtype), part.numpy())
+    ids = torch.randint(2**62, (reads,), generator=draw)
+    parts = [ids, numbers, numbers[:, :0], numbers[:, 2], numbers > 0, ids % 2 == 0, numbers.double()]
+    sent = unpacked(packed([part.numpy() for part in parts]), parts)
+    for part, there in zip(parts, sent, strict=True):
+        assert there.dtype == part.dtype and there.shape == part.shape
+        np.testing.assert_array_equal(there.numpy(), part.numpy())
+    for part, back in zip(parts, gathered(parts), strict=True):
+        assert back.dtype == part.numpy().dtype
+        np.testing.assert_array_equal(back, part.numpy())
 
 
 def test_once_the_schedule_has_run_out_positions_leave_one_at_a_time() -> None:

@@ -44,7 +44,7 @@ def logits(lesson: Lesson) -> Chapter:
         f"Here {are(len(lesson.places), 'position')} still [MASK] that step {lesson.step + 1} may decide, each with "
         "its likeliest tokens. The model sees the whole canvas, left and right; [MASK] itself is never guessed.",
         "p(v) = exp(z_v) / Σ_u exp(z_u)",
-        ("remask.models.predictor.MaskPredictor.logits", "remask.engine.step.look"),
+        ("remask.models.predictor.MaskPredictor.logits", "remask.decoding.scan.scan"),
         (Table(("position", *ordinals[:most]), rows, "token · logit · probability"),),
     )
 

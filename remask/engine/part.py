@@ -1,0 +1,164 @@
+"""The rows of a step that decide together, and what their rules see: flat for the scan, a grid for what settles."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..decoding.columns import columns
+from ..decoding.grid import Grid
+from ..decoding.history import Memory
+from ..decoding.recipe import Recipe
+from ..decoding.scan import Reads, Seen
+from ..models.contract import Ints, Plan
+from .row import NUMBERS, Row, among, together
+from .transfer import Array
+
+
+def partition(rows: Sequence[Row], plans: Sequence[Plan]) -> list["Part"]:
+    """Put rows that decide together into one part each, in the order of their first rows."""
+    plan = dict(zip(rows, plans, strict=True))
+    return [Part(members, [plan[row] for row in members]) for members in together(rows)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows whose recipes take the same branches, and their plans.
+
+    Its reads lie end to end (R,). Its grid has one row for each of its B rows, and as many columns W as the longest of
+    them reads.
+    """
+
+    rows: Sequence[Row]
+    plans: Sequence[Plan]
+
+    @property
+    def streams(self) -> int:
+        """Hidden rows for each read: 2 under guidance."""
+        return self.rows[0].streams
+
+    @property
+    def top(self) -> int:
+        """The largest number of candidates that a row asks for."""
+        return max(row.candidates for row in self.rows)
+
+    @cached_property
+    def counts(self) -> Ints:
+        """The number of reads of each row (B,)."""
+        return np.array([len(plan.reads) for plan in self.plans])
+
+    @property
+    def wants(self) -> dict[str, bool]:
+        """Which of the inputs that cost time the recipe uses."""
+        recipe = self.rows[0].recipe
+        return {
+            "keys": recipe.process.temperature > 0,
+            "scores": recipe.confidence == "random",
+            "coins": "uniform" in recipe.wants,
+            "likelihood": "likelihood" in recipe.wants,
+            "memory": recipe.memory[0] > 0,
+        }
+
+    def inputs(self) -> dict[str, Array]:
+        """Return what the rows know of their reads, on the host: (R, …), but (B, …) for what is said of a whole row."""
+        flat, wants = self._flat, self.wants
+        inside = flat(lambda row, at: among(at, row.window))
+        values: dict[str, Array] = {
+            "position": flat(lambda row, at: at),
+            "candidate": flat(lambda row, at: row.canvas.undecided[at]) & inside,
+            "committed": flat(lambda row, at: row.canvas.committed[at]) & inside,
+            "current": flat(lambda row, at: row.canvas.tokens[at]),
+            "stored": flat(lambda row, at: row.canvas.confidence[at]),
+            "weight": flat(lambda row, at: row.recipe.prior.weights(row.canvas, row.window, at)),
+            "quota": np.array([row.quota for row in self.rows]),
+            "time": np.array([row.time for row in self.rows], np.float32),
+            "previous": np.array([row.previous for row in self.rows]),
+        }
+        if wants["keys"]:
+            values["keys"] = flat(lambda row, at: row.keys(at).view(np.int64))
+        if wants["scores"]:
+            values["scores"] = flat(lambda row, at: row.scores(at))
+        if wants["coins"]:
+            values["coins"] = flat(lambda row, at: row.coins(at))
+        if wants["memory"]:
+            values["tokens"] = flat(lambda row, at: row.history.tokens[at])
+            values["shares"] = flat(lambda row, at: row.history.shares[at])
+            values["drift"] = flat(lambda row, at: row.history.drift[at, :-1])
+        if (self.counts != self.counts[0]).any():
+            column = np.arange(self.counts.max())
+            values["valid"] = column < self.counts[:, None]
+            starts = self.counts.cumsum() - self.counts
+            values["cell"] = np.where(values["valid"], starts[:, None] + column, 0)
+        return values
+
+    def recipe(self, device: torch.device) -> Recipe:
+        """Return the recipe of all rows, with columns (B, 1) where their numbers differ."""
+        return _joint([row.recipe for row in self.rows], device)
+
+    def recipe_of_reads(self, device: torch.device) -> Recipe:
+        """Return the recipe of all reads, with columns (R, 1) where the numbers of their rows differ."""
+        recipes = [row.recipe for row, count in zip(self.rows, self.counts, strict=True) for _ in range(count)]
+        return _joint(recipes, device) if recipes else self.rows[0].recipe
+
+    def reads(self, inputs: dict[str, Tensor]) -> Reads:
+        """Return the inputs of a scan."""
+        memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
+        current = inputs["current"] if self.wants["likelihood"] else None
+        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory)
+
+    def grid(self, inputs: dict[str, Tensor], seen: Seen) -> Grid:
+        """Return the grid (B, W) on which the rules decide; scores are float64 there."""
+
+        def spread(values: Tensor) -> Tensor:
+            return values.unflatten(0, (len(self.rows), -1)) if cell is None else values[cell]
+
+        def optional(values: Tensor | None) -> Tensor | None:
+            return None if values is None else spread(values.double())
+
+        cell = inputs.get("cell")
+        position = spread(inputs["position"])
+        valid = inputs.get("valid", torch.ones_like(position, dtype=torch.bool))
+        drift = None
+        if seen.drift is not None:
+            drift = spread(torch.cat((seen.drift[:, None], inputs["drift"]), 1).double())
+        return Grid(
+            valid=valid,
+            position=position,
+            candidate=spread(inputs["candidate"]) & valid,
+            committed=spread(inputs["committed"]) & valid,
+            current=spread(inputs["current"]),
+            stored=spread(inputs["stored"]),
+            guess=spread(seen.guess),
+            confidence=spread((seen.confidence * inputs["weight"]).double()),
+            quota=inputs["quota"],
+            time=inputs["time"],
+            previous=inputs["previous"],
+            entropy=optional(seen.entropy),
+            likelihood=optional(seen.likelihood),
+            uniform=spread(inputs["coins"]) if "coins" in inputs else None,
+            drift=drift,
+        )
+
+    def unspread(self, cells: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the values of the reads (R,) of a grid's (B, W)."""
+        if "cell" not in inputs:
+            return cells.flatten()
+        return torch.cat([cells[b, :count] for b, count in enumerate(self.counts.tolist())])
+
+    def _flat(self, of: Callable[[Row, Ints], Array]) -> Array:
+        parts = [of(row, plan.reads) for row, plan in zip(self.rows, self.plans, strict=True)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _joint(recipes: Sequence[Recipe], device: torch.device) -> Recipe:
+    first = recipes[0]
+    if all(recipe is first for recipe in recipes):
+        return first
+    values = {axis: columns([getattr(recipe, axis) for recipe in recipes], device) for axis in NUMBERS}
+    joint = object.__new__(Recipe)
+    for f in fields(Recipe):
+        object.__setattr__(joint, f.name, values.get(f.name, getattr(first, f.name)))
+    return joint
