@@ -21,6 +21,9 @@ def load(machine: Machine, quiet: bool) -> "LLM":
     with errors_to(sys.stderr).status(f"loading {machine.model} …") if shown else nullcontext():
         import remask
 
+        from ..engine.host import keep_freed_memory
+
+        keep_freed_memory()  # this is a program, and all that it does from now on is forwards
         return remask.load(
             machine.model,
             device=machine.device,
