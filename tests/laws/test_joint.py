@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from remask.decoding.selection import Threshold
 from remask.decoding.settle import Changes
 from remask.engine.batch import Batch
 from remask.engine.engine import Engine
+from remask.engine.memory import footprint, peak_bytes
 from remask.engine.part import partition
 from remask.engine.requests import Request
 from remask.engine.step import step
@@ -356,3 +358,21 @@ def test_forced_tokens_have_confidence_1_and_leave_at_once() -> None:
     assert len(steps) == 1
     assert [change.confidence for change in steps[0].changes] == pytest.approx([1.0] * 5)
     assert row.canvas.tokens.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "process",
+    [GREEDY, Process(scores="processed"), Process(0.7), Process(0.7, top_k=5), Process(0.7, scores="processed")],
+)
+def test_the_tables_take_what_was_planned(process: Process) -> None:
+    contract = replace(TOY, vocab_size=3_000, max_positions=200)
+    classes = [token % 64 for token in range(3_000)]
+    job = Job(holes(200), Recipe(blocks=Whole(), process=process), proposer=Chain(classes, ANYTHING))
+    planned = footprint([job.row(contract)], Uniform(contract)).logits
+    asked = ReadClasses(((0, 200, TokenClasses(torch.tensor(classes))),), 64)
+    reads = Reads(keys(0, 200) if process.temperature else None, classes=asked)
+    hidden = torch.randn(1, 200, 3_000)
+    work = partial(scan, torch.clone, hidden, reads, Recipe(process=process), contract)
+    work()  # makes the buckets, once
+    took = peak_bytes(hidden.device, work)
+    assert abs(planned / took - 1) < 0.1, f"planned {planned:,}, took {took:,}"
