@@ -1,5 +1,7 @@
 """The guess at each position: greedy, or one Gumbel draw from softmax(logits / T)."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -21,21 +23,31 @@ def greedy(logits: Tensor) -> Tensor:
 
 
 def draw(logits: Tensor, temperature: Number, keys: Tensor) -> Tensor:
-    """Draw one token (R,) from softmax(logits / temperature), by the Gumbel-max trick.
+    """Draw one token (R,) from softmax(logits / temperature), by the Gumbel-max trick. Temperature 0 is greedy.
+
+    `keys` (R,) fix the noise; `temperature` is a float, or a column (R, 1) above 0.
+    """
+    if not isinstance(temperature, Tensor) and temperature == 0:
+        return greedy(logits)
+    return torch.cat([noisy.argmax(-1) for _, noisy in perturbed(logits, temperature, keys)])
+
+
+def perturbed(logits: Tensor, temperature: Number, keys: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the logits with Gumbel noise (rows, V), float64, a few rows at a time; the largest is the draw.
 
     LLaDA divides exp(z) by (-ln u)^T, which overflows; argmax of z + T·g is the same draw. Logits are shifted by their
-    maximum and the larger of the two terms is scaled to 1, so no temperature and no finite logit overflows.
-    Temperature 0 is greedy. `keys` (R,) fix the noise; `temperature` is a float, or a column (R, 1) above 0.
+    maximum and the larger of the two terms is scaled to 1, so no temperature and no finite logit overflows: one nat of
+    z / T is `noise_scale(T)` here.
     """
     if not isinstance(temperature, Tensor):
-        if temperature == 0:
-            return greedy(logits)
         temperature = torch.full((len(logits), 1), temperature, dtype=torch.float64, device=logits.device)
-    parts = (part.split(ROWS_AT_ONCE) for part in (logits, temperature, keys))
-    return torch.cat([_draw(*rows) for rows in zip(*parts, strict=True)])
+    for start in range(0, max(1, len(logits)), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        wide, own = logits[rows].double(), temperature[rows]
+        wide = (wide - wide.amax(-1, keepdim=True)) / own.clamp(min=1)
+        yield rows, wide + own.clamp(max=1) * gumbel(keys[rows], wide.shape[-1])
 
 
-def _draw(logits: Tensor, temperature: Tensor, keys: Tensor) -> Tensor:
-    wide = logits.double()
-    wide = (wide - wide.amax(-1, keepdim=True)) / temperature.clamp(min=1)
-    return (wide + temperature.clamp(max=1) * gumbel(keys, wide.shape[-1])).argmax(-1)
+def noise_scale(temperature: float) -> float:
+    """The factor of the Gumbel noise in `perturbed`."""
+    return min(temperature, 1.0)

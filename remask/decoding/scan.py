@@ -4,7 +4,7 @@ A scan may take any chunk of the positions read: every result belongs to one pos
 the whole window is settled afterwards (`remask.decoding.settle`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from ..models.contract import Contract
+from .classes import ClassTables, ReadClasses
 from .confidence import entropy, score
 from .history import Memory, divergence
 from .process import Process, guide, keep_top_k, keep_top_p, suppress, tempered
-from .propose import draw, greedy
+from .propose import draw, greedy, perturbed
 from .recipe import Recipe
+
+FILTERED = 60.0  # nats that a token loses to top-k or top-p where a window is proposed jointly
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Reads:
     uniform: Tensor | None = None  # (R,) in (0, 1), the scores of random remasking
     current: Tensor | None = None  # (R,) the token there now
     memory: Memory | None = None  # (R, steps, width) the record of earlier steps
+    classes: ReadClasses | None = None  # of the tokens, where a row proposes its window jointly
 
     def cut(self, rows: slice) -> "Reads":
         """The same for some of the positions."""
         keys, uniform, current = (None if x is None else x[rows] for x in (self.keys, self.uniform, self.current))
         memory = None if self.memory is None else Memory(*(x[rows] for x in self.memory))
-        return Reads(keys, uniform, current, memory)
+        classes = None if self.classes is None else self.classes.cut(rows)
+        return Reads(keys, uniform, current, memory, classes)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Seen:
     shares: Tensor | None = None  # (R, width) their probabilities
     top: Tensor | None = None  # (R, k) likeliest tokens, for who asked for candidates
     chances: Tensor | None = None  # (R, k) their probabilities
+    tables: ClassTables | None = None  # (R, C) of the token classes
 
 
 def scan(
@@ -74,7 +80,7 @@ def scan(
     normaliser = logits[:, forbidden]
     logits.index_fill_(1, forbidden, -torch.inf)  # never guessed …
     best = greedy(logits)
-    guess = best if reads.keys is None else draw(keep(logits, process), process.temperature, reads.keys)
+    guess, drawn = proposal(logits, best, process, reads)
     highest = logits.gather(1, best[:, None])[:, 0]
     healthy = highest.isfinite()
     logits.index_copy_(1, forbidden, normaliser)  # … but still in the normaliser
@@ -83,15 +89,13 @@ def scan(
         healthy &= above.values < torch.inf
         best = torch.where(above.values > highest, forbidden[above.indices], best)
 
-    endings = ids(contract.eos_ids + contract.eot_ids, logits.device)
-    last = process.confidence_eos_eot_inf
-    if last and process.compat == "llada":
-        logits = suppress(logits, endings if reads.keys is None else ids(contract.eot_ids, logits.device))
+    if process.confidence_eos_eot_inf and process.compat == "llada":
+        eos_ids = contract.eos_ids if reads.keys is None else ()
+        logits = suppress(logits, ids(eos_ids + contract.eot_ids, logits.device))
         best = greedy(logits)
-    scored = score(logits if scores is None else scores, guess, best, recipe.confidence, reads.uniform)
-    confidence = scored.confidence
-    if last and process.compat != "llada":
-        confidence = confidence.masked_fill(torch.isin(guess, endings), -torch.inf)
+    scores = logits if scores is None else scores
+    scored = score(scores, guess, best, recipe.confidence, reads.uniform)
+    confidence = endings_last(scored.confidence, guess, process, contract)
     return Seen(
         guess,
         confidence,
@@ -103,18 +107,56 @@ def scan(
         leaders,
         shares,
         *likeliest(logits, top),
+        None if drawn is None or reads.classes is None else drawn.tables(scores, reads.classes),
     )
 
 
-def join(parts: list[Seen]) -> Seen:
+@dataclass(frozen=True)
+class Drawn:
+    """What the draw made of each class of tokens: the first half of `ClassTables`."""
+
+    best: Tensor
+    token: Tensor
+    weight: Tensor | None
+
+    def tables(self, scores: Tensor, classes: ReadClasses) -> ClassTables:
+        """Return all tables; `scores` (R, V) are the logits by which the recipe scores a guess."""
+        mass = classes.mass(scores)
+        total = mass.logsumexp(1, keepdim=True)
+        logprob, share = scores.gather(1, self.token) - total, mass - total
+        return ClassTables(self.best, self.token, logprob, share, share if self.weight is None else self.weight)
+
+
+def proposal(logits: Tensor, best: Tensor, process: Process, reads: Reads) -> tuple[Tensor, Drawn | None]:
+    """Return the guess (R,), with `best` (R,) the greedy one, and what the same draw made of the classes of tokens."""
+    classes = reads.classes
+    if reads.keys is None:
+        return best, None if classes is None else Drawn(*classes.best(logits), None)
+    kept, temperature = keep(logits, process), process.temperature
+    if classes is None:
+        return draw(kept, temperature, reads.keys), None
+    kept = classes.soften(kept, logits, FILTERED * temperature)
+    draws = perturbed(kept, temperature, reads.keys)
+    pieces = [(noisy.argmax(-1), *classes.cut(rows).best(noisy)) for rows, noisy in draws]
+    guess, largest, token = (torch.cat(piece) for piece in zip(*pieces, strict=True))
+    return guess, Drawn(largest, token, classes.mass(tempered(kept, temperature)))
+
+
+def endings_last(confidence: Tensor, guess: Tensor, process: Process, contract: Contract) -> Tensor:
+    """Return the confidence (R,), -inf where the guess ends a text or a turn and the recipe commits those last."""
+    if not process.confidence_eos_eot_inf or process.compat == "llada":
+        return confidence
+    return confidence.masked_fill(torch.isin(guess, ids(contract.eos_ids + contract.eot_ids, guess.device)), -torch.inf)
+
+
+def join(parts: Sequence[Any]) -> Any:
     """The scans of several chunks as one."""
-    if len(parts) == 1:
-        return parts[0]
-    values: dict[str, Any] = {}
-    for f in fields(Seen):
-        chunks = [getattr(part, f.name) for part in parts]
-        values[f.name] = None if chunks[0] is None else torch.cat(chunks)
-    return Seen(**values)
+    first = parts[0]
+    if len(parts) == 1 or first is None:
+        return first
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))
+    return type(first)(*(join([getattr(part, f.name) for part in parts]) for f in fields(first)))
 
 
 def keep(logits: Tensor, process: Process) -> Tensor:

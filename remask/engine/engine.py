@@ -128,6 +128,7 @@ class Engine:
             seed=request.seed,
             stop_ids=request.stop_ids,
             candidates=request.candidates,
+            proposer=request.proposer,
         )
 
     def _hand_out(self, handle: Handle, made: Step) -> None:

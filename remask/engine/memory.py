@@ -62,7 +62,10 @@ def _logits(rows: Sequence[Row], vocabulary: int) -> int:
     noise = min(at_once, ROWS_AT_ONCE) * 8 if process.temperature else 0  # four of float64
     reducing = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2
     scoring = reducing + separate
-    whole = max(at_once * max(guiding, tempering, scoring), at_once * drawing + noise)
+    filtered = process.top_k is not None or process.top_p is not None
+    tabling = 2.3 + separate + (process.temperature > 0) * (1.2 + 1.5 * filtered)  # the members of a bucket of classes
+    tabling *= any(row.proposer is not None for row in rows)
+    whole = max(at_once * max(guiding, tempering, scoring, tabling), at_once * drawing + noise)
     return int(4 * vocabulary * whole)
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..decoding.classes import ReadClasses
 from ..decoding.columns import columns
 from ..decoding.grid import Grid
 from ..decoding.history import Memory
+from ..decoding.joint import JointRow
 from ..decoding.recipe import Recipe
 from ..decoding.scan import Reads, Seen
 from ..models.contract import Ints, Plan
@@ -87,6 +89,9 @@ class Part:
             values["tokens"] = flat(lambda row, at: row.history.tokens[at])
             values["shares"] = flat(lambda row, at: row.history.shares[at])
             values["drift"] = flat(lambda row, at: row.history.drift[at, :-1])
+        if canvases := [row.canvas for row in self.rows if row.proposer]:
+            values["tokens of canvas"] = np.concatenate([canvas.tokens for canvas in canvases])
+            values["decided"] = np.concatenate([~canvas.undecided for canvas in canvases])
         if (self.counts != self.counts[0]).any():
             column = np.arange(self.counts.max())
             values["valid"] = column < self.counts[:, None]
@@ -107,7 +112,22 @@ class Part:
         """Return the inputs of a scan."""
         memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
         current = inputs["current"] if self.wants["likelihood"] else None
-        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory)
+        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, self._classes)
+
+    def joint(self, inputs: dict[str, Tensor]) -> list[JointRow]:
+        """Return the rows that propose their windows jointly, and read something."""
+        made, first = [], 0
+        for row, reads in zip(self.rows, self._slices, strict=True):
+            if row.proposer is None:
+                continue
+            canvas, first = slice(first, first + len(row.canvas)), first + len(row.canvas)
+            if reads.start == reads.stop:
+                continue
+            position, committed = (inputs[name][reads] for name in ("position", "committed"))
+            tokens, decided = (inputs[name][canvas] for name in ("tokens of canvas", "decided"))
+            temperature = row.recipe.process.temperature
+            made.append(JointRow(row.proposer, reads, position, committed, tokens, decided, temperature))
+        return made
 
     def grid(self, inputs: dict[str, Tensor], seen: Seen) -> Grid:
         """Return the grid (B, W) on which the rules decide; scores are float64 there."""
@@ -147,6 +167,19 @@ class Part:
         if "cell" not in inputs:
             return cells.flatten()
         return torch.cat([cells[b, :count] for b, count in enumerate(self.counts.tolist())])
+
+    @property
+    def _slices(self) -> list[slice]:
+        """The reads of each row."""
+        ends = self.counts.cumsum()
+        return [slice(int(end - count), int(end)) for end, count in zip(ends, self.counts, strict=True)]
+
+    @property
+    def _classes(self) -> ReadClasses | None:
+        """The token classes of the reads; None if no row proposes jointly."""
+        asked = zip(self.rows, self._slices, strict=True)
+        spans = tuple((own.start, own.stop, row.proposer.classes) for row, own in asked if row.proposer)
+        return ReadClasses(spans, max(classes.count for *_, classes in spans)) if spans else None
 
     def _flat(self, of: Callable[[Row, Ints], Array]) -> Array:
         parts = [of(row, plan.reads) for row, plan in zip(self.rows, self.plans, strict=True)]

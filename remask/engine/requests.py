@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..decoding.joint import Proposer
 from ..decoding.recipe import Recipe
 from ..errors import RequestError
 from ..exactness import Exactness
@@ -25,8 +26,8 @@ class Request:
 
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
     asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or the
-    `template` with its holes filled; `dropped` tokens were left out of the prompt to make it fit. Equal seeds give
-    equal answers in any batch.
+    `template` with its holes filled; `dropped` tokens were left out of the prompt to make it fit. A `proposer` guesses
+    windows as a whole, for what its tokens must be together. Equal seeds give equal answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -38,6 +39,7 @@ class Request:
     candidates: int = 0
     template: str | None = None
     dropped: int = 0
+    proposer: Proposer | None = None
 
 
 class Change(NamedTuple):
@@ -184,6 +186,8 @@ def check(request: Request, model: Predictor) -> None:
     for what, ids in (("token", request.tokens), ("stop", request.stop_ids)):
         if outside := [i for i in ids if i is not None and not 0 <= i < contract.vocab_size]:
             raise RequestError(f"{what} id {outside[0]} is outside the vocabulary of {contract.vocab_size}")
+    if request.proposer is not None and (rows := len(request.proposer.classes.of)) != contract.vocab_size:
+        raise RequestError(f"the proposer's classes divide {rows} tokens, and the vocabulary has {contract.vocab_size}")
     if request.deadline is not None and not request.deadline > 0:
         raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
     if not 0 <= request.candidates <= 100:

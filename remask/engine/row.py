@@ -16,6 +16,7 @@ from ..decoding.caches.contract import View
 from ..decoding.canvas import Canvas, Growing
 from ..decoding.columns import form
 from ..decoding.history import History
+from ..decoding.joint import Proposer
 from ..decoding.recipe import Recipe
 from ..decoding.revision import Counts
 from ..decoding.schedule import SCHEDULES, share_steps
@@ -62,8 +63,10 @@ class Row:
         seed: int = 0,
         stop_ids: Sequence[int] = (),
         candidates: int = 0,
+        proposer: Proposer | None = None,
     ) -> None:
         self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
+        self.proposer = proposer
         self.recipe = recipe.fit(contract, len(canvas))
         self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
         if not canvas.undecided.any():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..decoding.columns import cut
+from ..decoding.joint import amend, propose
 from ..decoding.scan import Seen, join, scan
 from ..decoding.settle import Changes, settle
 from ..models.contract import Plan, Predictor
@@ -80,13 +81,16 @@ def decide(model: Predictor, parts: Sequence[Part], hidden: Sequence[Tensor]) ->
 
 def result(model: Predictor, part: Part, inputs: dict[str, Tensor], hidden: Tensor) -> dict[str, Tensor]:
     """Return what the recipe of a part makes of its reads, by name (R, …), on the device."""
-    seen = look(model, part, inputs, hidden)
+    recipe, contract, joint = part.recipe(model.device), model.contract, part.joint(inputs)
+    seen = propose(look(model, part, inputs, hidden), joint, recipe, contract)
     if not part.counts.any():  # rows that read nothing in this step
         changes = Changes(*[seen.healthy.new_zeros(0, 0)] * 4)
     else:
-        changes = settle(part.grid(inputs, seen), part.recipe(model.device), model.contract.block_size)
-    named = {f.name: getattr(seen, f.name) for f in fields(seen)}
-    named |= {f.name: part.unspread(getattr(changes, f.name), inputs) for f in fields(changes)}
+        changes = settle(part.grid(inputs, seen), recipe, contract.block_size)
+    changes = Changes(*(part.unspread(getattr(changes, f.name), inputs) for f in fields(changes)))
+    seen = amend(seen, joint, changes, recipe, contract)
+    named = {f.name: getattr(seen, f.name) for f in fields(seen) if f.name != "tables"}
+    named |= {f.name: getattr(changes, f.name) for f in fields(changes)}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remask.decoding.canvas import Canvas
+from remask.decoding.joint import Proposer
 from remask.decoding.recipe import Recipe
 from remask.engine.requests import Change, Step
 from remask.engine.row import Row
@@ -26,10 +27,12 @@ class Job:
     seed: int = 0
     stop_ids: tuple[int, ...] = ()
     candidates: int = 0
+    proposer: Proposer | None = None
 
     def row(self, contract: Contract = TOY) -> Row:
         canvas = Canvas.template(self.template, contract.mask_id)
-        return Row(canvas, self.recipe, contract, seed=self.seed, stop_ids=self.stop_ids, candidates=self.candidates)
+        values = {name: getattr(self, name) for name in ("seed", "stop_ids", "candidates", "proposer")}
+        return Row(canvas, self.recipe, contract, **values)
 
 
 def holes(count: int) -> tuple[None, ...]:
