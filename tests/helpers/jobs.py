@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Recipe
+from remask.engine.batch import Layout
 from remask.engine.requests import Change, Step
 from remask.engine.row import Row
 from remask.engine.step import denoise
-from remask.models.contract import Contract, Predictor
+from remask.engine.transfer import upload
+from remask.models.contract import Contract, Ints, Predictor
 from remask.testing import TOY
 
 Template = Sequence[int | None]
@@ -30,6 +34,11 @@ class Job:
     def row(self, contract: Contract = TOY) -> Row:
         canvas = Canvas.template(self.template, contract.mask_id)
         return Row(canvas, self.recipe, contract, seed=self.seed, stop_ids=self.stop_ids, candidates=self.candidates)
+
+
+def hidden(model: Predictor, layout: Layout, reads: Ints) -> Tensor:
+    """The hidden rows (R, d) of the packed rows `reads` (R,)."""
+    return model.hidden(layout.packed(upload(layout.sources(reads), model.device)))
 
 
 def holes(count: int) -> tuple[None, ...]:

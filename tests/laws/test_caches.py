@@ -23,7 +23,7 @@ from remask.engine.row import Row
 from remask.engine.step import step
 from remask.models.kv import KVStore
 from remask.models.predictor import MaskPredictor
-from tests.helpers.jobs import Job, holes
+from tests.helpers.jobs import Job, hidden, holes
 
 Make = Callable[..., MaskPredictor]
 
@@ -141,7 +141,7 @@ def follow(model: MaskPredictor, jobs: list[Job]) -> Iterator[tuple[Witness, lis
         laid = lay(batch, plans)
         with torch.inference_mode():
             rows = np.concatenate([where.reshape(-1) for where in laid.where])
-            logits = model.logits(model.hidden(laid.read(rows, model.device)))
+            logits = model.logits(hidden(model, laid, rows))
         ours = logits.split([where.size for where in laid.where])
         computed = [witness.computes() for witness in live]
         expected = []

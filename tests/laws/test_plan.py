@@ -24,7 +24,7 @@ from remask.errors import RecipeError
 from remask.models.contract import Packed, Plan, Predictor
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed, Scripted
-from tests.helpers.jobs import Job, alone, bits, decisions, holes, run, tokens
+from tests.helpers.jobs import Job, alone, bits, decisions, hidden, holes, run, tokens
 from tests.helpers.strategies import MASK, jobs, models
 
 PROMPTS = [(3, 1, 4), (1, 5, 9, 2, 6), (5,), (3, 5, 8, 9, 7, 9, 3)]
@@ -74,8 +74,8 @@ def forward(batch: Batch, plan: Plan) -> Tensor:
     """Logits (S, R, V) of what `plan` reads."""
     laid = lay(batch, [plan])
     with torch.inference_mode():
-        hidden = batch.model.hidden(laid.read(laid.where[0].reshape(-1), batch.model.device))
-        return batch.model.logits(hidden).view(*laid.where[0].shape, -1)
+        rows = hidden(batch.model, laid, laid.where[0].reshape(-1))
+        return batch.model.logits(rows).view(*laid.where[0].shape, -1)
 
 
 FULL: dict[str, object] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from remask.models import layers, tiles
 from remask.models.contract import Group, Packed
 from remask.models.predictor import MaskPredictor
 from remask.models.rotary import Rope
-from tests.helpers.jobs import Job, holes
+from tests.helpers.jobs import Job, hidden, holes
 
 
 @contextmanager
@@ -47,9 +48,9 @@ def logits(model: MaskPredictor, jobs: list[Job]) -> Tensor:
     for job in jobs:
         batch.admit(job.row(model.contract))
     laid = lay(batch, [row.plan() for row in batch.rows])
-    reads = torch.cat([torch.from_numpy(where).flatten() for where in laid.where])
+    reads = np.concatenate([where.reshape(-1) for where in laid.where])
     with torch.inference_mode():
-        return model.logits(model.hidden(laid.read(reads.numpy(), model.device)))
+        return model.logits(hidden(model, laid, reads))
 
 
 @pytest.mark.parametrize(("changes", "jobs"), CASES, ids=["grouped", "one a head", "one for all", "block-causal"])
