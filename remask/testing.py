@@ -20,14 +20,14 @@ TOY = Contract("fake", 16, mask_id=15, eos_ids=(14,), eot_ids=(13,), max_positio
 
 
 class Tokens:
-    """The store of a fake: (entries, length, 2), the token and the position of each slot."""
+    """The store of a fake: (entries, length + 1, 2), the token and the position of each slot; nobody reads the last."""
 
     def __init__(self, entries: int, length: int) -> None:
-        self.data = torch.full((entries, length, 2), UNSEEN)
+        self.data = torch.full((entries, length + 1, 2), UNSEEN)
 
     def grow(self, entries: int, length: int) -> None:
         """Enlarge the store; what it holds stays."""
-        old, self.data = self.data, torch.full((entries, length, 2), UNSEEN)
+        old, self.data = self.data[:, :-1], torch.full((entries, length + 1, 2), UNSEEN)
         self.data[: len(old), : old.shape[1]] = old
 
 
@@ -59,8 +59,7 @@ class Fake:
         if group.entries is not None and group.slots is not None:
             keys = torch.cat((group.store.data[group.entries[:, None], group.slots], fresh), 1)
         if group.entries is not None and group.keep is not None:
-            row, query = (group.keep >= 0).nonzero(as_tuple=True)
-            group.store.data[group.entries[row], group.keep[row, query]] = fresh[row, query]
+            group.store.data[group.entries[:, None], group.keep] = fresh
         query_at, key_at = fresh[..., 1, None], keys[:, None, :, 1]  # positions (B, Q, 1) and (B, 1, K)
         visible = key_at != UNSEEN if group.visible is None else (key_at != UNSEEN) & group.visible
         if contract.block_size is not None:

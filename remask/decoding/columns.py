@@ -5,11 +5,10 @@ numbers, names and flags, and the same floats that are 0 or None. What is left a
 an axis holds a column (B, 1) instead, and the code of a rule is the same for one number and for a column.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import torch
 from torch import Tensor
 
 V = TypeVar("V")
@@ -25,35 +24,41 @@ def form(value: Any) -> Hashable:
     return value
 
 
-def columns(values: Sequence[V], device: torch.device) -> V:
-    """One value that stands for `values` of one form: the first if all are equal, else one that holds columns (B, 1),
-    float64, where their numbers differ."""
-    first = values[0]
-    if all(value is first or value == first for value in values):
-        return first
-    joint = object.__new__(type(first))
-    for f in fields(first):  # type: ignore[arg-type]
-        parts = [getattr(value, f.name) for value in values]
-        if all(part == parts[0] for part in parts):
-            column: Any = parts[0]
-        elif is_dataclass(parts[0]):
-            column = columns(parts, device)
-        else:
-            column = torch.tensor(parts, dtype=torch.float64, device=device)[:, None]
-        object.__setattr__(joint, f.name, column)
-    return joint
+def numbers(value: Any) -> list[float]:
+    """The floats in a value, in the order of its fields; values of one form have equally many."""
+    if isinstance(value, float):
+        return [value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [number for f in fields(value) for number in numbers(getattr(value, f.name))]
+    return []
 
 
-def cut(value: V, rows: slice) -> V:
-    """The same value for some of its rows: its columns are cut."""
+def widen(value: V, columns: Iterator[Tensor | None]) -> V:
+    """The same value with the next of `columns` (B, 1) in place of each of its floats; None leaves a float as it is."""
+    if isinstance(value, float):
+        column = next(columns)
+        return value if column is None else cast(V, column)
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    parts = {f.name: getattr(value, f.name) for f in fields(value)}
-    if not any(isinstance(part, Tensor) or is_dataclass(part) for part in parts.values()):
+    return remade(value, {f.name: widen(getattr(value, f.name), columns) for f in fields(value)})
+
+
+def cut(value: V, rows: slice | Tensor) -> V:
+    """The same value for some of its rows: `rows` indexes its columns."""
+    if isinstance(value, Tensor):
+        return cast(V, value[rows])
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    return remade(value, {f.name: cut(getattr(value, f.name), rows) for f in fields(value)})
+
+
+def remade(value: V, parts: dict[str, Any]) -> V:
+    """The dataclass `value` with fields `parts`, unchecked, because a check knows no columns; itself if none is new."""
+    if all(part is getattr(value, name) for name, part in parts.items()):
         return value
     made = object.__new__(type(value))
     for name, part in parts.items():
-        object.__setattr__(made, name, part[rows] if isinstance(part, Tensor) else cut(part, rows))
+        object.__setattr__(made, name, part)
     return made
 
 

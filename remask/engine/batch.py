@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from ..errors import RecipeError
 from ..models.contract import Group, Ints, Packed, Plan, Predictor
-from ..models.rotary import Rotation, Rotations
+from ..models.rotary import Rotations
 from .row import Row
+from .transfer import Array, Arrays, Tensors
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
 
@@ -57,90 +58,118 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """Plans end to end: `groups` of equal shape, and in `where` for each plan the packed rows (S, R) of its reads."""
+class Span:
+    """Sequences of equal shape, adjacent in a packed batch: a `Group` that is still on the host.
 
-    groups: list[Group]
+    `arrays` are those of the group's tensors that it has, by name. `whole` is True if its keys can be read in place.
+    """
+
+    start: int
+    rows: int
+    queries: int
+    arrays: Arrays
+    whole: bool = False
+
+    def group(self, store: Any, tensors: Tensors) -> Group:
+        """Return the group, from the `tensors` that its arrays became."""
+        if not tensors.keys() & {"slots", "keep"}:
+            return Group(self.start, self.rows, self.queries, **tensors)
+        return Group(self.start, self.rows, self.queries, store=store, whole=self.run(tensors["entries"]), **tensors)
+
+    def run(self, entries: Tensor) -> slice | Tensor | None:
+        """Return what finds the entries of a group whose keys are read in place: a slice if they are adjacent."""
+        if not self.whole:
+            return None
+        first, last = (int(self.arrays["entries"][i]) for i in (0, -1))
+        adjacent = np.array_equal(self.arrays["entries"], np.arange(first, last + 1))
+        return slice(first, last + 1) if adjacent else entries
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Plans end to end, on the host: N packed rows in `spans`, and in `where` the packed rows (S, R) that hold the
+    reads of each plan."""
+
     tokens: Ints  # (N,)
     positions: Ints  # (N,)
-    rotations: list[Rotation]  # the distinct ones; none if every row has the model's own
-    which: Ints  # (N,) index of each packed row's rotation
+    rotations: Arrays  # `frequencies` and `amplitude` of U distinct ones, `which` of them each row has; or nothing
+    spans: list[Span]
     where: list[Ints]
+    store: Any
 
-    def read(self, rows: Ints, device: torch.device) -> Packed:
-        """Return the forward that yields the packed `rows` (R,), on `device`."""
-        tokens, positions, reads = (torch.from_numpy(array).to(device) for array in (self.tokens, self.positions, rows))
-        if not self.rotations:
-            return Packed(tokens, positions, self.groups, reads)
-        which = torch.from_numpy(self.which).to(device)
-        return Packed(tokens, positions, self.groups, reads, Rotations.of(self.rotations, which))
+    def sources(self, reads: Ints) -> list[Arrays]:
+        """Return all arrays of the forward that yields the packed rows `reads` (R,)."""
+        own = {"tokens": self.tokens, "positions": self.positions, "reads": reads, **self.rotations}
+        return [own, *(span.arrays for span in self.spans)]
+
+    def packed(self, tensors: Sequence[Tensors]) -> Packed:
+        """Return the forward, from the `tensors` that its `sources` became."""
+        own, *others = tensors
+        groups = [span.group(self.store, its) for span, its in zip(self.spans, others, strict=True)]
+        rotations = Rotations(**{name: own[name] for name in self.rotations}) if self.rotations else None
+        return Packed(own["tokens"], own["positions"], groups, own["reads"], rotations)
 
 
-def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) -> Laid:
-    """Put all plans end to end. Plans of equal shape become one group, so attention computes them side by side."""
+def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) -> Layout:
+    """Put all plans end to end. Plans of equal shape become one span, so attention computes them side by side."""
     rows = batch.rows if rows is None else rows
-    by_shape: dict[tuple[int, ...], list[int]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
-        by_shape.setdefault((*plan.shape, plan.stored is None), []).append(i)
-    order = [(i, s) for members in by_shape.values() for i in members for s in range(len(plans[i].tokens))]
-    lengths = np.array([len(plans[i].positions) for i, _ in order])
-    starts = np.concatenate(([0], lengths.cumsum()))
-    groups, first = [], 0
-    for members in by_shape.values():
-        count = sum(len(plans[i].tokens) for i in members)
-        groups.append(group(batch, rows, plans, order[first : first + count], int(starts[first])))
-        first += count
+        alike.setdefault((*plan.shape, plan.stored is None), []).append(i)
+    order = [i for members in alike.values() for i in members]
+    tokens, positions, spans, start = [], [], [], 0
     where = [np.empty(0, np.int64)] * len(plans)
-    for k, (i, s) in enumerate(order):
-        if s == 0:
-            where[i] = starts[k : k + len(plans[i].tokens), None] + plans[i].sources
-    tokens = [plans[i].tokens[s] for i, s in order]
-    positions = [plans[i].positions for i, _ in order]
-    rotations = list(dict.fromkeys(plan.rotation for plan in plans))
-    which = np.repeat([rotations.index(plans[i].rotation) for i, _ in order], lengths)
-    if (total := int(starts[-1])) < MIN_QUERIES:  # rows without a reader make the matrices tall enough
-        filler = np.zeros(MIN_QUERIES - total, np.int64)
-        groups.append(Group(total, 1, len(filler)))
-        tokens, positions, which = [*tokens, filler], [*positions, filler], np.append(which, filler)
-    return Laid(groups, np.concatenate(tokens), np.concatenate(positions), distinct(batch, rotations), which, where)
+    for members in alike.values():
+        spans.append(span(batch, rows, plans, members, start))
+        for i in members:
+            streams, queries = plans[i].tokens.shape
+            where[i] = start + queries * np.arange(streams)[:, None] + plans[i].sources
+            tokens.append(plans[i].tokens.reshape(-1))
+            positions.append(np.tile(plans[i].positions, streams))
+            start += streams * queries
+    if start < MIN_QUERIES:  # rows without a reader make the matrices tall enough
+        filler = np.zeros(MIN_QUERIES - start, np.int64)
+        spans.append(Span(start, 1, len(filler), {}))
+        tokens, positions = [*tokens, filler], [*positions, filler]
+    rotations = turns(batch.model, [plans[i] for i in order], max(0, MIN_QUERIES - start))
+    return Layout(np.concatenate(tokens), np.concatenate(positions), rotations, spans, where, batch.store)
 
 
-def distinct(batch: Batch, rotations: Sequence[Rotation | None]) -> list[Rotation]:
-    """Return `rotations` with the model's own in place of None; an empty list if all are None."""
-    rotary = batch.model.contract.rotary
-    if rotary is None or all(rotation is None for rotation in rotations):
-        return []
-    return [rotary.own if rotation is None else rotation for rotation in rotations]
+def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequence[int], start: int) -> Span:
+    """Return the span of the plans `members`, all of one shape, from packed row `start` on."""
+    plans = [plans[i] for i in members]
+    first, streams = plans[0], [len(plan.tokens) for plan in plans]
 
+    def stack(values: Sequence[Any]) -> Array:
+        return np.repeat(np.stack(values), streams, 0)
 
-def group(
-    batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], sequences: list[tuple[int, int]], start: int
-) -> Group:
-    """Return the group of `sequences` (plan, stream), all of one shape, from packed row `start` on."""
-    device = batch.model.device
-
-    def stack(arrays: Sequence[Any]) -> torch.Tensor | None:
-        return None if arrays[0] is None else torch.from_numpy(np.stack(arrays)).to(device)
-
-    members = [plans[i] for i, _ in sequences]
-    visible = stack([plan.visible for plan in members])
-    shape = Group(start, len(sequences), len(members[0].positions), visible)
-    if members[0].stored is None and members[0].keep is None:
+    shape = Span(start, sum(streams), len(first.positions), {})
+    if first.visible is not None:
+        shape.arrays["visible"] = stack([plan.visible for plan in plans])
+    if first.stored is None and first.keep is None:
         return shape
     if batch.store is None:
         raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
-    numbers = [rows[i].entries[s] for i, s in sequences]
-    entries = torch.tensor(numbers, device=device)
-    adjacent = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    run = slice(numbers[0], numbers[-1] + 1) if adjacent else entries
-    return replace(
-        shape,
-        store=batch.store,
-        entries=entries,
-        slots=stack([plan.stored for plan in members]),
-        keep=stack([plan.keep for plan in members]),
-        whole=run if all(map(is_whole, members)) else None,
-    )
+    shape.arrays["entries"] = np.array([entry for i in members for entry in rows[i].entries])
+    if first.stored is not None:
+        shape.arrays["slots"] = stack([plan.stored for plan in plans])
+    if first.keep is not None:
+        shape.arrays["keep"] = stack([plan.keep for plan in plans])
+    return replace(shape, whole=all(map(is_whole, plans)))
+
+
+def turns(model: Predictor, plans: Sequence[Plan], filler: int) -> Arrays:
+    """Return the rotations of plans that lie in this order before `filler` rows; nothing if all take the model's."""
+    rotary, distinct = model.contract.rotary, list(dict.fromkeys(plan.rotation for plan in plans))
+    if rotary is None or distinct == [None]:
+        return {}
+    known = [rotary.own if rotation is None else rotation for rotation in distinct]
+    which = [distinct.index(plan.rotation) for plan in plans]
+    return {
+        "frequencies": np.array([rotation.frequencies for rotation in known], np.float32),
+        "amplitude": np.array([rotation.amplitude for rotation in known], np.float32),
+        "which": np.repeat([*which, 0], [*(plan.tokens.size for plan in plans), filler]),
+    }
 
 
 def is_whole(plan: Plan) -> bool:

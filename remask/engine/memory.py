@@ -37,13 +37,14 @@ class Footprint:
 def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] = (0, 0)) -> Footprint:
     """Return the footprint of `rows` that take their widest step together on `model`.
 
-    They share one store, as wide as its longest row; `reserved` are the entries and slots that it already has.
+    They share one store, as wide as its longest row and a slot wider, for what is not kept; `reserved` are the entries
+    and slots that it already has.
     """
     entries = max(reserved[0], sum(row.streams for row in rows if len(row.written)))
     slots = max([reserved[1], *(len(row.written) for row in rows)])
     masks = sum(row.streams * row.widest**2 for row in rows if row.masked)  # one byte a pair
     return Footprint(
-        store=entries * slots * model.bytes_per_slot(),
+        store=entries * (slots + 1) * model.bytes_per_slot(),
         activations=model.activation_bytes(sum(row.streams * row.widest for row in rows)) + masks,
         logits=max((_logits(members, model.contract.vocab_size) for members in together(rows)), default=0),
     )

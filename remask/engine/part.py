@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from ..decoding.classes import ReadClasses
-from ..decoding.columns import columns
+from ..decoding.columns import cut, remade, widen
 from ..decoding.grid import Grid
 from ..decoding.history import Memory
 from ..decoding.joint import JointRow
 from ..decoding.recipe import Recipe
 from ..decoding.scan import Reads, Seen
-from ..models.contract import Ints, Plan
+from ..models.contract import Bools, Ints, Plan
 from .row import NUMBERS, Row, among, together
-from .transfer import Array
+from .transfer import Array, Arrays, Tensors
 
 
 def partition(rows: Sequence[Row], plans: Sequence[Plan]) -> list["Part"]:
@@ -64,11 +64,22 @@ class Part:
             "memory": recipe.memory[0] > 0,
         }
 
-    def inputs(self) -> dict[str, Array]:
+    @cached_property
+    def numbers(self) -> Array:
+        """The floats in the recipe of each row (B, n), float64."""
+        return np.array([row.numbers for row in self.rows])
+
+    @cached_property
+    def differing(self) -> Bools:
+        """Marks those floats (n,) in which rows differ."""
+        differing: Bools = (self.numbers != self.numbers[0]).any(0)
+        return differing
+
+    def inputs(self) -> Arrays:
         """Return what the rows know of their reads, on the host: (R, …), but (B, …) for what is said of a whole row."""
         flat, wants = self._flat, self.wants
         inside = flat(lambda row, at: among(at, row.window))
-        values: dict[str, Array] = {
+        values: Arrays = {
             "position": flat(lambda row, at: at),
             "candidate": flat(lambda row, at: row.canvas.undecided[at]) & inside,
             "committed": flat(lambda row, at: row.canvas.committed[at]) & inside,
@@ -92,6 +103,9 @@ class Part:
         if canvases := [row.canvas for row in self.rows if row.proposer]:
             values["tokens of canvas"] = np.concatenate([canvas.tokens for canvas in canvases])
             values["decided"] = np.concatenate([~canvas.undecided for canvas in canvases])
+        if self.differing.any():
+            values["numbers"] = self.numbers[:, self.differing]
+            values["row"] = np.repeat(np.arange(len(self.rows)), self.counts)
         if (self.counts != self.counts[0]).any():
             column = np.arange(self.counts.max())
             values["valid"] = column < self.counts[:, None]
@@ -99,16 +113,21 @@ class Part:
             values["cell"] = np.where(values["valid"], starts[:, None] + column, 0)
         return values
 
-    def recipe(self, device: torch.device) -> Recipe:
+    def recipe(self, inputs: Tensors) -> Recipe:
         """Return the recipe of all rows, with columns (B, 1) where their numbers differ."""
-        return _joint([row.recipe for row in self.rows], device)
+        first = self.rows[0].recipe
+        if "numbers" not in inputs:
+            return first
+        column = iter(inputs["numbers"].split(1, 1))
+        columns = (next(column) if differs else None for differs in self.differing)
+        axes = {f.name: getattr(first, f.name) for f in fields(first)}
+        return remade(first, axes | {axis: widen(axes[axis], columns) for axis in NUMBERS})
 
-    def recipe_of_reads(self, device: torch.device) -> Recipe:
+    def recipe_of_reads(self, inputs: Tensors) -> Recipe:
         """Return the recipe of all reads, with columns (R, 1) where the numbers of their rows differ."""
-        recipes = [row.recipe for row, count in zip(self.rows, self.counts, strict=True) for _ in range(count)]
-        return _joint(recipes, device) if recipes else self.rows[0].recipe
+        return cut(self.recipe(inputs), inputs["row"]) if "row" in inputs else self.rows[0].recipe
 
-    def reads(self, inputs: dict[str, Tensor]) -> Reads:
+    def reads(self, inputs: Tensors) -> Reads:
         """Return the inputs of a scan."""
         memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
         current = inputs["current"] if self.wants["likelihood"] else None
@@ -129,7 +148,7 @@ class Part:
             made.append(JointRow(row.proposer, reads, position, committed, tokens, decided, temperature))
         return made
 
-    def grid(self, inputs: dict[str, Tensor], seen: Seen) -> Grid:
+    def grid(self, inputs: Tensors, seen: Seen) -> Grid:
         """Return the grid (B, W) on which the rules decide; scores are float64 there."""
 
         def spread(values: Tensor) -> Tensor:
@@ -162,7 +181,7 @@ class Part:
             drift=drift,
         )
 
-    def unspread(self, cells: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    def unspread(self, cells: Tensor, inputs: Tensors) -> Tensor:
         """Return the values of the reads (R,) of a grid's (B, W)."""
         if "cell" not in inputs:
             return cells.flatten()
@@ -184,14 +203,3 @@ class Part:
     def _flat(self, of: Callable[[Row, Ints], Array]) -> Array:
         parts = [of(row, plan.reads) for row, plan in zip(self.rows, self.plans, strict=True)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _joint(recipes: Sequence[Recipe], device: torch.device) -> Recipe:
-    first = recipes[0]
-    if all(recipe is first for recipe in recipes):
-        return first
-    values = {axis: columns([getattr(recipe, axis) for recipe in recipes], device) for axis in NUMBERS}
-    joint = object.__new__(Recipe)
-    for f in fields(Recipe):
-        object.__setattr__(joint, f.name, values.get(f.name, getattr(first, f.name)))
-    return joint

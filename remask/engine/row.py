@@ -14,7 +14,7 @@ import numpy as np
 from ..decoding import noise
 from ..decoding.caches.contract import View
 from ..decoding.canvas import Canvas, Growing
-from ..decoding.columns import form
+from ..decoding.columns import form, numbers
 from ..decoding.history import History
 from ..decoding.joint import Proposer
 from ..decoding.recipe import Recipe
@@ -78,6 +78,7 @@ class Row:
         self.steps = self.recipe.steps or int(canvas.undecided.sum())
         self._share_steps()
         self.branches = branches(self.recipe)
+        self.numbers = [number for axis in NUMBERS for number in numbers(getattr(self.recipe, axis))]
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.history = History(len(canvas), *self.recipe.memory)

@@ -16,12 +16,12 @@ from ..decoding.columns import cut
 from ..decoding.joint import amend, propose
 from ..decoding.scan import Seen, join, scan
 from ..decoding.settle import Changes, settle
-from ..models.contract import Plan, Predictor
-from .batch import Batch, lay
+from ..models.contract import Ints, Packed, Plan, Predictor
+from .batch import Batch, Layout, lay
 from .part import Part, partition
 from .requests import Candidate, Step
 from .row import Decision, Row
-from .transfer import Array, download, upload
+from .transfer import Arrays, Tensors, download, upload
 
 ROW_VALUES = [f.name for f in fields(Decision) if f.name != "candidates"]
 LOGITS_AT_ONCE = 2**25  # numbers of one logits tensor, 128 MiB in float32; more reads are scanned in turns
@@ -45,8 +45,11 @@ def step(batch: Batch, rows: Sequence[Row] | None = None) -> list[tuple[Row, Ste
     rows = batch.rows if rows is None else rows
     plans = [row.plan() for row in rows]
     parts = partition(rows, plans)
-    hidden = forward(batch, rows, plans, parts)
-    decisions = decide(batch.model, parts, hidden)
+    layout = lay(batch, plans, rows)
+    sources = layout.sources(reads(layout, rows, parts))
+    tensors = upload([*sources, *(part.inputs() for part in parts)], batch.model.device)
+    packed, inputs = layout.packed(tensors[: len(sources)]), tensors[len(sources) :]
+    decisions = unpack(parts, download(decide(batch.model, packed, parts, inputs)))
     return [
         (row, made)
         for row, plan in zip(rows, plans, strict=True)
@@ -54,34 +57,25 @@ def step(batch: Batch, rows: Sequence[Row] | None = None) -> list[tuple[Row, Ste
     ]
 
 
-def forward(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], parts: Sequence[Part]) -> list[Tensor]:
-    """Compute all plans in one packed forward; return the hidden reads (S, R, d) of each part."""
-    laid = lay(batch, plans, rows)
-    where = dict(zip(rows, laid.where, strict=True))
-    wanted = [where[row][stream] for part in parts for stream in range(part.streams) for row in part.rows]
-    hidden = batch.model.hidden(laid.read(np.concatenate(wanted), batch.model.device))
-    sizes = [part.streams * int(part.counts.sum()) for part in parts]
-    return [piece.unflatten(0, (part.streams, -1)) for part, piece in zip(parts, hidden.split(sizes), strict=True)]
+def reads(layout: Layout, rows: Sequence[Row], parts: Sequence[Part]) -> Ints:
+    """Return the packed rows that the parts read, of each part stream by stream."""
+    where = dict(zip(rows, layout.where, strict=True))
+    return np.concatenate([where[row][s] for part in parts for s in range(part.streams) for row in part.rows])
 
 
-def decide(model: Predictor, parts: Sequence[Part], hidden: Sequence[Tensor]) -> dict[Row, Decision]:
-    """Scan the logits of every part and settle its grid; return what was decided for each row, on the host."""
-    inputs = [part.inputs() for part in parts]
-    tensors = iter(upload([array for values in inputs for array in values.values()], model.device))
-    results: list[dict[str, Tensor]] = []
-    for part, values, rows in zip(parts, inputs, hidden, strict=True):
-        results.append(result(model, part, {name: next(tensors) for name in values}, rows))
-    arrays = iter(download([tensor for values in results for tensor in values.values()]))
-    return {
-        row: decision
-        for part, values in zip(parts, results, strict=True)
-        for row, decision in unpack(part, {name: next(arrays) for name in values})
-    }
+def decide(model: Predictor, packed: Packed, parts: Sequence[Part], inputs: Sequence[Tensors]) -> list[Tensors]:
+    """The half of a step that runs on the device, from what was uploaded to what is downloaded. Compute all plans in
+    one forward, scan the logits of every part, settle its grid. It asks the device nothing, so the host runs ahead."""
+    hidden = model.hidden(packed).split([part.streams * int(part.counts.sum()) for part in parts])
+    return [
+        result(model, part, values, rows.unflatten(0, (part.streams, -1)))
+        for part, values, rows in zip(parts, inputs, hidden, strict=True)
+    ]
 
 
-def result(model: Predictor, part: Part, inputs: dict[str, Tensor], hidden: Tensor) -> dict[str, Tensor]:
+def result(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Tensors:
     """Return what the recipe of a part makes of its reads, by name (R, …), on the device."""
-    recipe, contract, joint = part.recipe(model.device), model.contract, part.joint(inputs)
+    recipe, contract, joint = part.recipe(inputs), model.contract, part.joint(inputs)
     seen = propose(look(model, part, inputs, hidden), joint, recipe, contract)
     if not part.counts.any():  # rows that read nothing in this step
         changes = Changes(*[seen.healthy.new_zeros(0, 0)] * 4)
@@ -94,27 +88,33 @@ def result(model: Predictor, part: Part, inputs: dict[str, Tensor], hidden: Tens
     return {name: value for name, value in named.items() if value is not None}
 
 
-def look(model: Predictor, part: Part, inputs: dict[str, Tensor], hidden: Tensor) -> Seen:
+def look(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Seen:
     """Scan the hidden reads (S, R, d) of a part, so many at a time that their logits have room."""
     at_once = max(1, LOGITS_AT_ONCE // model.contract.vocab_size)
-    reads, recipe = part.reads(inputs), part.recipe_of_reads(model.device)
+    known, recipe = part.reads(inputs), part.recipe_of_reads(inputs)
     if hidden.shape[1] <= at_once:
-        return scan(model.logits, hidden, reads, recipe, model.contract, part.top)
+        return scan(model.logits, hidden, known, recipe, model.contract, part.top)
     seen = []
     for start in range(0, hidden.shape[1], at_once):
         chunk = slice(start, start + at_once)
         numbers = cut(recipe, chunk)
-        seen.append(scan(model.logits, hidden[:, chunk], reads.cut(chunk), numbers, model.contract, part.top))
+        seen.append(scan(model.logits, hidden[:, chunk], known.cut(chunk), numbers, model.contract, part.top))
     return join(seen)
 
 
-def unpack(part: Part, values: dict[str, Array]) -> Iterator[tuple[Row, Decision]]:
+def unpack(parts: Sequence[Part], results: Sequence[Arrays]) -> dict[Row, Decision]:
+    """Return what was decided for each row."""
+    pairs = zip(parts, results, strict=True)
+    return {row: decision for part, values in pairs for row, decision in of_rows(part, values)}
+
+
+def of_rows(part: Part, values: Arrays) -> Iterator[tuple[Row, Decision]]:
     """Yield what was decided for each row of a part."""
-    reads = int(part.counts.sum())
-    nothing: dict[str, Array] = {
-        "drift": np.zeros(reads, np.float32),
-        "leaders": np.zeros((reads, 0), np.int64),
-        "shares": np.zeros((reads, 0), np.float32),
+    count = int(part.counts.sum())
+    nothing: Arrays = {
+        "drift": np.zeros(count, np.float32),
+        "leaders": np.zeros((count, 0), np.int64),
+        "shares": np.zeros((count, 0), np.float32),
     }
     start = 0
     for row, plan in zip(part.rows, part.plans, strict=True):
@@ -124,7 +124,7 @@ def unpack(part: Part, values: dict[str, Array]) -> Iterator[tuple[Row, Decision
         yield row, Decision(**mine, candidates=candidates(row, plan, values, own))
 
 
-def candidates(row: Row, plan: Plan, values: dict[str, Array], own: slice) -> dict[int, tuple[Candidate, ...]]:
+def candidates(row: Row, plan: Plan, values: Arrays, own: slice) -> dict[int, tuple[Candidate, ...]]:
     """Return the likeliest tokens of each position that a row reads, as many as it asks for."""
     if not row.candidates:
         return {}

@@ -10,9 +10,23 @@ from torch import Tensor
 ALIGNED = 8  # bytes at whose multiples every array begins in the buffer
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = dict[str, Array]
+Tensors = dict[str, Tensor]
 
 
-def upload(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
+def upload(sources: Sequence[Arrays], device: torch.device) -> list[Tensors]:
+    """Return the same records with tensors on `device` in place of their arrays, by one copy of all."""
+    tensors = iter(to_device([array for source in sources for array in source.values()], device))
+    return [{name: next(tensors) for name in source} for source in sources]
+
+
+def download(results: Sequence[Tensors]) -> list[Arrays]:
+    """Return the same records with arrays on the host in place of their tensors, by one copy of all."""
+    arrays = iter(to_host([tensor for result in results for tensor in result.values()]))
+    return [{name: next(arrays) for name in result} for result in results]
+
+
+def to_device(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
     """Return the arrays on `device`, of their own shapes and types, by one copy of one buffer; a CPU shares memory."""
     shapes = [torch.from_numpy(array) for array in arrays]
     if device.type == "cpu":
@@ -23,7 +37,7 @@ def upload(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
     return unpacked(buffer.to(device, non_blocking=True), shapes)
 
 
-def download(tensors: Sequence[Tensor]) -> list[Array]:
+def to_host(tensors: Sequence[Tensor]) -> list[Array]:
     """Return the tensors on the host, of their own shapes and types, by one copy of one buffer; a CPU shares memory."""
     if all(tensor.device.type == "cpu" for tensor in tensors):
         return [tensor.numpy() for tensor in tensors]

@@ -125,7 +125,7 @@ class Predictor(Protocol):
         """Return the logits (R, V), float32, of hidden rows (R, d)."""
 
     def store(self, entries: int, length: int) -> Any:
-        """Make a key/value store for `entries` sequences of `length` slots."""
+        """Make a key/value store for `entries` sequences of `length` slots, and one more slot behind them."""
 
     def bytes_per_slot(self) -> int:
         """Return the bytes of keys and values that one slot takes, over all layers."""

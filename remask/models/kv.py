@@ -12,13 +12,14 @@ class KVStore:
     """Slotted keys and values: `entries` sequences of `length` slots each, for every layer.
 
     A slot holds one rotated key and its value, each (kv_heads, head_dim). The cache policy assigns slots to positions:
-    the store knows neither positions nor tokens.
+    the store knows neither positions nor tokens. Behind the slots of an entry is one more, which nobody reads: slot -1
+    takes what is not to be kept, so every write has the shape of its forward.
     """
 
     def __init__(
         self, config: ModelConfig, entries: int, length: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        shape = (2, entries, config.n_kv_heads, length, config.head_dim)
+        shape = (2, entries, config.n_kv_heads, length + 1, config.head_dim)
         self.data = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.n_layers)]
 
     @staticmethod
@@ -38,14 +39,13 @@ class KVStore:
         return keys[entries, :, :count], values[entries, :, :count]
 
     def write(self, layer: int, entries: Tensor, keep: Tensor, fresh: KeysValues) -> None:
-        """Store the fresh keys and values in the slots `keep` (rows, Q); -1 is not stored."""
-        row, query = (keep >= 0).nonzero(as_tuple=True)
-        for half, new in zip(self.data[layer], fresh, strict=True):
-            half[entries[row], :, keep[row, query]] = new.transpose(1, 2)[row, query].to(half.dtype)
+        """Store the fresh keys and values (rows, heads, Q, head_dim) in the slots `keep` (rows, Q); -1 keeps none."""
+        data = self.data[layer]
+        data[:, entries[:, None], :, keep] = torch.stack(fresh).permute(1, 3, 0, 2, 4).to(data.dtype)
 
     def grow(self, entries: int, length: int) -> None:
         """Enlarge the store, layer by layer, so that two whole stores never exist at the same time."""
         for layer, old in enumerate(self.data):
             two, count, heads, slots, width = old.shape
-            self.data[layer] = old.new_zeros((two, entries, heads, length, width))
-            self.data[layer][:, :count, :, :slots] = old
+            self.data[layer] = old.new_zeros((two, entries, heads, length + 1, width))
+            self.data[layer][:, :count, :, : slots - 1] = old[:, :, :, :-1]

@@ -1,20 +1,19 @@
 """The parts of every mask predictor: norm, rotary positions, attention, gated MLP, experts.
 
-Rows of all requests are packed into one (N, d) matrix, so the linear layers never see padding; only attention uses
-the division of the matrix into groups.
+Rows of all requests are packed into one (N, d) matrix, so the linear layers never see padding; only the mixing of
+attention (`remask.models.attention`) uses the division of the matrix into groups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .attention import Mixer
 from .config import ModelConfig, MoE
-from .contract import Group
-from .kv import KeysValues
 from .rotary import Rotation, Rotations
-from .tiles import SCORES_AT_ONCE, in_tiles, tiles
+from .tiles import in_tiles
 
 
 class RMSNorm(nn.Module):
@@ -32,23 +31,37 @@ class RMSNorm(nn.Module):
         return (wide * scale).to(x.dtype) * self.weight
 
 
-def rotary_table(own: Rotation, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
-    """Return cos and signed sin, each (N, 1, rotary_dim), float32, for `positions` (N,); the first half of sin is
-    negative.
+class RotaryTable(nn.Module):
+    """Rotary positions as a table of cosines and sines, always in float32 (see `remask.models.rotary`)."""
 
-    `rotations` hold the rotation of each row (see `remask.models.rotary`); without them all rows take `own`.
-    """
-    if rotations is None:
-        angles = positions.float()[:, None] * torch.tensor(own.frequencies, device=positions.device)
-    else:
-        angles = positions.float()[:, None] * rotations.frequencies[rotations.which]
-    cos, sin = angles.cos(), angles.sin()
-    if rotations is not None:
-        amplitude = rotations.amplitude[rotations.which, None]
-        cos, sin = cos * amplitude, sin * amplitude
-    elif own.amplitude != 1:
-        cos, sin = cos * own.amplitude, sin * own.amplitude
-    return torch.cat((cos, cos), -1)[:, None], torch.cat((-sin, sin), -1)[:, None]
+    frequencies: Tensor  # (dim/2,) of the model's own rotation
+
+    def __init__(self, own: Rotation) -> None:
+        super().__init__()
+        self.own = own
+        self.register_buffer("frequencies", torch.tensor(own.frequencies), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RotaryTable":
+        """Follow the module to another device, but keep the numbers, also from a device without memory."""
+        self.frequencies = torch.tensor(self.own.frequencies, device=fn(torch.empty(0)).device)
+        return self
+
+    def forward(self, positions: Tensor, rotations: Rotations | None = None) -> tuple[Tensor, Tensor]:
+        """Return cos and signed sin, each (N, 1, rotary_dim), for `positions` (N,); the first half of sin is negative.
+
+        `rotations` hold the rotation of each row; without them all rows take the model's own.
+        """
+        if rotations is None:
+            angles = positions.float()[:, None] * self.frequencies
+        else:
+            angles = positions.float()[:, None] * rotations.frequencies[rotations.which]
+        cos, sin = angles.cos(), angles.sin()
+        if rotations is not None:
+            amplitude = rotations.amplitude[rotations.which, None]
+            cos, sin = cos * amplitude, sin * amplitude
+        elif self.own.amplitude != 1:
+            cos, sin = cos * self.own.amplitude, sin * self.own.amplitude
+        return torch.cat((cos, cos), -1)[:, None], torch.cat((-sin, sin), -1)[:, None]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -63,7 +76,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Bidirectional multi-head attention over packed rows, grouped-query if `n_kv_heads < n_heads`."""
+    """The weights of multi-head attention over packed rows, grouped-query if `n_kv_heads < n_heads`."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -83,45 +96,6 @@ class Attention(nn.Module):
             unrotated = torch.cat((self.q_norm(unrotated[:, : self.heads]), self.k_norm(unrotated[:, self.heads :])), 1)
         rotated = rotate(unrotated, cos, sin)
         return rotated[:, : self.heads], rotated[:, self.heads :], values
-
-    def mix(self, projected: tuple[Tensor, ...], groups: Sequence[Group]) -> Tensor:
-        """Return the mixed values (N, heads · head_dim) of all groups. Only here does a row see others."""
-        q, k, v = projected
-        mixed = [self.attend(q, k, v, group) for group in groups]
-        return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
-        """Return the mixed values (rows × queries, heads · head_dim) of one group; read and write its store."""
-        shape = (group.rows, group.queries, -1, self.head_dim)
-        span = slice(group.start, group.stop)
-        queries, keys, values = (x[span].view(shape).transpose(1, 2) for x in (q, k, v))
-        if group.store is not None:
-            keys, values = self.beside_stored(group, (keys, values))
-        visible = None if group.visible is None else group.visible[:, None]
-        gqa, at_once = self.heads != self.kv_heads, max(1, SCORES_AT_ONCE // (group.rows * keys.shape[2]))
-        if group.queries <= at_once:
-            mixed = F.scaled_dot_product_attention(queries, keys, values, visible, enable_gqa=gqa).transpose(1, 2)
-        else:
-            mixed = q.new_empty(group.rows, group.queries, self.heads, self.head_dim)
-            for tile in tiles(group.queries, at_once):
-                mask = None if visible is None else visible[:, :, tile]
-                part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, mask, enable_gqa=gqa)
-                mixed[:, tile] = part.transpose(1, 2)
-        return mixed.reshape(group.rows * group.queries, -1)
-
-    def beside_stored(self, group: Group, fresh: KeysValues) -> KeysValues:
-        """Return the keys and values that the group's queries see, their own `fresh` ones included; write the `fresh`
-        ones to the slots in `group.keep`."""
-        store, entries = group.store, group.entries
-        assert store is not None and entries is not None
-        visible = fresh
-        if group.slots is not None and group.whole is None:
-            visible = store.join(self.layer, entries, group.slots, fresh)
-        if group.keep is not None:
-            store.write(self.layer, entries, group.keep, fresh)
-        if group.slots is not None and group.whole is not None:
-            visible = store.first(self.layer, group.whole, group.slots.shape[1] + group.queries)
-        return visible
 
 
 class GatedMLP(nn.Module):
@@ -223,11 +197,9 @@ class Layer(nn.Module):
         moe = config.moe_at(layer)
         self.mlp = GatedMLP(config.d_model, config.d_ff) if moe is None else Experts(config.d_model, moe)
 
-    def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], groups: Sequence[Group], rows: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mixer: Mixer, rows: Tensor | None = None) -> Tensor:
         """Map rows (N, d) to (N, d), or to (len(rows), d): of the other rows only keys and values are computed."""
-        mixed = self.attention.mix(in_tiles(self.before, x, *rotary), groups)
+        mixed = mixer.mix(self.attention.layer, *in_tiles(self.before, x, *rotary))
         if rows is not None:
             x, mixed = x[rows], mixed[rows]
         return in_tiles(self.behind, x, mixed)[0]

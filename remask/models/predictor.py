@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exactness import Exactness
 from . import tiles
+from .attention import mixing
 from .config import ModelConfig
 from .contract import Contract, Packed
 from .kv import KVStore
@@ -21,6 +22,8 @@ class MaskPredictor:
         self.model = model.eval().requires_grad_(False)
         self.device = model.embed.weight.device
         self.dtype = model.embed.weight.dtype
+        self.mixing = mixing(model.config, self.device, self.dtype)
+        model.rotary.to(self.device)  # a loader fills in weights alone
         exact = self.dtype == torch.float32 and not any(
             isinstance(module, Int8 | DynamicInt8) for module in model.modules()
         )
@@ -31,7 +34,7 @@ class MaskPredictor:
     @torch.inference_mode()
     def hidden(self, batch: Packed) -> Tensor:
         """Return the hidden rows (R, d) of `batch.reads`."""
-        return self.model.hidden(batch)
+        return self.model.hidden(batch, self.mixing)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:

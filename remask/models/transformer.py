@@ -5,9 +5,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from .attention import Mixing
+from .attention.sdpa import Sdpa
 from .config import ModelConfig
 from .contract import Group, Packed
-from .layers import Layer, RMSNorm, rotary_table
+from .layers import Layer, RMSNorm, RotaryTable
 
 
 class Transformer(nn.Module):
@@ -21,6 +23,7 @@ class Transformer(nn.Module):
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Layer(config, layer) for layer in range(config.n_layers))
+        self.rotary = RotaryTable(config.rotary.own)
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.unembed = nn.Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_embeddings:
@@ -44,17 +47,17 @@ class Transformer(nn.Module):
             self.unembed.weight.copy_(0.1 * self.embed.weight)
         return self
 
-    def hidden(self, batch: Packed) -> Tensor:
+    def hidden(self, batch: Packed, mixing: Mixing = Sdpa) -> Tensor:
         """Return the hidden rows (R, d), after the final norm, of `batch.reads`; the last layer computes no others."""
         groups = batch.groups
         if (size := self.config.block_size) is not None:
             groups = [block_causal(group, batch.positions, size) for group in groups]
-        rotary = rotary_table(self.config.rotary.own, batch.positions, batch.rotations)
+        mixer, rotary = mixing(groups), self.rotary(batch.positions, batch.rotations)
         x = self.embed(batch.tokens)
         *body, last = self.blocks
         for block in body:
-            x = block(x, rotary, groups)
-        hidden: Tensor = self.norm(last(x, rotary, groups, batch.reads))
+            x = block(x, rotary, mixer)
+        hidden: Tensor = self.norm(last(x, rotary, mixer, batch.reads))
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:

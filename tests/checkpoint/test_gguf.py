@@ -22,7 +22,7 @@ from remask.checkpoint.gguf import halved, interleaved
 from remask.cli import main
 from remask.errors import CheckpointError
 from remask.models.config import ModelConfig, MoE
-from remask.models.layers import rotary_table, rotate
+from remask.models.layers import RotaryTable, rotate
 from remask.tasks import TASKS, examples
 from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import change, edit, fingerprint, logits, network, write
@@ -147,7 +147,7 @@ def test_interleaved_heads_turn_in_pairs_as_halves_turn() -> None:
     """Rotary positions of halves on our weights give the scores that those of adjacent pairs give on llama.cpp's."""
     config = ModelConfig("x", 8, 24, 1, 3, 3, 8, 8, mask_id=1)
     weight, x, positions = torch.randn(2, 24, 24), torch.randn(5, 24), torch.arange(5)
-    cos, sin = rotary_table(config.rotary.own, positions)
+    cos, sin = RotaryTable(config.rotary.own)(positions)
 
     def in_pairs(heads: torch.Tensor) -> torch.Tensor:
         even, odd = heads[..., 0::2], heads[..., 1::2]

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from remask.decoding.canvas import Canvas
 from remask.decoding.joint import Proposer
 from remask.decoding.recipe import Recipe
+from remask.engine.batch import Layout
 from remask.engine.requests import Change, Step
 from remask.engine.row import Row
 from remask.engine.step import denoise
-from remask.models.contract import Contract, Predictor
+from remask.engine.transfer import upload
+from remask.models.contract import Contract, Ints, Predictor
 from remask.testing import TOY
 
 Template = Sequence[int | None]
@@ -33,6 +37,11 @@ class Job:
         canvas = Canvas.template(self.template, contract.mask_id)
         values = {name: getattr(self, name) for name in ("seed", "stop_ids", "candidates", "proposer")}
         return Row(canvas, self.recipe, contract, **values)
+
+
+def hidden(model: Predictor, layout: Layout, reads: Ints) -> Tensor:
+    """The hidden rows (R, d) of the packed rows `reads` (R,)."""
+    return model.hidden(layout.packed(upload(layout.sources(reads), model.device)))
 
 
 def holes(count: int) -> tuple[None, ...]:

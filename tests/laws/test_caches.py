@@ -23,7 +23,7 @@ from remask.engine.row import Row
 from remask.engine.step import step
 from remask.models.kv import KVStore
 from remask.models.predictor import MaskPredictor
-from tests.helpers.jobs import Job, holes
+from tests.helpers.jobs import Job, hidden, holes
 
 Make = Callable[..., MaskPredictor]
 
@@ -141,7 +141,7 @@ def follow(model: MaskPredictor, jobs: list[Job]) -> Iterator[tuple[Witness, lis
         laid = lay(batch, plans)
         with torch.inference_mode():
             rows = np.concatenate([where.reshape(-1) for where in laid.where])
-            logits = model.logits(model.hidden(laid.read(rows, model.device)))
+            logits = model.logits(hidden(model, laid, rows))
         ours = logits.split([where.size for where in laid.where])
         computed = [witness.computes() for witness in live]
         expected = []
@@ -292,7 +292,7 @@ def test_a_cache_refreshes_exactly_when_it_says(
 def test_the_bytes_that_are_planned_for_a_cache_are_those_that_it_takes(
     make_transformer: Make, cache: Cache, dtype: torch.dtype, scale: float
 ) -> None:
-    """For a row of grouped heads: 2 layers, 2 key/value heads of 8 numbers, keys and values."""
+    """For a row of grouped heads: 2 layers, 2 key/value heads of 8 numbers, keys and values; and the slot of no key."""
     grid = {"attention": "block_causal", "block_size": 8} if isinstance(cache, BlockCausal) else {}
     made = make_transformer(**grid)
     model = MaskPredictor(made.model.to(dtype) if dtype == torch.bfloat16 else made.model)
@@ -303,5 +303,5 @@ def test_the_bytes_that_are_planned_for_a_cache_are_those_that_it_takes(
     batch.admit(row)
     taken = 0 if batch.store is None else sum(layer.untyped_storage().nbytes() for layer in batch.store.data)
     assert stated == taken
-    by_hand = 2 * 2 * 2 * 8 * dtype.itemsize * len(TEMPLATES[0]) * row.streams
+    by_hand = 2 * 2 * 2 * 8 * dtype.itemsize * (len(TEMPLATES[0]) + 1) * row.streams
     assert taken == (0 if isinstance(cache, NoCache) else by_hand)

@@ -18,6 +18,7 @@ from remask.errors import RequestError
 from remask.models.contract import Plan
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed, Oracle, Scripted
+from tests.helpers.jobs import hidden
 from tests.helpers.statistics import fits
 
 MASK = TOY.mask_id
@@ -215,7 +216,7 @@ def test_a_block_causal_model_is_scored_as_it_decodes(
         here, everything = np.array([place]), np.arange(14)
         plan = Plan(seen[None], everything, here, model.contract.source(here))
         laid = lay(Batch(model), [plan])
-        expected.append(model.logits(model.hidden(laid.read(laid.where[0][0], model.device)))[0])
+        expected.append(model.logits(hidden(model, laid, laid.where[0][0]))[0])
     torch.testing.assert_close(together, torch.stack(expected), atol=1e-5, rtol=0)
     plain = masked_logits(model, [noised], shift)
     assert (plain - together).abs().max() > 1e-2  # the control: blocks after noised ones say something else

@@ -26,7 +26,7 @@ from remask.models.contract import Group, Packed
 from remask.models.predictor import MaskPredictor
 from remask.models.rotary import Rope, Rotations
 from remask.testing import TOY, Hashed
-from tests.helpers.jobs import Job, alone, decisions, holes, run, tokens
+from tests.helpers.jobs import Job, alone, decisions, hidden, holes, run, tokens
 
 ROPES = ["none", "ntk:1", "ntk:4", "ntk:31", "ntk-diffusion:auto", "linear:2", "yarn:4", "none,log_n", "ntk:auto"]
 
@@ -53,8 +53,8 @@ def logits(model: MaskPredictor, rows: list[Row]) -> list[Tensor]:
     plans = [row.plan() for row in rows]
     laid = lay(batch, plans)
     with torch.inference_mode():
-        hidden = model.hidden(laid.read(np.concatenate([where[0] for where in laid.where]), model.device))
-        return list(model.logits(hidden).split([len(plan.reads) for plan in plans]))
+        rows_read = hidden(model, laid, np.concatenate([where[0] for where in laid.where]))
+        return list(model.logits(rows_read).split([len(plan.reads) for plan in plans]))
 
 
 @pytest.mark.parametrize("rope", ["ntk:4", "linear:2", "yarn:4", "none,log_n"])
@@ -119,7 +119,7 @@ def test_attention_sees_distances_alone(tiny: MaskPredictor, rope: str, offset: 
 
 def test_decisions_of_all_scales_are_made_together(tiny: MaskPredictor) -> None:
     rows = [job(rope, 120).row(tiny.contract) for rope in ("ntk:4", "ntk:14")]
-    assert rows[0].decides_by == rows[1].decides_by and rows[0].recipe != rows[1].recipe
+    assert rows[0].branches == rows[1].branches and rows[0].recipe != rows[1].recipe
 
 
 def test_a_row_says_its_resolved_scale_and_what_it_claims(tiny: MaskPredictor) -> None:

@@ -175,7 +175,7 @@ def test_one_row_more_never_takes_less(rows: list[tuple[int, bool, bool]], lengt
     with_one = footprint([*before, row(length, True, True)], model)
     assert with_one.peak >= footprint(before, model).peak
     alone = footprint([row(length, True, True)], model)
-    assert alone.store == 2 * length * model.bytes_per_slot()
+    assert alone.store == 2 * (length + 1) * model.bytes_per_slot()
     assert with_one.store >= alone.store
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,18 +13,19 @@ from remask.decoding.blocks import Blocks
 from remask.decoding.caches import Dual
 from remask.decoding.recipe import Guidance, Recipe
 from remask.engine.batch import Batch, lay
-from remask.models import layers, tiles
+from remask.models import tiles
+from remask.models.attention import sdpa
 from remask.models.contract import Group, Packed
 from remask.models.predictor import MaskPredictor
 from remask.models.rotary import Rope
-from tests.helpers.jobs import Job, holes
+from tests.helpers.jobs import Job, hidden, holes
 
 
 @contextmanager
 def tiled(monkeypatch: pytest.MonkeyPatch, rows: int, scores: int) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(tiles, "ROWS_AT_ONCE", rows)
-        patch.setattr(layers, "SCORES_AT_ONCE", scores)
+        patch.setattr(sdpa, "SCORES_AT_ONCE", scores)
         yield
 
 
@@ -47,9 +49,9 @@ def logits(model: MaskPredictor, jobs: list[Job]) -> Tensor:
     for job in jobs:
         batch.admit(job.row(model.contract))
     laid = lay(batch, [row.plan() for row in batch.rows])
-    reads = torch.cat([torch.from_numpy(where).flatten() for where in laid.where])
+    reads = np.concatenate([where.reshape(-1) for where in laid.where])
     with torch.inference_mode():
-        return model.logits(model.hidden(laid.read(reads.numpy(), model.device)))
+        return model.logits(hidden(model, laid, reads))
 
 
 @pytest.mark.parametrize(("changes", "jobs"), CASES, ids=["grouped", "one a head", "one for all", "block-causal"])
@@ -124,13 +126,13 @@ def test_masks_of_long_groups_are_cut_with_their_queries(tiny: MaskPredictor, mo
     visible = torch.ones(1, length, length, dtype=torch.bool)
     group = Group(0, 1, length, visible)
     seen: list[int] = []
-    attend = layers.F.scaled_dot_product_attention
+    attend = sdpa.F.scaled_dot_product_attention
 
     def spy(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, **named: bool) -> Tensor:
         seen.append(mask.numel())
         return attend(q, k, v, mask, **named)
 
-    monkeypatch.setattr(layers.F, "scaled_dot_product_attention", spy)
+    monkeypatch.setattr(sdpa.F, "scaled_dot_product_attention", spy)
     with tiled(monkeypatch, 256, 2**20):
         tiny.hidden(Packed(words, rows, [group], rows[-8:]))
     assert max(seen) <= 2**20 and len(seen) == 2 * 4

@@ -4,7 +4,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from remask.text.tokenizer import Text
 from tests.helpers.checkpoints import logits, network, write
 from tests.helpers.data import TINY_LLADA
 from tests.helpers.jobs import Job, decisions, holes, run
+from tests.helpers.jobs import hidden as packed_hidden
 
 ROUNDED: tuple[Weights, ...] = ("int8", "int8-dynamic")
 HOLDERS = {"columns": Columns, "packed": PackedLinear, "int8": Int8, "int8-dynamic": DynamicInt8}
@@ -62,7 +62,7 @@ def jobs(loaded: Loaded, count: int = 3) -> list[Job]:
 def hidden(loaded: Loaded, job: Job) -> Tensor:
     row = job.row(loaded.predictor.contract)
     laid = lay(Batch(loaded.predictor), [row.plan()])
-    return loaded.predictor.hidden(laid.read(np.concatenate(list(laid.where[0])), loaded.predictor.device))
+    return packed_hidden(loaded.predictor, laid, laid.where[0].reshape(-1))
 
 
 # --- packed: the same numbers ---

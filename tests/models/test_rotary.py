@@ -14,7 +14,7 @@ from remask.errors import CheckpointError, RecipeError
 from remask.exactness import Exactness
 from remask.models.config import ModelConfig
 from remask.models.families.scaling import published, rope_scaling
-from remask.models.layers import rotary_table, rotate
+from remask.models.layers import RotaryTable, rotate
 from remask.models.rotary import CEILING, METHODS, NONE, Extent, Rope, Rotary, plain
 
 LLADA = Rotary(500_000.0, 128, 4096)
@@ -162,7 +162,7 @@ def test_log_n_sharpens_by_the_length() -> None:
 
 def test_fewer_rotary_features_than_a_head_has() -> None:
     x = torch.randn(5, 2, 16)
-    table = rotary_table(Rotary(100.0, 8, 64).own, torch.arange(5))
+    table = RotaryTable(Rotary(100.0, 8, 64).own)(torch.arange(5))
     turned = rotate(x, *table)
     assert torch.equal(turned[..., 8:], x[..., 8:])
     assert torch.equal(turned[..., :8], rotate(x[..., :8], *table))
