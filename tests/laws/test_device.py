@@ -91,13 +91,16 @@ def faked(mode: FakeTensorMode, packed: Packed) -> Packed:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_forward_scan_and_settle_ask_the_device_nothing(make_transformer: Make, name: str) -> None:
-    """At every step of two rows of unlike lengths: the first of a block, refreshes and cached ones, and revisions."""
-    recipe = recipe_of(name)
-    batch = batch_of(
-        model_for(make_transformer, recipe), [Job((1, 2, *holes(n)), recipe, candidates=2) for n in (9, 14)]
-    )
+    """At the first step of each kind, of two rows of unlike lengths: refreshes and cached ones, with masks and not."""
+    recipe, kinds = recipe_of(name), set[frozenset[Any]]()
+    jobs = [Job((1, 2, *holes(count)), recipe, candidates=2) for count in (9, 14)]
+    batch = batch_of(model_for(make_transformer, recipe), jobs)
     while batch.rows:
-        on_fakes(batch, batch.rows)
+        plans = [row.plan() for row in batch.rows]
+        kind = frozenset((plan.stored is None, plan.keep is None, plan.visible is None) for plan in plans)
+        if kind not in kinds:
+            on_fakes(batch, batch.rows)
+        kinds.add(kind)
         step(batch)
         for row in [row for row in batch.rows if row.finish_reason]:
             batch.evict(row)
@@ -223,3 +226,8 @@ def test_a_copy_is_counted(make_transformer: Make) -> None:
             step(batch)
         ups.append(counted.up)
     assert ups[1] == 2
+
+
+def test_rows_of_all_recipes_at_once_ask_nothing(make_transformer: Make) -> None:
+    batch = batch_of(make_transformer(editable=True), BATCHES["all recipes"])
+    on_fakes(batch, batch.rows)
