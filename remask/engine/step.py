@@ -45,16 +45,23 @@ def step(batch: Batch, rows: Sequence[Row] | None = None) -> list[tuple[Row, Ste
     rows = batch.rows if rows is None else rows
     plans = [row.plan() for row in rows]
     parts = partition(rows, plans)
-    layout = lay(batch, plans, rows)
-    sources = layout.sources(reads(layout, rows, parts))
-    tensors = upload([*sources, *(part.inputs() for part in parts)], batch.model.device)
-    packed, inputs = layout.packed(tensors[: len(sources)]), tensors[len(sources) :]
+    packed, inputs = prepare(batch, rows, plans, parts)
     decisions = unpack(parts, download(decide(batch.model, packed, parts, inputs)))
     return [
         (row, made)
         for row, plan in zip(rows, plans, strict=True)
         if (made := row.apply(plan, decisions[row])) is not None
     ]
+
+
+def prepare(
+    batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], parts: Sequence[Part]
+) -> tuple[Packed, list[Tensors]]:
+    """Upload all that a step needs, by one copy: one packed forward of all plans, and the inputs of each part."""
+    layout = lay(batch, plans, rows)
+    sources = layout.sources(reads(layout, rows, parts))
+    tensors = upload([*sources, *(part.inputs() for part in parts)], batch.model.device)
+    return layout.packed(tensors[: len(sources)]), tensors[len(sources) :]
 
 
 def reads(layout: Layout, rows: Sequence[Row], parts: Sequence[Part]) -> Ints:
