@@ -59,7 +59,8 @@ class Engine:
         Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full.
         """
         row = self._row(request, start)
-        if self.memory is not None and (needed := footprint([row], self.model).peak) > self.memory:
+        needed = footprint([row], self.model).peak
+        if self.memory is not None and needed > self.memory:
             raise RequestError(
                 f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
                 "shorten the prompt or gen_length, or raise the limit"
