@@ -190,8 +190,14 @@ class Stranger:
         (("select", "mine", Loose), "must be frozen: write @dataclass.frozen=True. above Loose"),
         (("select", "mine", Silent), "must state what it claims"),
         (("select", "mine", Loud), "must state what it claims"),
-        (("select", "mine", Stranger), r"derive from its axis: write class Stranger\(Selector\), with Selector from rem"),
-        (("cache", "mine", Mine), r"derive from its axis: write class Mine\(Cache\), with Cache from remask.decoding.c"),
+        (
+            ("select", "mine", Stranger),
+            r"write class Stranger\(Selector\), with Selector from remask.decoding.sel",
+        ),
+        (
+            ("cache", "mine", Mine),
+            r"write class Mine\(Cache\), with Cache from remask.decoding.caches",
+        ),
         ((3, "mine", Mine), "axis must be text, got 3"),
     ],
 )

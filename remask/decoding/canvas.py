@@ -20,21 +20,22 @@ class Canvas:
     """One row, on the host. `tokens` (L,) hold the mask id at every undecided position.
 
     A position is exactly one of `given` (the user's, never changed), `committed` (decided by the model) and
-    undecided. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
-    the index of that step; elsewhere they are NaN, NaN and -1.
+    `undecided`. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
+    the index of that step; elsewhere they are NaN, NaN and -1. `commit` and `remask` keep it so: no other code writes.
     """
 
     tokens: Ints
     given: Bools
     mask_id: int
     committed: Bools = field(init=False)
+    undecided: Bools = field(init=False)
     confidence: Floats = field(init=False)
     logprob: Floats = field(init=False)
     age: Ints = field(init=False)
 
     def __post_init__(self) -> None:
         length = len(self.tokens)
-        self.committed = np.zeros(length, bool)
+        self.committed, self.undecided = np.zeros(length, bool), ~self.given
         self.confidence = np.full(length, np.nan, np.float32)
         self.logprob = np.full(length, np.nan, np.float32)
         self.age = np.full(length, -1, np.int64)
@@ -54,10 +55,15 @@ class Canvas:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    @property
-    def undecided(self) -> Bools:
-        """True at the positions that are still [MASK] (L,)."""
-        return ~(self.given | self.committed)
+    def commit(self, at: Ints, tokens: Ints, confidence: Floats, logprob: Floats, age: int | Ints) -> None:
+        """Commit `tokens` (n,) at the positions `at` (n,), none of them given, as decided by the step `age`."""
+        self.tokens[at], self.confidence[at], self.logprob[at], self.age[at] = tokens, confidence, logprob, age
+        self.committed[at], self.undecided[at] = True, False
+
+    def remask(self, at: Ints) -> None:
+        """Send the committed positions `at` (n,) back to [MASK]."""
+        self.tokens[at], self.confidence[at], self.logprob[at], self.age[at] = self.mask_id, np.nan, np.nan, -1
+        self.committed[at], self.undecided[at] = False, True
 
     def unconditional(self) -> Ints:
         """Return the tokens (L,) with [MASK] at all given positions: the second stream of classifier-free guidance

@@ -195,11 +195,5 @@ def restore(canvas: Canvas, start: Snapshot) -> None:
     """Commit on a fresh `canvas` what is committed in `start`. Raises RequestError if that is of another request."""
     if not np.array_equal(canvas.given, start.given) or (canvas.tokens != start.tokens)[canvas.given].any():
         raise RequestError("start is a canvas of another request; take a snapshot of one with the same tokens")
-    for mine, theirs in (
-        (canvas.tokens, start.tokens),
-        (canvas.committed, start.committed),
-        (canvas.confidence, start.confidence),
-        (canvas.logprob, start.logprob),
-        (canvas.age, start.age),
-    ):
-        mine[start.committed] = theirs[start.committed]
+    at = np.flatnonzero(start.committed)
+    canvas.commit(at, start.tokens[at], start.confidence[at], start.logprob[at], start.age[at])

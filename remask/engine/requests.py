@@ -69,7 +69,7 @@ class Guesses:
     def changes(self, where: Bools, state: State, mask_id: int) -> list["Change"]:
         """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
         columns = (self.position, self.token, self.confidence, self.logprob)
-        rows = zip(*(column[where].tolist() for column in columns), strict=True)
+        rows = zip(*[column[where].tolist() for column in columns], strict=True)
         return [
             Change(position, mask_id if state == "masked" else token, state, confidence, logprob)
             for position, token, confidence, logprob in rows

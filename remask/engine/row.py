@@ -203,20 +203,14 @@ class Row:
             return None
         self.history.record(reads, decision.leaders, decision.shares, decision.drift)
         guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
-        if self._grow(reads, decision):
+        if self._extend(reads, decision):
             return self._step(index, self.block, self.window, guesses, [], decision)
         if self.clock == 0:
             self._recut(reads[decision.inside & among(reads, self.window)])
         block, window, allowed = self.block, self.window, self.guard(reads, decision)
-        changes = [
-            change
-            for where, state in zip(allowed, STATES, strict=True)
-            if where.any()
-            for change in guesses.changes(where, state, self.canvas.mask_id)
-        ]
         self.extra += not self.canvas.undecided[window].any()
-        self._write(guesses, allowed, index)
-        reveals, edits, remasks = (int(np.count_nonzero(where)) for where in allowed)
+        changes = self._write(guesses, allowed, index)
+        reveals, edits, remasks = [int(np.count_nonzero(where)) for where in allowed]
         self._advance(Counts(reveals, edits, remasks, self.extra))
         return self._step(index, block, window, guesses, changes, decision)
 
@@ -230,14 +224,14 @@ class Row:
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
         return Allowed(reveal, edit, remask)
 
-    def _grow(self, reads: Ints, decision: Decision) -> bool:
+    def _extend(self, reads: Ints, decision: Decision) -> bool:
         """Ask the canvas value whether more positions must exist before the first step; return True if so."""
         if not self.fresh:
             return False
         rule, before = self.recipe.canvas, self.horizon
         tail = np.isin(reads, rule.reads(self.canvas, before))
         ends = np.isin(decision.guess[tail], self.contract.eos_ids)
-        self.horizon = min(len(self.canvas), rule.grow(before, ends, decision.logprob[tail]))
+        self.horizon = max(before, min(len(self.canvas), rule.grow(before, ends, decision.logprob[tail])))
         return self.horizon > before
 
     def _recut(self, inside: Ints) -> None:
@@ -247,18 +241,16 @@ class Row:
             self._divide(windows)
             self.window = windows[self.block]
 
-    def _write(self, guesses: Guesses, allowed: Allowed, index: int) -> None:
-        canvas, decided = self.canvas, allowed.reveal | allowed.edit
-        at, back = guesses.position[decided], guesses.position[allowed.remask]
-        canvas.tokens[at] = guesses.token[decided]
-        canvas.confidence[at] = guesses.confidence[decided]
-        canvas.logprob[at] = guesses.logprob[decided]
-        canvas.age[at] = index
-        canvas.committed[at] = True
-        canvas.tokens[back] = canvas.mask_id
-        canvas.confidence[back] = canvas.logprob[back] = np.nan
-        canvas.age[back] = -1
-        canvas.committed[back] = False
+    def _write(self, guesses: Guesses, allowed: Allowed, index: int) -> list[Change]:
+        """Write what is allowed into the canvas; return the changes, in canvas order."""
+        canvas, new = self.canvas, allowed.reveal | allowed.edit
+        canvas.commit(guesses.position[new], guesses.token[new], guesses.confidence[new], guesses.logprob[new], index)
+        canvas.remask(guesses.position[allowed.remask])
+        changes = []
+        for where, state in zip(allowed, STATES, strict=True):
+            if where.any():
+                changes += guesses.changes(where, state, canvas.mask_id)
+        return sorted(changes)
 
     def _advance(self, changed: Counts) -> None:
         """Move the clock; open the next window if this one is done; end the row if that was the last or its answer
@@ -282,7 +274,7 @@ class Row:
             block=block,
             blocks=len(self.windows),
             window=tuple(window.tolist()),
-            changes=tuple(sorted(changes)),
+            changes=tuple(changes),
             seen=guesses,
             undecided=int(np.count_nonzero(self.canvas.undecided)),
             settled=self.settled,

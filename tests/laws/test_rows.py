@@ -126,7 +126,8 @@ def test_the_guard_holds_whatever_was_decided(flags: list[bool], clock: int) -> 
     """Straight into `Row.apply`: a decision that touches everything, given positions and other windows included."""
     row = Job((3, *holes(4), EOS, *holes(6)), Recipe(blocks=Blocks(5), revise=Malicious())).row()
     canvas, everything = row.canvas, np.arange(12)
-    commit(row, [1, 2, 9], 4)  # an earlier step
+    earlier, half = np.array([1, 2, 9]), np.full(3, 0.5, np.float32)
+    canvas.commit(earlier, np.full(3, 4), half, half, 0)
     row.clock = clock
     before, committed, window = canvas.tokens.copy(), canvas.committed.copy(), set(row.window.tolist())
     patient = clock < row.patience
@@ -145,13 +146,6 @@ def test_the_guard_holds_whatever_was_decided(flags: list[bool], clock: int) -> 
         assert (canvas.age[i] >= 0) == canvas.committed[i] != math.isnan(canvas.confidence[i])
         assert math.isnan(canvas.confidence[i]) == math.isnan(canvas.logprob[i])
     assert canvas.given.tolist() == [i in (0, 5) for i in range(12)]
-
-
-def commit(row: Row, positions: list[int], token: int) -> None:
-    """Commit `token` at `positions`, as step 0."""
-    canvas = row.canvas
-    canvas.tokens[positions], canvas.committed[positions], canvas.age[positions] = token, True, 0
-    canvas.confidence[positions] = canvas.logprob[positions] = 0.5
 
 
 def decision(guess: int, **flags: np.ndarray) -> Decision:
