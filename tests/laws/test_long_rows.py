@@ -119,7 +119,7 @@ def test_attention_sees_distances_alone(tiny: MaskPredictor, rope: str, offset: 
 
 def test_decisions_of_all_scales_are_made_together(tiny: MaskPredictor) -> None:
     rows = [job(rope, 120).row(tiny.contract) for rope in ("ntk:4", "ntk:14")]
-    assert rows[0].decides_by == rows[1].decides_by and rows[0].recipe != rows[1].recipe
+    assert rows[0].branches == rows[1].branches and rows[0].recipe != rows[1].recipe
 
 
 def test_a_row_says_its_resolved_scale_and_what_it_claims(tiny: MaskPredictor) -> None:
