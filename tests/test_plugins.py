@@ -21,17 +21,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from remask.decoding.grid import Grid, Want
+from remask.decoding.grid import Grid
+from remask.decoding.selection import Selector
 from remask.exactness import Exactness
 
 
 @dataclass(frozen=True)
-class Everything:
+class Everything(Selector):
     """Every candidate leaves; `hurry` is there to be set."""
 
     hurry: int = 1
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
-    wants: ClassVar[tuple[Want, ...]] = ()
 
     def choose(self, grid: Grid) -> Tensor:
         return grid.candidate
@@ -173,6 +173,13 @@ class Loud:
     exactness: ClassVar[str] = "very"
 
 
+@dataclass(frozen=True)
+class Stranger:
+    """Claims enough, and is of no axis."""
+
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -183,6 +190,14 @@ class Loud:
         (("select", "mine", Loose), "must be frozen: write @dataclass.frozen=True. above Loose"),
         (("select", "mine", Silent), "must state what it claims"),
         (("select", "mine", Loud), "must state what it claims"),
+        (
+            ("select", "mine", Stranger),
+            r"write class Stranger\(Selector\), with Selector from remask.decoding.sel",
+        ),
+        (
+            ("cache", "mine", Mine),
+            r"write class Mine\(Cache\), with Cache from remask.decoding.caches",
+        ),
         ((3, "mine", Mine), "axis must be text, got 3"),
     ],
 )

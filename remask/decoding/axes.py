@@ -13,26 +13,32 @@ from ..errors import RecipeError, quoted, unknown_name
 from ..exactness import Exactness
 from ..validation import check
 from . import plugins
-from .blocks import Adaptive, AlignedBlocks, Blocks, SubBlocks, Whole
-from .caches import CACHES
-from .canvas import Full, Growing, Lookahead, Suffix
-from .history import HISTORIES
-from .prior import PRIORS
+from .blocks import DIVISIONS, Division
+from .caches import CACHES, Cache
+from .canvas import CANVASES, Shown
+from .history import HISTORIES, Enhancer
+from .prior import PRIORS, Prior
 from .process import Guidance, Process
-from .revision import REVISERS
-from .selection import SELECTORS
+from .revision import REVISERS, Reviser
+from .selection import SELECTORS, Selector
 from .stop import Stop
+from .value import Value
 
-AXES: dict[str, dict[str, Any]] = {
-    "canvas": {"full": Full, "lookahead": Lookahead, "suffix": Suffix, "growing": Growing},
-    "blocks": {
-        "auto": "auto",
-        "whole": Whole,
-        "blocks": Blocks,
-        "grid": AlignedBlocks,
-        "sub_blocks": SubBlocks,
-        "adaptive": Adaptive,
-    },
+KINDS: dict[str, type[Value]] = {  # what a value of each axis derives from
+    "canvas": Shown,
+    "blocks": Division,
+    "guidance": Guidance,
+    "process": Process,
+    "history": Enhancer,
+    "prior": Prior,
+    "select": Selector,
+    "revise": Reviser,
+    "cache": Cache,
+    "stop": Stop,
+}
+AXES: dict[str, dict[str, type[Value]]] = {
+    "canvas": dict(CANVASES),
+    "blocks": dict(DIVISIONS),
     "guidance": {"cfg": Guidance},
     "process": {"process": Process},
     "history": dict(HISTORIES),
@@ -48,8 +54,9 @@ OWN = {axis: frozenset(values) for axis, values in AXES.items()}
 def register(axis: str, name: str, value_class: type[Any]) -> None:
     """Add a value to an axis: recipes, flags and `set` know it by `name` from now on.
 
-    `value_class` is a frozen dataclass with an `exactness` and what its axis asks for (see the axis's module); its
-    fields are the parameters. Raises RecipeError for an unknown axis, a taken name, or another kind of class.
+    `value_class` is a frozen dataclass with an `exactness`, derived from the base class of its axis, as a selector is
+    from `Selector`; its fields are the parameters. Raises RecipeError for an unknown axis, a taken name, or another
+    kind of class.
     """
     check("axis", axis, str, RecipeError)
     check("name", name, str, RecipeError)
@@ -65,11 +72,16 @@ def register(axis: str, name: str, value_class: type[Any]) -> None:
         raise RecipeError(f"{axis} {name} must be frozen: write @dataclass(frozen=True) above {value_class.__name__}")
     if not isinstance(getattr(value_class, "exactness", None), Exactness | property):
         raise RecipeError(f"{axis} {name} must state what it claims: add `exactness: ClassVar[Exactness] = …` to it")
+    if not issubclass(value_class, base := KINDS[axis]):
+        raise RecipeError(
+            f"{axis} {name} must derive from its axis: write class {value_class.__name__}({base.__name__}), "
+            f"with {base.__name__} from {base.__module__}"
+        )
     AXES[axis][name] = value_class
 
 
-def value_class(axis: str, name: str) -> Any:
-    """The class called `name` on `axis`, or the word itself where it is one. Raises RecipeError if there is none."""
+def value_class(axis: str, name: str) -> type[Value]:
+    """The class called `name` on `axis`. Raises RecipeError if there is none."""
     if name not in AXES[axis] and (point := plugins.offers(f"remask.{axis}", OWN[axis]).get(name)) is not None:
         register(axis, name, plugins.load(point))
     if name not in AXES[axis]:
@@ -82,7 +94,7 @@ def names(axis: str) -> list[str]:
     return sorted({*AXES[axis], *plugins.offers(f"remask.{axis}", OWN[axis])})
 
 
-def name_of(axis: str, value: Any) -> str:
+def name_of(axis: str, value: Value) -> str:
     """The name of the class of `value`. Raises RecipeError if it has none."""
     for name, known in AXES[axis].items():
         if known is type(value):
@@ -91,6 +103,6 @@ def name_of(axis: str, value: Any) -> str:
     raise RecipeError(f"{axis} {kind} has no name; give it one: remask.register({axis!r}, {kind.lower()!r}, {kind})")
 
 
-def parameters(value_class: Any) -> list[str]:
-    """The names of the parameters of a value; none of a mere word."""
-    return [] if isinstance(value_class, str) else [f.name for f in fields(value_class) if f.init]
+def parameters(value_class: type[Value]) -> list[str]:
+    """The names of the parameters of a value."""
+    return [f.name for f in fields(value_class) if f.init]  # type: ignore[arg-type]

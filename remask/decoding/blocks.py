@@ -1,33 +1,78 @@
 """The windows in which a row may commit: semi-autoregressive decoding (LLaDA, §2.4 and App. B.4)."""
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import RecipeError, bounded
+from ..errors import RecipeError, bounded, quoted
 from ..exactness import Exactness
-from ..models.contract import Bools, Ints
+from ..models.contract import Bools, Contract, Ints
 from .grid import Grid
+from .schedule import share_steps
+from .value import Value, in_vocabulary
 
 
-class _Rule:
-    """The common part of the rules: fixed windows, in which any position may be committed at any step."""
+class Division(Value):
+    """A value of the blocks axis: the division of the undecided positions into windows, one after the other.
+
+    By default the windows are fixed, and any position of the open one may be committed at any step.
+    """
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    narrows: ClassVar[bool] = False  # True if `narrow` marks other than all reads
-    recut: ClassVar[bool] = False  # True if the first step in a window decides where the window ends
+
+    @abstractmethod
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """Return the windows, in order: sorted positions, each of the undecided ones (L,) in one of them."""
+
+    def shares(self, sizes: Sequence[int], steps: int) -> list[int]:
+        """Return the steps of each window; `sizes` are the numbers of their positions. Raises RecipeError if there are
+        more windows than steps."""
+        return share_steps(sizes, steps)
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
-        """Mark the reads that may be committed in this step (B, W); if the rule recuts, they are the new window. Here:
-        all of them."""
+        """Mark the reads that may be committed in this step (B, W); by default all of them."""
         return grid.valid
+
+    @property
+    def narrows(self) -> bool:
+        """True if the rule has a `narrow` of its own, so that only rows of equal rules decide together."""
+        return type(self).narrow is not Division.narrow
+
+    def recut(self, windows: list[Ints], block: int, inside: Ints, undecided: Bools) -> list[Ints]:
+        """Return the windows after the first step in window `block`; `inside` are its positions that `narrow` marked,
+        `undecided` (L,) is from before the step. By default they stay."""
+        return windows
+
+    def fit(self, contract: Contract) -> "Division":
+        """Return the rule for this model: one with a grid of its own takes no other. Raises RecipeError."""
+        size = contract.block_size
+        if size is not None and self != AlignedBlocks(size):
+            raise RecipeError(
+                f"this model decodes on its own grid of {size} positions and takes no block_length; leave it out"
+            )
+        return self
 
 
 @dataclass(frozen=True)
-class Whole(_Rule):
+class Auto(Division):
+    """The model's own windows: its grid if it has one, else LLaDA's blocks of 32."""
+
+    def fit(self, contract: Contract) -> Division:
+        """Return the rule that the model has."""
+        return Blocks() if contract.block_size is None else AlignedBlocks(contract.block_size)
+
+    def windows(self, undecided: Bools) -> list[Ints]:
+        """Raise RecipeError: without a model there are none."""
+        raise RecipeError("blocks auto are a model's own, and this recipe has met none; call its `fit` first")
+
+
+@dataclass(frozen=True)
+class Whole(Division):
     """One window: every undecided position at once."""
 
     def windows(self, undecided: Bools) -> list[Ints]:
@@ -36,7 +81,7 @@ class Whole(_Rule):
 
 
 @dataclass(frozen=True)
-class Blocks(_Rule):
+class Blocks(Division):
     """Windows of `length` undecided positions, from left to right; the last one may be shorter.
 
     After a prompt these are LLaDA's blocks; in a template they go from hole to hole and skip the given positions.
@@ -55,7 +100,7 @@ class Blocks(_Rule):
 
 
 @dataclass(frozen=True)
-class AlignedBlocks(_Rule):
+class AlignedBlocks(Division):
     """Windows that begin at multiples of `length`, counted from position 0: the grid of block-causal models."""
 
     length: int
@@ -72,7 +117,7 @@ class AlignedBlocks(_Rule):
 
 
 @dataclass(frozen=True)
-class Adaptive(_Rule):
+class Adaptive(Division):
     """Blocks that end where the text pauses (AdaBlock, arXiv 2509.26432, §3.3).
 
     The first step of a block looks `reach` undecided positions ahead. If the most confident guess of a delimiter
@@ -85,8 +130,6 @@ class Adaptive(_Rule):
     threshold: float = 0.3
     delimiters: tuple[int | str, ...] = ("\n",)
     exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
-    narrows: ClassVar[bool] = True
-    recut: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delimiters", tuple(self.delimiters))
@@ -105,6 +148,33 @@ class Adaptive(_Rule):
         rest = positions[self.reach :]
         return [positions[: self.reach], *(rest[i : i + self.length] for i in range(0, len(rest), self.length))]
 
+    def shares(self, sizes: Sequence[int], steps: int) -> list[int]:
+        """Return the steps of each window, at least one: how many windows there will be, nobody can know."""
+        return share_steps(sizes, max(steps, len(sizes)))
+
+    def recut(self, windows: list[Ints], block: int, inside: Ints, undecided: Bools) -> list[Ints]:
+        """Return the open window as `inside`, and the rest cut again."""
+        rest = undecided.copy()
+        rest[inside] = False
+        return [*windows[:block], inside, *(self.windows(rest) if rest.any() else [])]
+
+    def spelled(self, encode: Callable[[str], list[int]]) -> "Adaptive":
+        """Return the rule with its delimiters as token ids."""
+        ids = [encode(mark) if isinstance(mark, str) else [mark] for mark in self.delimiters]
+        for mark, tokens in zip(self.delimiters, ids, strict=True):
+            if len(tokens) != 1:
+                raise RecipeError(
+                    f"blocks.delimiters: {quoted(mark)} is {len(tokens)} tokens of this model, and must be one"
+                )
+        return replace(self, delimiters=tuple(i for tokens in ids for i in tokens))
+
+    def fit(self, contract: Contract) -> Division:
+        """Return the rule; its delimiters must be ids of this model."""
+        if any(isinstance(mark, str) for mark in self.delimiters):
+            raise RecipeError("blocks.delimiters holds strings, which need a tokenizer; give token ids")
+        in_vocabulary("blocks.delimiters", self.delimiters, contract)
+        return super().fit(contract)
+
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """Mark the reads that stay in the window (B, W); only the first step in a window removes any."""
         ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=grid.guess.device)
@@ -118,7 +188,7 @@ class Adaptive(_Rule):
 
 
 @dataclass(frozen=True)
-class SubBlocks(_Rule):
+class SubBlocks(Division):
     """Windows of `length` inside the blocks of a block-causal model (Fast-dLLM v2, arXiv 2509.26328, §3.3; its
     `small_block_size`). The first token of a block is committed alone, by the forward that stores the block before."""
 
@@ -127,6 +197,16 @@ class SubBlocks(_Rule):
     def __post_init__(self) -> None:
         if self.length < 1:
             raise RecipeError(f"blocks.length must be at least 1, got {self.length}; Fast-dLLM v2 uses 8")
+
+    def fit(self, contract: Contract) -> Division:
+        """Return the rule; its windows must divide the model's grid."""
+        size = contract.block_size
+        if size is None or size % self.length:
+            raise RecipeError(
+                f"sub_blocks of {self.length} need a model with a grid of a multiple of that, and this one "
+                f"{'has none' if size is None else f'has {size}'}; use blocks = auto"
+            )
+        return self
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """Return the windows of `AlignedBlocks(length)`."""
@@ -138,3 +218,13 @@ class SubBlocks(_Rule):
         first = grid.candidate & (grid.candidate.cumsum(1) == 1)
         leads = (grid.time[:, :1] == 1) & (first & (grid.position % block_size == 0)).any(1, keepdim=True)
         return torch.where(leads, first, True)
+
+
+DIVISIONS: dict[str, type[Division]] = {
+    "auto": Auto,
+    "whole": Whole,
+    "blocks": Blocks,
+    "grid": AlignedBlocks,
+    "sub_blocks": SubBlocks,
+    "adaptive": Adaptive,
+}

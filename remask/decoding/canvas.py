@@ -3,15 +3,16 @@
 "Undecided" is never `tokens == mask_id`: a prompt may contain the mask token as text. The canvas keeps bitmaps.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from ..errors import RecipeError, bounded
 from ..exactness import Exactness
 from ..models.contract import Bools, Floats, Ints
+from .value import Value
 
 
 @dataclass
@@ -19,21 +20,22 @@ class Canvas:
     """One row, on the host. `tokens` (L,) hold the mask id at every undecided position.
 
     A position is exactly one of `given` (the user's, never changed), `committed` (decided by the model) and
-    undecided. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
-    the index of that step; elsewhere they are NaN, NaN and -1.
+    `undecided`. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
+    the index of that step; elsewhere they are NaN, NaN and -1. `commit` and `remask` keep it so: no other code writes.
     """
 
     tokens: Ints
     given: Bools
     mask_id: int
     committed: Bools = field(init=False)
+    undecided: Bools = field(init=False)
     confidence: Floats = field(init=False)
     logprob: Floats = field(init=False)
     age: Ints = field(init=False)
 
     def __post_init__(self) -> None:
         length = len(self.tokens)
-        self.committed = np.zeros(length, bool)
+        self.committed, self.undecided = np.zeros(length, bool), ~self.given
         self.confidence = np.full(length, np.nan, np.float32)
         self.logprob = np.full(length, np.nan, np.float32)
         self.age = np.full(length, -1, np.int64)
@@ -53,10 +55,15 @@ class Canvas:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    @property
-    def undecided(self) -> Bools:
-        """True at the positions that are still [MASK] (L,)."""
-        return ~(self.given | self.committed)
+    def commit(self, at: Ints, tokens: Ints, confidence: Floats, logprob: Floats, age: int | Ints) -> None:
+        """Commit `tokens` (n,) at the positions `at` (n,), none of them given, as decided by the step `age`."""
+        self.tokens[at], self.confidence[at], self.logprob[at], self.age[at] = tokens, confidence, logprob, age
+        self.committed[at], self.undecided[at] = True, False
+
+    def remask(self, at: Ints) -> None:
+        """Send the committed positions `at` (n,) back to [MASK]."""
+        self.tokens[at], self.confidence[at], self.logprob[at], self.age[at] = self.mask_id, np.nan, np.nan, -1
+        self.committed[at], self.undecided[at] = False, True
 
     def unconditional(self) -> Ints:
         """Return the tokens (L,) with [MASK] at all given positions: the second stream of classifier-free guidance
@@ -64,19 +71,34 @@ class Canvas:
         return np.where(self.given, self.mask_id, self.tokens)
 
 
-class Shown(Protocol):
-    """A value of the canvas axis: the positions that exist for the network now."""
+class Shown(Value):
+    """A value of the canvas axis: the positions that exist for the network now.
 
-    @property
-    def exactness(self) -> Exactness:
-        """The class of exactness that this value claims."""
+    Positions from the horizon on do not exist yet, unless the open window holds them. Until the row has taken its
+    first step, each forward may move the horizon; one that does commits nothing.
+    """
 
+    @abstractmethod
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
         """Return the sorted positions that the network sees while `window` is open; they include `window`."""
 
+    def horizon(self, canvas: Canvas) -> int:
+        """Return the first horizon; by default everything exists."""
+        return len(canvas)
+
+    def reads(self, canvas: Canvas, horizon: int) -> Ints:
+        """Return the positions (t,) whose guesses decide whether more must exist, read beside the window; by default
+        none."""
+        return np.empty(0, np.int64)
+
+    def grow(self, horizon: int, ends: Bools, logprob: Floats) -> int:
+        """Return the next horizon, or the same if nothing more needs to exist. `ends` (t,) marks the guesses of the
+        extra reads that end the text, `logprob` (t,) is ln of their probabilities."""
+        return horizon
+
 
 @dataclass(frozen=True)
-class Full:
+class Full(Shown):
     """All positions, as in the authors' code: the network sees how long the answer will be."""
 
     exactness = Exactness.EXACT
@@ -87,7 +109,7 @@ class Full:
 
 
 @dataclass(frozen=True)
-class Lookahead:
+class Lookahead(Shown):
     """The [MASK]s of the window, and the next `masks` behind it, but none farther away.
 
     This makes the forward shorter, and far masks do not distract attention from the context (arXiv 2511.21338).
@@ -108,7 +130,7 @@ class Lookahead:
 
 
 @dataclass(frozen=True)
-class Suffix:
+class Suffix(Shown):
     """A sample of the [MASK]s behind the window, thinner with distance, none from `reach` on (DPad, arXiv 2508.14148,
     §3.2).
 
@@ -138,7 +160,7 @@ class Suffix:
 
 
 @dataclass(frozen=True)
-class Growing:
+class Growing(Shown):
     """A canvas that grows to the length of the answer, at most gen_length: the first stage of DAEDAL (arXiv 2508.00819,
     §3.2).
 
@@ -163,9 +185,22 @@ class Growing:
         bounded("canvas.confidence", self.confidence, 0, 1, "DAEDAL uses 0.5")
 
     def positions(self, canvas: Canvas, window: Ints) -> Ints:
-        """Return every position (L,); the row hides those that do not exist yet."""
+        """Return every position (L,): the horizon hides those that do not exist yet."""
         return np.arange(len(canvas))
 
-    def foresees(self, ends: Bools, probability: Floats) -> bool:
-        """Return True if the guesses of the tail (tail,) foresee the end; `ends` marks those that end the text."""
-        return float(np.where(ends, probability, 0).sum()) >= self.confidence * len(ends)
+    def horizon(self, canvas: Canvas) -> int:
+        """Return the end of the first undecided positions."""
+        return int(np.flatnonzero(canvas.undecided)[: self.first][-1]) + 1
+
+    def reads(self, canvas: Canvas, horizon: int) -> Ints:
+        """Return the tail: the last undecided positions that exist."""
+        undecided = np.flatnonzero(canvas.undecided)
+        return undecided[undecided < horizon][-self.tail :]
+
+    def grow(self, horizon: int, ends: Bools, logprob: Floats) -> int:
+        """Return the same horizon if the tail foresees the end, else one that is `step` positions farther."""
+        foreseen = float(np.where(ends, np.exp(logprob), 0).sum()) >= self.confidence * len(ends)
+        return horizon if foreseen else horizon + self.step
+
+
+CANVASES: dict[str, type[Shown]] = {"full": Full, "lookahead": Lookahead, "suffix": Suffix, "growing": Growing}

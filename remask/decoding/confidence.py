@@ -9,8 +9,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..exactness import Exactness
+
 Confidence = Literal["probability", "margin", "entropy", "random"]
-CONFIDENCES: tuple[Confidence, ...] = ("probability", "margin", "entropy", "random")
+CLAIMS: dict[Confidence, Exactness] = {  # LLaDA has two of them
+    "probability": Exactness.EXACT,
+    "margin": Exactness.OTHER_ORDER,
+    "entropy": Exactness.OTHER_ORDER,
+    "random": Exactness.EXACT,
+}
+CONFIDENCES = tuple(CLAIMS)
 
 
 @dataclass(frozen=True)

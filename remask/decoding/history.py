@@ -4,6 +4,7 @@ One record serves every rule: the likeliest tokens of the last steps at each pos
 divergence of each step from the one before.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..errors import bounded
 from ..exactness import Exactness
 from ..models.contract import Floats, Ints
+from .value import Value
 
 
 class Memory(NamedTuple):
@@ -62,12 +64,24 @@ def divergence(logits: Tensor, memory: Memory) -> Tensor:
     return terms.sum(1).clamp(min=0).masked_fill(~present.any(1), torch.inf).float()
 
 
+class Enhancer(Value):
+    """A value of the history axis: what earlier steps add to the logits."""
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Number of steps in the record, and of tokens in each step; by default none."""
+        return 0, 0
+
+    @abstractmethod
+    def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
+        """Return the logits (R, V), changed by `memory`, which is None if the rules of the recipe ask for none."""
+
+
 @dataclass(frozen=True)
-class Forgetful:
+class Forgetful(Enhancer):
     """No use of earlier steps."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    memory: ClassVar[tuple[int, int]] = (0, 0)
 
     def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
         """Return the logits unchanged."""
@@ -75,7 +89,7 @@ class Forgetful:
 
 
 @dataclass(frozen=True)
-class Credit:
+class Credit(Enhancer):
     """Credit for tokens that led in earlier steps: z + strength · ln(1 + C), C = Σ decay^age · p^power over the steps
     in which the token was the likeliest (credit decoding, arXiv 2510.06133, §4; defaults of dInfer).
 
@@ -95,7 +109,7 @@ class Credit:
 
     @property
     def memory(self) -> tuple[int, int]:
-        """Number of steps in the record, and of tokens in each step."""
+        """The last `depth` leaders."""
         return self.depth, 1
 
     def enhance(self, logits: Tensor, memory: Memory | None) -> Tensor:
@@ -112,4 +126,4 @@ class Credit:
         return logits.scatter_add(1, tokens.clamp(min=0), self.strength * gain)
 
 
-HISTORIES: dict[str, type[Forgetful] | type[Credit]] = {"none": Forgetful, "credit": Credit}
+HISTORIES: dict[str, type[Enhancer]] = {"none": Forgetful, "credit": Credit}

@@ -69,7 +69,7 @@ def choose(axis: str, value: Any) -> Any:
                 + (f" (it has {', '.join(has)})" if has else "")
                 + (f"; what has it: {', '.join(elsewhere)}" if elsewhere else did_you_mean(name, has))
             )
-    return kind if isinstance(kind, str) else build(axis, kind, rest)
+    return build(axis, kind, rest)
 
 
 def build(axis: str, kind: type[Any], values: Mapping[str, Any]) -> Any:

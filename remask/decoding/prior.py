@@ -1,7 +1,8 @@
 """The prior over positions: weights on the confidence that do not depend on the model."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,21 +10,19 @@ from ..errors import bounded
 from ..exactness import Exactness
 from ..models.contract import Floats, Ints
 from .canvas import Canvas
+from .value import Value
 
 
-class Prior(Protocol):
+class Prior(Value):
     """A value of the prior axis: one weight for each position."""
 
-    @property
-    def exactness(self) -> Exactness:
-        """The class of exactness that this prior claims."""
-
+    @abstractmethod
     def weights(self, canvas: Canvas, window: Ints, positions: Ints) -> Floats:
         """Return a positive weight (R,) for each of `positions` (R,)."""
 
 
 @dataclass(frozen=True)
-class Flat:
+class Flat(Prior):
     """The same weight for every position."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
@@ -33,7 +32,7 @@ class Flat:
 
 
 @dataclass(frozen=True)
-class Leftward:
+class Leftward(Prior):
     """exp(-decay · offset in the window): the position prior of PC-Sampler (arXiv 2508.13021, §3.2), without its corpus
     frequencies. A decay of 0.25 is nearly left to right, 0 is flat."""
 
@@ -50,7 +49,7 @@ class Leftward:
 
 
 @dataclass(frozen=True)
-class Certain:
+class Certain(Prior):
     """The share of a Gaussian of width `sigma` around the position that covers given and committed positions
     (certainty density, d²Cache, arXiv 2509.23094, §3.2)."""
 

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from ..errors import RecipeError, bounded, quoted, unknown_name
 from ..exactness import Exactness
+from ..models.contract import Contract
 from .columns import Number, like
+from .value import Value, in_vocabulary
 
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
 
 
 @dataclass(frozen=True)
-class Guidance:
+class Guidance(Value):
     """Classifier-free guidance; `cfg_scale` 0 is none and costs no second stream."""
 
     cfg_scale: float = 0.0
@@ -30,7 +32,7 @@ class Guidance:
 
 
 @dataclass(frozen=True)
-class Process:
+class Process(Value):
     """What changes the logits. All of it acts after guidance.
 
     temperature             of the draw; 0 is greedy
@@ -67,6 +69,11 @@ class Process:
         if self.compat not in get_args(Compat):
             raise RecipeError(f"compat must be one of {', '.join(get_args(Compat))}, got {quoted(self.compat)}")
         object.__setattr__(self, "suppress", tuple(self.suppress))
+
+    def fit(self, contract: Contract) -> "Process":
+        """Return the value; what it suppresses must be ids of this model."""
+        in_vocabulary("suppress", self.suppress, contract)
+        return self
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: Number) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from ..errors import RecipeError, printable, quoted, unknown_name
 from ..exactness import Exactness
@@ -18,20 +18,21 @@ from ..models.contract import Contract
 from ..models.rotary import NONE, Rope
 from ..validation import check
 from . import plugins
-from .axes import AXES
-from .blocks import Adaptive, AlignedBlocks, Blocks, SubBlocks, Whole
+from .axes import AXES, KINDS, name_of
+from .blocks import Auto, Division
 from .caches import Cache, NoCache
 from .canvas import Full, Shown
-from .confidence import CONFIDENCES, Confidence
+from .confidence import CLAIMS, CONFIDENCES, Confidence
 from .grid import Want
-from .history import Credit, Forgetful
+from .history import Enhancer, Forgetful
 from .parsing import choose, plain_value, read_toml, settings, stated
 from .prior import Flat, Prior
 from .process import Guidance, Process
-from .revision import Never, ReMDM, Reviser
+from .revision import Never, Reviser
 from .schedule import SCHEDULES
-from .selection import SELECTORS, Selector, TopK
+from .selection import Selector, TopK
 from .stop import Stop
+from .value import Value
 
 FAST = "fast"  # the named recipe that is fast and loses little
 MOST_STEPS = 2**20
@@ -50,11 +51,11 @@ class Recipe:
     steps: int | None = None
     canvas: Shown = Full()
     rope: Rope = NONE
-    blocks: Blocks | Whole | AlignedBlocks | SubBlocks | Adaptive | Literal["auto"] = "auto"
+    blocks: Division = Auto()
     schedule: str = "even"
     guidance: Guidance = Guidance()
     process: Process = Process()
-    history: Forgetful | Credit = Forgetful()
+    history: Enhancer = Forgetful()
     confidence: Confidence = "probability"
     prior: Prior = Flat()
     select: Selector = TopK()
@@ -65,10 +66,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, hint in PLAIN.items():
             check(f"recipe.{name}", getattr(self, name), hint, RecipeError)
-        for axis in AXES:
-            value = getattr(self, axis)
-            word = isinstance(value, str) and AXES[axis].get(value) == value
-            if isinstance(value, type) or not (word or hasattr(value, "exactness")):
+        for axis, value in self.values.items():
+            if not isinstance(value, KINDS[axis]):
                 raise RecipeError(f"{axis} must be a value of its axis, as remask.Recipe().{axis}, got {quoted(value)}")
         if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
             raise RecipeError(
@@ -82,15 +81,20 @@ class Recipe:
             raise RecipeError(
                 'a prior multiplies probabilities, and negative entropies are none; use confidence = "probability"'
             )
-        if isinstance(self.revise, ReMDM) and self.select != SELECTORS["bernoulli"]():
-            raise RecipeError('remdm draws who leaves by itself; add select = "bernoulli", which it replaces')
+        if self.revise.replaces not in (None, self.select):
+            rule, selector = name_of("revise", self.revise), name_of("select", self.revise.replaces)
+            raise RecipeError(f'{rule} draws who leaves by itself; add select = "{selector}", which it replaces')
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The value on each axis."""
+        return {axis: getattr(self, axis) for axis in AXES}
 
     @property
     def exactness(self) -> Exactness:
         """The weakest claim of its values."""
-        values = (self.rope, *(getattr(self, axis) for axis in AXES))
-        order = Exactness.EXACT if self.confidence in ("probability", "random") else Exactness.OTHER_ORDER
-        return max(order, *(value.exactness for value in values if not isinstance(value, str)))
+        claims = [value.exactness for value in self.values.values()]
+        return max(CLAIMS[self.confidence], self.rope.exactness, *claims)
 
     @cached_property
     def wants(self) -> frozenset[Want]:
@@ -100,57 +104,20 @@ class Recipe:
     @cached_property
     def memory(self) -> tuple[int, int]:
         """Steps to remember at each position, and likeliest tokens of each."""
-        kept = [self.history.memory, getattr(self.select, "memory", (0, 0))]
-        return max(steps for steps, _ in kept), max(width for _, width in kept)
+        steps, width = zip(self.history.memory, self.select.memory, strict=True)
+        return max(steps), max(width)
 
     def spelled(self, encode: Callable[[str], list[int]]) -> "Recipe":
         """The recipe with the strings among its token ids encoded. Raises RecipeError if one is not a single token."""
-        if not isinstance(self.blocks, Adaptive):
-            return self
-        ids = [encode(mark) if isinstance(mark, str) else [mark] for mark in self.blocks.delimiters]
-        for mark, tokens in zip(self.blocks.delimiters, ids, strict=True):
-            if len(tokens) != 1:
-                raise RecipeError(
-                    f"blocks.delimiters: {quoted(mark)} is {len(tokens)} tokens of this model, and must be one"
-                )
-        return replace(self, blocks=replace(self.blocks, delimiters=tuple(i for tokens in ids for i in tokens)))
+        return replace(self, **{axis: value.spelled(encode) for axis, value in self.values.items()})  # type: ignore[arg-type]
 
     def fit(self, contract: Contract, length: int) -> "Recipe":
-        """The recipe with `auto` resolved for this model and a canvas of `length` tokens.
+        """The recipe as this model takes it, for a canvas of `length` tokens: what is `auto` is resolved.
 
         Raises RecipeError, saying what would fit.
         """
-        recipe, grid = replace(self, rope=self.rope.fit(contract.rotary, length)), contract.block_size
-        if self.blocks == "auto":
-            recipe = replace(recipe, blocks=Blocks() if grid is None else AlignedBlocks(grid))
-        elif isinstance(self.blocks, SubBlocks):
-            if grid is None or grid % self.blocks.length:
-                raise RecipeError(
-                    f"sub_blocks of {self.blocks.length} need a model with a grid of a multiple of that, and this one "
-                    f"{'has none' if grid is None else f'has {grid}'}; use blocks = auto"
-                )
-        elif grid is not None and recipe.blocks != AlignedBlocks(grid):
-            raise RecipeError(
-                f"this model decodes on its own grid of {grid} positions and takes no block_length; leave it out"
-            )
-        if self.cache.attention not in ("any", "full" if grid is None else "block_causal"):
-            fitting = "prefix, dual or delayed" if grid is None else "block_causal, which is exact"
-            raise RecipeError(
-                f"this cache is for {self.cache.attention.replace('_', '-')} attention, and this model's is "
-                f"{'full' if grid is None else 'block-causal'}; use cache = none, {fitting}"
-            )
-        if isinstance(self.blocks, Adaptive) and any(isinstance(mark, str) for mark in self.blocks.delimiters):
-            raise RecipeError("blocks.delimiters holds strings, which need a tokenizer; give token ids")
-        if self.revise.edits and not contract.editable:
-            raise RecipeError(
-                "this model was not trained to rewrite what it sees, so its edits mean nothing; "
-                'use revise = { by = "edit", remask = true }, which needs no training, or "never"'
-            )
-        delimiters = self.blocks.delimiters if isinstance(self.blocks, Adaptive) else ()
-        for what, ids in (("suppress", self.process.suppress), ("blocks.delimiters", delimiters)):
-            if outside := [i for i in ids if not 0 <= int(i) < contract.vocab_size]:
-                raise RecipeError(f"{what} holds id {outside[0]}, the vocabulary has {contract.vocab_size} rows")
-        return recipe
+        values = {axis: value.fit(contract) for axis, value in self.values.items()}
+        return replace(self, rope=self.rope.fit(contract.rotary, length), **values)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, spec: str) -> "Recipe":
@@ -209,7 +176,7 @@ class Recipe:
             if f.name == "rope":
                 tables[f.name] = str(value)
             else:
-                tables[f.name] = value if f.name in PLAIN or isinstance(value, str) else stated(f.name, value)
+                tables[f.name] = value if f.name in PLAIN else stated(f.name, value)
         return {axis: value for axis, value in tables.items() if value is not None}
 
     def change(self, settings: Mapping[str, Any]) -> "Recipe":

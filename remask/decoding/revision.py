@@ -9,8 +9,9 @@ that judges committed tokens uses the confidence of the step that committed them
 its own position (WINO), or needs a model that is trained to edit.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Protocol, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from torch import Tensor
 
 from ..errors import RecipeError, bounded
 from ..exactness import Exactness
-from ..models.contract import Ints, Plan
+from ..models.contract import Contract, Ints, Plan
 from .canvas import Canvas
 from .grid import Grid, Want
+from .selection import Bernoulli, Selector
+from .value import Value
 
 
 @dataclass(frozen=True)
@@ -42,64 +45,50 @@ class Counts(NamedTuple):
     extra: int
 
 
-class Reviser(Protocol):
-    """A value of the revision axis."""
+class Reviser(Value):
+    """A value of the revision axis. By default a rule reads what the window has committed, and stops with the window's
+    last [MASK]."""
 
-    @property
-    def exactness(self) -> Exactness:
-        """The class of exactness that this rule claims."""
-
-    @property
-    def wants(self) -> tuple[Want, ...]:
-        """The fields of the grid that this rule needs beside the confidence."""
-
-    @property
-    def active(self) -> bool:
-        """False if the rule never changes a committed position."""
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    wants: ClassVar[tuple[Want, ...]] = ()  # the fields of the grid that the rule needs beside the confidence
+    active: ClassVar[bool] = True  # False if the rule never changes a committed position
+    replaces: ClassVar[Selector | None] = None  # the selector that the rule does the work of, and that goes with it
 
     @property
     def edits(self) -> bool:
         """True if the rule uses the logits of visible tokens: only a model that is trained to edit fits it."""
+        return False
+
+    def fit(self, contract: Contract) -> "Reviser":
+        """Return the rule. Raises RecipeError if it edits, and the model is not trained to."""
+        if self.edits and not contract.editable:
+            raise RecipeError(
+                "this model was not trained to rewrite what it sees, so its edits mean nothing; "
+                'use revise = { by = "edit", remask = true }, which needs no training, or "never"'
+            )
+        return self
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """Return the committed positions that the rule reads, besides the undecided ones of `window`."""
+        """Return the committed positions that the rule reads, besides the undecided ones of `window`; by default those
+        of the window."""
+        return window[canvas.committed[window]]
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
         """Return the plan, with query rows of the rule's own (such as shadow rows) after the plan's rows. Under a right
-        shift `plan.sources` holds the row to the left of each read."""
+        shift `plan.sources` holds the row to the left of each read. By default the plan stays."""
+        return plan
 
+    @abstractmethod
     def revise(self, grid: Grid, chosen: Tensor) -> Revision:
         """Decide what to reveal, rewrite and send back; `chosen` (B, W) is the choice of the selector."""
 
     def again(self, changed: Counts) -> bool:
-        """Return True if a window without [MASK] takes one more step."""
-
-
-class _Rule:
-    """The common part of the rules: they read what the window has committed, and stop with its last [MASK]."""
-
-    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
-    wants: ClassVar[tuple[Want, ...]] = ()
-    active: ClassVar[bool] = True
-
-    @property
-    def edits(self) -> bool:
-        return False
-
-    def reads(self, canvas: Canvas, window: Ints) -> Ints:
-        """Return the committed positions of the window."""
-        return window[canvas.committed[window]]
-
-    def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
-        """Return the plan unchanged."""
-        return plan
-
-    def again(self, changed: Counts) -> bool:
+        """Return True if a window without [MASK] takes one more step; by default it does not."""
         return False
 
 
 @dataclass(frozen=True)
-class Never(_Rule):
+class Never(Reviser):
     """No revision: a committed token stays."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
@@ -115,7 +104,7 @@ class Never(_Rule):
 
 
 @dataclass(frozen=True)
-class Edit(_Rule):
+class Edit(Reviser):
     """Rewrite a committed token if the model now guesses another one with more than `threshold`; with `remask`, send it
     back to [MASK] instead (LLaDA2.1, arXiv 2602.08676, T2T; arXiv 2604.18738, T2M). A full window goes on until
     nothing changes, for at most `patience` steps. Without `remask`, the model must be trained to edit."""
@@ -146,7 +135,7 @@ class Edit(_Rule):
 
 
 @dataclass(frozen=True)
-class RCR(_Rule):
+class RCR(Reviser):
     """Running confidence remasking (MDPO, arXiv 2508.13148): after step i the window keeps the Σ_{j≤i} n_j
     positions that were, or would now be, committed with the highest confidence; all other committed positions go back
     to [MASK]."""
@@ -163,7 +152,7 @@ class RCR(_Rule):
 
 
 @dataclass(frozen=True)
-class ReMDM(_Rule):
+class ReMDM(Reviser):
     """Ancestral sampling that remasks (ReMDM, arXiv 2503.00307, §4): with α = 1 - t, a committed token goes back with
     probability σ, a [MASK] leaves with (α_s - (1 - σ)·α_t) / (1 - α_t), so that the marginals stay those of the model.
 
@@ -177,6 +166,7 @@ class ReMDM(_Rule):
     eta: float = 0.1
     schedule: Literal["cap", "rescale", "conf"] = "rescale"
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
+    replaces: ClassVar[Selector | None] = Bernoulli()
 
     def __post_init__(self) -> None:
         bounded("revise.eta", self.eta, 0, 1, "ReMDM uses 0.008 to 0.1")
@@ -198,7 +188,7 @@ class ReMDM(_Rule):
 
 
 @dataclass(frozen=True)
-class WINO(_Rule):
+class WINO(Reviser):
     """Wide in, narrow out (arXiv 2507.18578): in a step at most min(max(0.7·m, 5), 20) of m masks leave, and a
     committed token goes back if its probability, seen from a row that does not see the token, is below `threshold`.
     Fewer tokens go back than the last step revealed.

@@ -4,8 +4,9 @@ A new rule is one class here, one line in `SELECTORS` and one test. It sees the 
 candidates that leave. Most rules decide how many of the most confident candidates leave: they sort once and cumulate.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,21 +14,23 @@ from torch import Tensor
 from ..errors import bounded
 from ..exactness import Exactness
 from .grid import Grid, Want
+from .value import Value
 
 ROUNDING = 1e-9  # without it, 10 · (1 - 0.9) is less than 1
 
 
-class Selector(Protocol):
-    """A value of the selection axis."""
+class Selector(Value):
+    """A value of the selection axis. By default a rule sees nothing but the confidence."""
+
+    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
+    wants: ClassVar[tuple[Want, ...]] = ()  # the fields of the grid that the rule needs beside it
 
     @property
-    def exactness(self) -> Exactness:
-        """The class of exactness that this rule claims."""
+    def memory(self) -> tuple[int, int]:
+        """Number of steps in the record, and of tokens in each step; by default none."""
+        return 0, 0
 
-    @property
-    def wants(self) -> tuple[Want, ...]:
-        """The fields of the grid that this rule needs beside the confidence."""
-
+    @abstractmethod
     def choose(self, grid: Grid) -> Tensor:
         """Mark the positions that leave [MASK] (B, W). The core makes sure that only candidates leave, and at least one
         of each row."""
@@ -41,15 +44,7 @@ def select(rule: Selector, grid: Grid) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """The common part of the rules: another order than LLaDA's, and nothing but the confidence."""
-
-    exactness: ClassVar[Exactness] = Exactness.OTHER_ORDER
-    wants: ClassVar[tuple[Want, ...]] = ()
-
-
-@dataclass(frozen=True)
-class TopK(_Rule):
+class TopK(Selector):
     """The most confident candidates, as many as the schedule wants: LLaDA (arXiv 2502.09992, Alg. 5)."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
@@ -59,7 +54,7 @@ class TopK(_Rule):
 
 
 @dataclass(frozen=True)
-class Threshold(_Rule):
+class Threshold(Selector):
     """All candidates whose confidence reaches `threshold`, or exceeds it if `strict` (Fast-dLLM, arXiv 2505.22618,
     §3.3)."""
 
@@ -74,7 +69,7 @@ class Threshold(_Rule):
 
 
 @dataclass(frozen=True)
-class Dynamic(_Rule):
+class Dynamic(Selector):
     """All candidates above `threshold` if they fill the schedule's quota, else the most confident ones up to the quota
     (SDAR, arXiv 2510.06303, low_confidence_dynamic; LLaDA2.0, arXiv 2512.15745)."""
 
@@ -89,7 +84,7 @@ class Dynamic(_Rule):
 
 
 @dataclass(frozen=True)
-class Factor(_Rule):
+class Factor(Selector):
     """The n most confident, n the largest with (n + 1) · (1 - c_n) < `factor`, c_n the n-th highest confidence
     (Fast-dLLM, arXiv 2505.22618, Thm. 1). This is the paper's rule: the released loop also commits the first token
     that fails, if that is the last one."""
@@ -107,7 +102,7 @@ class Factor(_Rule):
 
 
 @dataclass(frozen=True)
-class Frechet(_Rule):
+class Frechet(Selector):
     """The n most confident, n the largest with Σ_{j≤n} c_j - (n - 1) - (1 - c_n) > `margin`: by the Fréchet bound their
     joint probability is above that of any other guess (Fast-dLLM++, arXiv 2606.02955). Equal confidences give the
     factor rule."""
@@ -126,7 +121,7 @@ class Frechet(_Rule):
 
 
 @dataclass(frozen=True)
-class EntropyBound(_Rule):
+class EntropyBound(Selector):
     """The most confident, as many as keep Σ H - max H ≤ `gamma` nats, a bound on the loss of independent draws
     (EB-Sampler, arXiv 2505.24857, §3). The order is by the recipe's confidence; in the paper it is by entropy."""
 
@@ -146,7 +141,7 @@ class EntropyBound(_Rule):
 
 
 @dataclass(frozen=True)
-class Segment(_Rule):
+class Segment(Selector):
     """All candidates above `threshold`, and the most confident of each unbroken run of [MASK] if it is above `low`
     (dInfer's hierarchical decoding, arXiv 2510.08666, §4.2)."""
 
@@ -165,7 +160,7 @@ class Segment(_Rule):
 
 
 @dataclass(frozen=True)
-class Neighbour(_Rule):
+class Neighbour(Selector):
     """All candidates that reach `threshold` (anchors), and all that reach `low` within `reach` positions of an anchor
     (LocalLeap, arXiv 2510.07081)."""
 
@@ -186,7 +181,7 @@ class Neighbour(_Rule):
 
 
 @dataclass(frozen=True)
-class Sequential(_Rule):
+class Sequential(Selector):
     """The schedule's quota from left to right (SDAR's `sequential`; a quota of 1 is autoregressive order)."""
 
     def choose(self, grid: Grid) -> Tensor:
@@ -194,7 +189,7 @@ class Sequential(_Rule):
 
 
 @dataclass(frozen=True)
-class GumbelTopK(_Rule):
+class GumbelTopK(Selector):
     """The schedule's quota drawn without replacement from softmax(confidence / `temperature`): Dream's `alg_temp`
     (arXiv 2508.15487). Gumbel noise and top-k are the same draw (Kool et al., arXiv 1903.06059)."""
 
@@ -212,7 +207,7 @@ class GumbelTopK(_Rule):
 
 
 @dataclass(frozen=True)
-class Bernoulli(_Rule):
+class Bernoulli(Selector):
     """Each candidate independently, with the probability (t - s) / t, where t and s are the shares of the window's
     steps that are left before and after this step: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524,
     §3.2.3; Dream's `origin`)."""
@@ -227,7 +222,7 @@ class Bernoulli(_Rule):
 
 
 @dataclass(frozen=True)
-class Stable(_Rule):
+class Stable(Selector):
     """All candidates above `threshold` whose distribution moved by less than `divergence` nats in each of the last
     `steps` steps; if there are none, the most confident ones up to the schedule's quota (KLASS, arXiv 2511.05664,
     Alg. 1).
@@ -249,7 +244,7 @@ class Stable(_Rule):
 
     @property
     def memory(self) -> tuple[int, int]:
-        """Number of steps in the record, and of tokens in each step."""
+        """The likeliest tokens of each compared step."""
         return self.steps, self.width
 
     def choose(self, grid: Grid) -> Tensor:

@@ -31,7 +31,6 @@ def settle(grid: Grid, recipe: Recipe, block_size: int | None) -> Changes:
 
     The numbers of `recipe` are floats, or columns (B, 1) where rows differ in them; `block_size` is the model's own.
     """
-    assert not isinstance(recipe.blocks, str)  # `fit` has resolved "auto"
     inside = recipe.blocks.narrow(grid, block_size)
     grid = replace(grid, candidate=grid.candidate & inside)
     revision = recipe.revise.revise(grid, select(recipe.select, grid))

@@ -59,7 +59,8 @@ class Engine:
         Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full.
         """
         row = self._row(request, start)
-        if self.memory is not None and (needed := footprint([row], self.model).peak) > self.memory:
+        needed = footprint([row], self.model).peak
+        if self.memory is not None and needed > self.memory:
             raise RequestError(
                 f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
                 "shorten the prompt or gen_length, or raise the limit"
@@ -195,11 +196,5 @@ def restore(canvas: Canvas, start: Snapshot) -> None:
     """Commit on a fresh `canvas` what is committed in `start`. Raises RequestError if that is of another request."""
     if not np.array_equal(canvas.given, start.given) or (canvas.tokens != start.tokens)[canvas.given].any():
         raise RequestError("start is a canvas of another request; take a snapshot of one with the same tokens")
-    for mine, theirs in (
-        (canvas.tokens, start.tokens),
-        (canvas.committed, start.committed),
-        (canvas.confidence, start.confidence),
-        (canvas.logprob, start.logprob),
-        (canvas.age, start.age),
-    ):
-        mine[start.committed] = theirs[start.committed]
+    at = np.flatnonzero(start.committed)
+    canvas.commit(at, start.tokens[at], start.confidence[at], start.logprob[at], start.age[at])

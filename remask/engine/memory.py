@@ -42,10 +42,10 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
     """
     entries = max(reserved[0], sum(row.streams for row in rows if len(row.written)))
     slots = max([reserved[1], *(len(row.written) for row in rows)])
-    masks = sum(row.streams * row.widest**2 for row in rows if row.masked)  # one byte a pair
+    masks = sum(row.streams * row.width.queries**2 for row in rows if row.width.masked)  # one byte a pair
     return Footprint(
         store=entries * (slots + 1) * model.bytes_per_slot(),
-        activations=model.activation_bytes(sum(row.streams * row.widest for row in rows)) + masks,
+        activations=model.activation_bytes(sum(row.streams * row.width.queries for row in rows)) + masks,
         logits=max((_logits(members, model.contract.vocab_size) for members in together(rows)), default=0),
     )
 

@@ -1,6 +1,6 @@
 """What is said to the engine and by it: a request, the steps of its run, and the completion. All of it is frozen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Literal, NamedTuple
@@ -68,11 +68,14 @@ class Guesses:
     confidence: Floats
     logprob: Floats
 
-    def changes(self, where: Bools, state: State, mask_id: int) -> Iterator["Change"]:
+    def changes(self, where: Bools, state: State, mask_id: int) -> list["Change"]:
         """The chosen ones as changes to `state`; what goes back to [MASK] holds the mask."""
-        for i in np.flatnonzero(where):
-            token = mask_id if state == "masked" else int(self.token[i])
-            yield Change(int(self.position[i]), token, state, float(self.confidence[i]), float(self.logprob[i]))
+        columns = (self.position, self.token, self.confidence, self.logprob)
+        rows = zip(*[column[where].tolist() for column in columns], strict=True)
+        return [
+            Change(position, mask_id if state == "masked" else token, state, confidence, logprob)
+            for position, token, confidence, logprob in rows
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,32 @@
 """The row: the state of one request in the loop, with its window, clock, seed and recipe.
 
-The truth about tokens is on the host. `Row.apply` is the guard: for any decision of a recipe, given positions do not
-change, only undecided ones are revealed, and every row advances.
+The truth about tokens is on the host. `Row.guard` holds for any decision of a recipe: given positions do not change,
+only undecided ones are revealed, and every row advances.
 """
 
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..decoding import noise
 from ..decoding.caches.contract import View
-from ..decoding.canvas import Canvas, Growing
+from ..decoding.canvas import Canvas
 from ..decoding.columns import form, numbers
 from ..decoding.history import History
 from ..decoding.joint import Proposer
 from ..decoding.recipe import Recipe
 from ..decoding.revision import Counts
-from ..decoding.schedule import SCHEDULES, share_steps
+from ..decoding.schedule import SCHEDULES
 from ..errors import RecipeError, RowError
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Floats, Ints, Plan
-from .requests import Candidate, FinishReason, Guesses, State, Step
+from .requests import Candidate, Change, FinishReason, Guesses, State, Step
 
+STATES: tuple[State, ...] = ("committed", "revised", "masked")  # what becomes of what is allowed
 COINS = 0x5DEECE66D  # makes the third stream of random numbers differ from the first
 
 
@@ -51,8 +53,32 @@ class Decision:
     candidates: dict[int, tuple[Candidate, ...]]
 
 
+class Allowed(NamedTuple):
+    """The part of a decision that is carried out, (R,) each: what is revealed, rewritten, and sent back to [MASK]."""
+
+    reveal: Bools
+    edit: Bools
+    remask: Bools
+
+
+class Width(NamedTuple):
+    """The widest forward of a row: its query rows in each stream, and whether some of their keys are masked."""
+
+    queries: int
+    masked: bool
+
+
 class Row:
     """The state of one request in the loop."""
+
+    windows: list[Ints]  # sorted positions that open together, one window after the other
+    shares: list[int]  # steps of each window
+    quotas: list[list[int]]  # positions that the schedule wants committed in each of them
+    block: int  # number of the open window
+    window: Ints  # the positions that may be committed now
+    clock: int  # steps taken in this window
+    extra: int  # those that began without a [MASK]
+    previous: int  # reveals of the last one, -1 before the first
 
     def __init__(
         self,
@@ -65,46 +91,51 @@ class Row:
         candidates: int = 0,
         proposer: Proposer | None = None,
     ) -> None:
-        self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
-        self.proposer = proposer
-        self.recipe = recipe.fit(contract, len(canvas))
-        self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
         if not canvas.undecided.any():
             raise RecipeError("there is nothing to decide: the canvas has no [MASK]; give it a gen_length or a hole")
-        assert not isinstance(self.recipe.blocks, str)
-        self.blocks = self.recipe.blocks
+        self.canvas, self.contract, self.seed, self.candidates = canvas, contract, seed, candidates
+        self.proposer = proposer
         self.stop_ids = np.array(sorted(stop_ids), np.int64)
-        self.windows = self.blocks.windows(canvas.undecided)
-        self.steps = self.recipe.steps or int(canvas.undecided.sum())
-        self._share_steps()
+        # how it is decoded
+        self.recipe = recipe.fit(contract, len(canvas))
         self.branches = branches(self.recipe)
         self.numbers = [number for axis in NUMBERS for number in numbers(getattr(self.recipe, axis))]
+        self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
-        self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
+        self.steps = self.recipe.steps or int(canvas.undecided.sum())
+        # what the steps change
+        self.horizon = self.recipe.canvas.horizon(canvas)  # positions from here on do not exist yet
+        self.forwards = 0
+        self._divide(self.recipe.blocks.windows(canvas.undecided))
+        self.open(0)
         self.history = History(len(canvas), *self.recipe.memory)
-        self.growing = self.recipe.canvas if isinstance(self.recipe.canvas, Growing) else None
-        self.horizon = len(canvas)  # positions from here on do not exist yet
-        if self.growing is not None:
-            self.horizon = int(np.flatnonzero(canvas.undecided)[: self.growing.first][-1]) + 1
-        self.entries: list[int] = []
-        self.block = self.clock = self.forwards = self.extra = 0
-        self.previous = -1  # reveals of the last step in this window
+        self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
+        self.entries: list[int] = []  # of the batch's store
+        # how it ended
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
         self.began = time.perf_counter()
-        first = self.plan()  # nothing is stored yet, so no later forward computes more, unless the canvas shows more
-        self.widest = len(first.positions) + len(canvas) - len(self.view(first.reads).everything)
-        self.masked = first.visible is not None or contract.block_size is not None
 
     @property
     def exactness(self) -> Exactness:
         """The weaker class of the recipe and of the model's numbers."""
         return max(self.recipe.exactness, self.contract.exactness)
 
+    @cached_property
+    def width(self) -> Width:
+        """The width of its widest forward. Ask before the first step: then nothing is stored, so no later forward
+        computes more, unless the canvas shows more."""
+        assert not self.forwards
+        first = self.plan()
+        hidden = len(self.canvas) - len(self.view(first.reads).everything)
+        return Width(len(first.positions) + hidden, first.visible is not None or self.contract.block_size is not None)
+
+    # --- the clock of the open window ---
+
     @property
-    def window(self) -> Ints:
-        """The positions that may be committed now."""
-        return self.windows[self.block]
+    def fresh(self) -> bool:
+        """True until the row has taken its first step; forwards that let more positions exist are none."""
+        return self.block == self.clock == 0
 
     @property
     def quota(self) -> int:
@@ -118,20 +149,33 @@ class Row:
         steps = self.shares[self.block]
         return max(0.0, 1 - self.clock / steps), max(0.0, 1 - (self.clock + 1) / steps)
 
+    @property
+    def patience(self) -> int:
+        """The number of steps in a window after which revision is off, so that every row ends."""
+        return 2 * (len(self.quotas[self.block]) + len(self.window)) + 16
+
+    # --- before a forward ---
+
     def plan(self) -> Plan:
         """Return the plan of this row's next forward."""
-        undecided = self.window[self.canvas.undecided[self.window]]
-        extra = self.recipe.revise.reads(self.canvas, self.window)
-        reads = np.union1d(undecided, extra) if len(extra) else undecided
-        if self.growing is not None:
-            reads = np.union1d(reads, self.tail)
-        plan = self.recipe.revise.widen(self.recipe.cache.plan(self.view(reads)), self.canvas, self.window)
-        return replace(plan, rotation=self.rotation)
+        plan = self.recipe.cache.plan(self.view(self.reads()))
+        plan = self.recipe.revise.widen(plan, self.canvas, self.window)
+        return plan if self.rotation is None else replace(plan, rotation=self.rotation)
+
+    def reads(self) -> Ints:
+        """Return the sorted positions whose logits the recipe needs: what is undecided in the window, and what its
+        reviser and its canvas read beside."""
+        reads = self.window[self.canvas.undecided[self.window]]
+        if len(revised := self.recipe.revise.reads(self.canvas, self.window)):
+            reads = np.union1d(reads, revised)
+        if self.fresh and len(tail := self.recipe.canvas.reads(self.canvas, self.horizon)):
+            reads = np.union1d(reads, tail)
+        return reads
 
     def view(self, reads: Ints) -> View:
         """Return the view from which a cache policy plans a forward that yields `reads`."""
         shown = self.recipe.canvas.positions(self.canvas, self.window)
-        shown = shown[shown < max(self.horizon, int(self.window[-1]) + 1)]
+        shown = shown[: np.searchsorted(shown, max(self.horizon, int(self.window[-1]) + 1))]
         if len(shown) < len(self.canvas):
             shown = np.union1d(shown, self.contract.source(reads))
         return View(
@@ -150,59 +194,122 @@ class Row:
         """Return uniform numbers (R,) for the rules of selection and revision that draw: a third stream."""
         return noise.uniform(noise.keys(self.seed ^ COINS, self.forwards, positions)).astype(np.float32)
 
+    # --- after a forward ---
+
     def apply(self, plan: Plan, decision: Decision) -> Step | None:
-        """Carry out the allowed part of `decision`, and advance the clock; return the step, None if the row failed."""
-        canvas, reads = self.canvas, plan.reads
+        """Carry out the allowed part of `decision` and move on; return the step, None if the row failed."""
+        reads, index = plan.reads, self.forwards
+        self.forwards += 1
         if plan.keep is not None:
-            self.written[plan.keep[plan.keep >= 0]] = self.forwards
-        index, self.forwards = self.forwards, self.forwards + 1
+            self.written[plan.keep[plan.keep >= 0]] = index
         if not decision.healthy.all():
             self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
             return None
         self.history.record(reads, decision.leaders, decision.shares, decision.drift)
-        grew = self._grow(reads, decision)
-        if self.blocks.recut and self.clock == 0 and not grew:
-            self._narrow(reads[decision.inside & among(reads, self.window)])
-        inside = among(reads, self.window)
-        began_open = bool(canvas.undecided[self.window].any())
-        reveal = decision.reveal & canvas.undecided[reads] & inside & (not grew)
-        revisable = canvas.committed[reads] & inside & (self.clock < self.patience)
+        guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
+        if self._extend(reads, decision):
+            return self._step(index, self.block, self.window, guesses, [], decision)
+        if self.clock == 0:
+            self._recut(reads[decision.inside & among(reads, self.window)])
+        block, window, allowed = self.block, self.window, self.guard(reads, decision)
+        self.extra += not self.canvas.undecided[window].any()
+        changes = self._write(guesses, allowed, index)
+        reveals, edits, remasks = [int(np.count_nonzero(where)) for where in allowed]
+        self._advance(Counts(reveals, edits, remasks, self.extra))
+        return self._step(index, block, window, guesses, changes, decision)
+
+    def guard(self, reads: Ints, decision: Decision) -> Allowed:
+        """Return what may happen: given positions stay, only what is undecided is revealed, only what is committed is
+        revised, all of it in the window, and revision ends, so that the row moves on."""
+        canvas, inside = self.canvas, among(reads, self.window)
+        revisable = inside & canvas.committed[reads] & (self.clock < self.patience)
+        reveal = decision.reveal & inside & canvas.undecided[reads]
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
-        guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
-        kinds: tuple[tuple[Bools, State], ...] = ((reveal, "committed"), (edit, "revised"), (remask, "masked"))
-        changes = [change for where, state in kinds for change in guesses.changes(where, state, canvas.mask_id)]
-        self._write(reads, reveal | edit, remask, decision, index)
-        window, block = self.window, self.block
-        self.extra += not began_open
-        if not grew:
-            self._advance(Counts(int(reveal.sum()), int(edit.sum()), int(remask.sum()), self.extra))
+        return Allowed(reveal, edit, remask)
+
+    def _extend(self, reads: Ints, decision: Decision) -> bool:
+        """Ask the canvas value whether more positions must exist before the first step; return True if so."""
+        if not self.fresh:
+            return False
+        rule, before = self.recipe.canvas, self.horizon
+        tail = np.isin(reads, rule.reads(self.canvas, before))
+        ends = np.isin(decision.guess[tail], self.contract.eos_ids)
+        self.horizon = max(before, min(len(self.canvas), rule.grow(before, ends, decision.logprob[tail])))
+        return self.horizon > before
+
+    def _recut(self, inside: Ints) -> None:
+        """Ask the blocks value for the windows after the first step in one, which may end that window at `inside`."""
+        windows = self.recipe.blocks.recut(self.windows, self.block, inside, self.canvas.undecided)
+        if windows is not self.windows:
+            self._divide(windows)
+            self.window = windows[self.block]
+
+    def _write(self, guesses: Guesses, allowed: Allowed, index: int) -> list[Change]:
+        """Write what is allowed into the canvas; return the changes, in canvas order."""
+        canvas, new = self.canvas, allowed.reveal | allowed.edit
+        canvas.commit(guesses.position[new], guesses.token[new], guesses.confidence[new], guesses.logprob[new], index)
+        canvas.remask(guesses.position[allowed.remask])
+        changes = []
+        for where, state in zip(allowed, STATES, strict=True):
+            if where.any():
+                changes += guesses.changes(where, state, canvas.mask_id)
+        return sorted(changes)
+
+    def _advance(self, changed: Counts) -> None:
+        """Move the clock; open the next window if this one is done; end the row if that was the last or its answer
+        stands."""
+        self.clock, self.previous = self.clock + 1, changed.reveals
+        full = not self.canvas.undecided[self.window].any()
+        done = full and not (self.clock < self.patience and self.recipe.revise.again(changed))
+        last = self.block + 1 == len(self.windows)
+        if done and last:
+            self.finish("stop" if self.end < len(self.canvas) else "length")
+        elif self.recipe.stop.eos_prefix and (done or not self.recipe.revise.active) and self.end < len(self.canvas):
+            self.finish("stop")
+        if done:
+            self.open(self.block if last else self.block + 1)
+
+    def _step(
+        self, index: int, block: int, window: Ints, guesses: Guesses, changes: list[Change], decision: Decision
+    ) -> Step:
         return Step(
             index=index,
             block=block,
             blocks=len(self.windows),
             window=tuple(window.tolist()),
-            changes=tuple(sorted(changes)),
+            changes=tuple(changes),
             seen=guesses,
-            undecided=int(canvas.undecided.sum()),
+            undecided=int(np.count_nonzero(self.canvas.undecided)),
             settled=self.settled,
             forwards=self.forwards,
             seconds=time.perf_counter() - self.began,
             candidates=decision.candidates,
         )
 
-    @property
-    def patience(self) -> int:
-        """The number of steps in a window after which revision is off, so that every row ends."""
-        return 2 * (len(self.quotas[self.block]) + len(self.window)) + 16
+    # --- windows ---
+
+    def _divide(self, windows: list[Ints]) -> None:
+        """Take these windows, and divide the steps among them."""
+        sizes, quotas = [len(window) for window in windows], SCHEDULES[self.recipe.schedule]
+        self.windows, self.shares = windows, self.recipe.blocks.shares(sizes, self.steps)
+        self.quotas = [quotas(size, steps) for size, steps in zip(sizes, self.shares, strict=True)]
+
+    def open(self, block: int) -> None:
+        """Open a window and start its clock."""
+        self.block, self.window = block, self.windows[block]
+        self.clock, self.extra, self.previous = 0, 0, -1
+
+    # --- the end ---
 
     @property
     def settled(self) -> int:
         """The number of leading positions that can no longer change."""
         if self.recipe.revise.active and self.finish_reason is None:
             return int(self.window[0])
-        undecided = np.flatnonzero(self.canvas.undecided)
-        return int(undecided[0]) if len(undecided) else len(self.canvas)
+        undecided = self.canvas.undecided
+        first = int(undecided.argmax())
+        return first if undecided[first] else len(undecided)
 
     @property
     def end(self) -> int:
@@ -227,65 +334,6 @@ class Row:
         )
         self.finish("error")
 
-    def _write(self, reads: Ints, decided: Bools, remask: Bools, decision: Decision, index: int) -> None:
-        canvas, at, back = self.canvas, reads[decided], reads[remask]
-        canvas.tokens[at] = decision.guess[decided]
-        canvas.confidence[at] = decision.confidence[decided]
-        canvas.logprob[at] = decision.logprob[decided]
-        canvas.age[at] = index
-        canvas.committed[at] = True
-        canvas.tokens[back] = canvas.mask_id
-        canvas.confidence[back] = canvas.logprob[back] = np.nan
-        canvas.age[back] = -1
-        canvas.committed[back] = False
-
-    @property
-    def tail(self) -> Ints:
-        """The last undecided positions that exist: their guesses decide whether the canvas is long enough."""
-        assert self.growing is not None
-        undecided = np.flatnonzero(self.canvas.undecided)
-        return undecided[undecided < self.horizon][-self.growing.tail :]
-
-    def _grow(self, reads: Ints, decision: Decision) -> bool:
-        """Let more positions exist if the tail does not foresee the end, else stop growing. A forward that grows
-        commits nothing."""
-        if self.growing is None:
-            return False
-        tail = among(reads, self.tail)
-        eos = np.isin(decision.guess[tail], self.contract.eos_ids)
-        if self.growing.foresees(eos, np.exp(decision.logprob[tail])) or self.horizon == len(self.canvas):
-            self.growing = None
-            return False
-        self.horizon = min(len(self.canvas), self.horizon + self.growing.step)
-        return True
-
-    def _advance(self, changed: Counts) -> None:
-        self.clock, self.previous = self.clock + 1, changed.reveals
-        full = not self.canvas.undecided[self.window].any()
-        if full and not (self.clock < self.patience and self.recipe.revise.again(changed)):
-            self.block, self.clock, self.extra, self.previous = self.block + 1, 0, 0, -1
-        stopping = self.recipe.stop.eos_prefix and (not self.recipe.revise.active or self.clock == 0)
-        if stopping and self.end < len(self.canvas):
-            self.finish("stop")
-        elif self.block == len(self.windows):
-            self.finish("stop" if self.end < len(self.canvas) else "length")
-        self.block = min(self.block, len(self.windows) - 1)
-
-    def _share_steps(self) -> None:
-        """Divide the steps among the windows; windows that are cut later get at least one step each."""
-        sizes = [len(window) for window in self.windows]
-        steps = max(self.steps, len(sizes)) if self.blocks.recut else self.steps
-        self.shares = share_steps(sizes, steps)
-        self.quotas = [SCHEDULES[self.recipe.schedule](n, s) for n, s in zip(sizes, self.shares, strict=True)]
-
-    def _narrow(self, inside: Ints) -> None:
-        """Cut the open window to the reads `inside`, cut the rest again, and divide the steps in proportion."""
-        done, rest = self.windows[: self.block], self.canvas.undecided.copy()
-        rest[inside] = False
-        following = self.blocks.windows(rest) if rest.any() else []
-        self.windows = [*done, inside, *following]
-        self._share_steps()
-
 
 NUMBERS = ("guidance", "process", "select", "revise")  # axes whose numbers may differ among rows that decide together
 
@@ -293,7 +341,7 @@ NUMBERS = ("guidance", "process", "select", "revise")  # axes whose numbers may 
 def branches(recipe: Recipe) -> Hashable:
     """What the recipes of two rows must share so that they decide together."""
     numbers = tuple(form(getattr(recipe, axis)) for axis in NUMBERS)
-    blocks = recipe.blocks if getattr(recipe.blocks, "narrows", False) else None
+    blocks = recipe.blocks if recipe.blocks.narrows else None
     return numbers, recipe.history, recipe.confidence, blocks
 
 

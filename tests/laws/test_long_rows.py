@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.blocks import Auto, Blocks, Whole
 from remask.decoding.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix
 from remask.decoding.canvas import Full, Lookahead
 from remask.decoding.objective import log_likelihood
@@ -224,7 +224,7 @@ def test_a_lookahead_that_cannot_be_is_refused() -> None:
 
 def test_block_causal_rows_scale_too(make_transformer: Callable[..., MaskPredictor]) -> None:
     model = make_transformer(attention="block_causal", block_size=4)
-    recipe = Recipe(blocks="auto")
+    recipe = Recipe(blocks=Auto())
     jobs = [job(rope, 120, recipe) for rope in ("ntk:4", "yarn:4")]
     for (row, _), one in zip(run(model, jobs), jobs, strict=True):
         assert tokens(row) == tokens(alone(model, one)[0])

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from remask.decoding.blocks import Blocks, Whole
+from remask.decoding.blocks import Auto, Blocks, Whole
 from remask.decoding.caches import BlockCausal, Cache, Delayed, Dual, NoCache, Prefix, View
 from remask.decoding.recipe import Guidance, Recipe
 from remask.decoding.revision import WINO, Edit
@@ -92,7 +92,7 @@ def test_with_no_token_changed_the_cached_window_is_the_full_forward(
     model = make_transformer(shift=shift)
     recipe = Recipe(cache=cache, guidance=Guidance(scale), blocks=Blocks(8))
     row = Job((3, 1, 4, *holes(24), 7, 7), recipe).row(model.contract)
-    row.block = block
+    row.open(block)
     batch = first_plan(model, row)
     window = row.plan()
     assert window.stored is not None and len(window.positions) + len(window.stored) == len(row.canvas)
@@ -285,7 +285,7 @@ def test_under_a_right_shift_a_shadow_does_not_depend_on_the_token_that_it_judge
 def test_nobody_sees_a_shadow_row(make_transformer: Callable[..., MaskPredictor], attention: dict[str, object]) -> None:
     """The undecided are read as if there were no shadows."""
     model = make_transformer(**attention)
-    row = half_committed(model, Recipe(blocks="auto" if attention else Whole(), revise=WINO(0.0)))
+    row = half_committed(model, Recipe(blocks=Auto() if attention else Whole(), revise=WINO(0.0)))
     with_shadows = row.plan()
     assert len(with_shadows.positions) > len(row.canvas)
     undecided = row.canvas.undecided[with_shadows.reads]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from remask.decoding.blocks import AlignedBlocks
+from remask.decoding.blocks import AlignedBlocks, Auto
 from remask.decoding.recipe import Recipe
 from remask.errors import RecipeError
 from remask.exactness import Exactness
@@ -93,7 +93,7 @@ def test_recipes_for_a_grid_refuse_full_attention_and_say_what_would_fit(name: s
 def test_caches_for_full_attention_refuse_a_grid() -> None:
     contract = replace(TOY, block_size=4)
     with pytest.raises(RecipeError, match="block_causal, which is exact"):
-        replace(RECIPES["fast-dllm"], blocks="auto").fit(contract, 16)
+        replace(RECIPES["fast-dllm"], blocks=Auto()).fit(contract, 16)
     with pytest.raises(RecipeError, match="its own grid of 4"):
         RECIPES["threshold"].fit(contract, 16)
-    assert replace(RECIPES["threshold"], blocks="auto").fit(contract, 16).blocks == AlignedBlocks(4)
+    assert replace(RECIPES["threshold"], blocks=Auto()).fit(contract, 16).blocks == AlignedBlocks(4)

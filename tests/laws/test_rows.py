@@ -126,7 +126,8 @@ def test_the_guard_holds_whatever_was_decided(flags: list[bool], clock: int) -> 
     """Straight into `Row.apply`: a decision that touches everything, given positions and other windows included."""
     row = Job((3, *holes(4), EOS, *holes(6)), Recipe(blocks=Blocks(5), revise=Malicious())).row()
     canvas, everything = row.canvas, np.arange(12)
-    row._write(everything, np.isin(everything, [1, 2, 9]), np.zeros(12, bool), decision(guess=4), 0)  # an earlier step
+    earlier, half = np.array([1, 2, 9]), np.full(3, 0.5, np.float32)
+    canvas.commit(earlier, np.full(3, 4), half, half, 0)
     row.clock = clock
     before, committed, window = canvas.tokens.copy(), canvas.committed.copy(), set(row.window.tolist())
     patient = clock < row.patience

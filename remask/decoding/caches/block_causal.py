@@ -7,20 +7,16 @@ import numpy as np
 
 from ...exactness import Exactness
 from ...models.contract import Plan
-from .contract import Attention, View
+from .contract import Attention, Cache, View
 
 
 @dataclass(frozen=True)
-class BlockCausal:
+class BlockCausal(Cache):
     """The cache of models with block-causal attention (SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745). The first
     step of a block stores the block before it, so that the commit pass costs query rows but no forward of its own."""
 
     exactness: ClassVar[Exactness] = Exactness.OWN_ATTENTION
     attention: ClassVar[Attention] = "block_causal"
-
-    def slots(self, length: int) -> int:
-        """Return `length`: one slot for each position."""
-        return length
 
     def plan(self, view: View) -> Plan:
         """Compute the open block, and each block before it whose stored keys are missing or stale."""

@@ -1,13 +1,16 @@
 """The contract of a cache policy: a pure function from the state of a row to the plan of its next forward."""
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from ...errors import RecipeError
 from ...exactness import Exactness
 from ...models.contract import Bools, Contract, Ints, Plan
 from ..canvas import Canvas
+from ..value import Value
 
 Attention = Literal["any", "full", "block_causal"]
 
@@ -28,8 +31,8 @@ class View:
 
     def tokens(self) -> Ints:
         """Return the tokens (S, L) of each stream."""
-        rows = [self.canvas.tokens, self.canvas.unconditional()]
-        return np.stack(rows[: self.streams])
+        tokens = self.canvas.tokens
+        return tokens[None] if self.streams == 1 else np.stack((tokens, self.canvas.unconditional()))
 
     @property
     def sources(self) -> Ints:
@@ -56,30 +59,34 @@ class View:
         return replace(self.queries(positions), stored=np.setdiff1d(self.everything, positions), keep=positions)
 
 
-class Cache(Protocol):
+class Cache(Value):
     """A value of the cache axis. Slot i holds position i; keys are stored after their rotation."""
 
-    @property
-    def exactness(self) -> Exactness:
-        """The class of exactness that this policy claims."""
+    attention: ClassVar[Attention] = "any"  # the attention for which the claim holds
 
-    @property
-    def attention(self) -> Attention:
-        """The attention for which the claim holds."""
+    def fit(self, contract: Contract) -> "Cache":
+        """Return the policy. Raises RecipeError if it is for another attention than the model's."""
+        full = contract.block_size is None
+        if self.attention not in ("any", "full" if full else "block_causal"):
+            raise RecipeError(
+                f"this cache is for {self.attention.replace('_', '-')} attention, and this model's is "
+                f"{'full' if full else 'block-causal'}; use cache = none, "
+                f"{'prefix, dual or delayed' if full else 'block_causal, which is exact'}"
+            )
+        return self
 
     def slots(self, length: int) -> int:
-        """Return how many key/value slots a row of `length` positions needs in each stream."""
+        """Return how many key/value slots a row of `length` positions needs in each stream; by default one for each
+        position."""
+        return length
 
+    @abstractmethod
     def plan(self, view: View) -> Plan:
         """Return the plan of the row's next forward. The function is pure: the core records what was written."""
 
 
-class Approximate:
-    """The common part of the caches for full attention: every position has a slot, and stored keys become stale."""
+class Approximate(Cache):
+    """The common part of the caches for full attention: stored keys become stale."""
 
     exactness: ClassVar[Exactness] = Exactness.APPROXIMATE
     attention: ClassVar[Attention] = "full"
-
-    def slots(self, length: int) -> int:
-        """Return `length`: one slot for each position."""
-        return length

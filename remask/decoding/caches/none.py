@@ -5,17 +5,17 @@ from typing import ClassVar
 
 from ...exactness import Exactness
 from ...models.contract import Plan
-from .contract import Attention, View
+from .contract import Cache, View
 
 
 @dataclass(frozen=True)
-class NoCache:
+class NoCache(Cache):
     """Recomputation of everything at each step."""
 
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    attention: ClassVar[Attention] = "any"
 
     def slots(self, length: int) -> int:
+        """Return 0: nothing is stored."""
         return 0
 
     def plan(self, view: View) -> Plan:
