@@ -23,6 +23,7 @@ CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
 INDEX_LIMIT = 50 << 20
 TOKENIZER_LIMIT = 64 << 20
+WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
 VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -232,6 +233,9 @@ def _assembled(folder: Path, said: Mapping[str, Any]) -> Tokenizer:
     merges = read_text(folder, "merges.txt", TOKENIZER_LIMIT)
     if words is None or merges is None:
         raise CheckpointError(f"{folder} lacks tokenizer.json, and vocab.json with merges.txt; others are not read")
+    bound = 4 * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
+    if (memory := WORD * len(words) + MERGE * merges.count("\n")) > bound:
+        raise CheckpointError(f"vocab.json and merges.txt of {folder} take {memory:,} bytes; the limit is {bound:,}")
     try:
         return from_files(words, merges, said, read_json(folder, "added_tokens.json", WORDS_LIMIT) or {})
     except CheckpointError as error:

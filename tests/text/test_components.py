@@ -239,6 +239,14 @@ def test_a_part_that_comes_twice_is_refused(tmp_path: Path) -> None:
         vocabulary(written(tmp_path, text))
 
 
+def test_files_of_merges_are_bounded_too(tmp_path: Path) -> None:
+    (tmp_path / "vocab.json").write_text('{"a": 0, "b": 1, "ab": 2}')
+    (tmp_path / "merges.txt").write_text("a b\n" * 300_000)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "Qwen2Tokenizer"}')
+    with pytest.raises(CheckpointError, match=r"take 135,001,050 bytes; the limit is 109,657,\d\d\d"):
+        vocabulary(tmp_path)
+
+
 def names(count: int, letters: str = string.ascii_lowercase, length: int = 4) -> list[str]:
     return ["".join(name) for name in islice(product(letters, repeat=length), count)]
 
