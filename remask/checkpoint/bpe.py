@@ -3,6 +3,7 @@
 The names of the cuts are llama.cpp's, which GGUF files carry in `tokenizer.ggml.pre`.
 """
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -105,8 +106,8 @@ def from_files(
         raise CheckpointError(
             f"tokenizer_class {named[:100]!r} has no tokenizer.json and is none of {', '.join(CLASSES)}"
         )
-    lines = [line for line in merges.split("\n") if line and not line.startswith("#version")]
-    pairs = [(left, right) for left, _, right in (line.rstrip("\r").partition(" ") for line in lines)]
+    lines = (line for line in io.StringIO(merges, newline="\n") if line.strip("\n") and not line.startswith("#version"))
+    pairs = [(left, right) for left, _, right in (line.rstrip("\r\n").partition(" ") for line in lines)]
     declared = config.get("added_tokens_decoder") or {}
     if not isinstance(declared, dict) or not all(isinstance(entry, dict) for entry in declared.values()):
         raise CheckpointError("added_tokens_decoder must map ids to objects")

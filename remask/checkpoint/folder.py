@@ -1,6 +1,7 @@
 """What may be read of a checkpoint folder: regular files inside it, of bounded size, as data. Nothing is executed."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
+from ..text import components
 from ..text.tokenizer import tokenizing
 from .bpe import from_files
 from .shards import Stored, headers
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
 INDEX_LIMIT = 50 << 20
-TOKENIZER_LIMIT = 100 << 20
+TOKENIZER_LIMIT = 64 << 20
+WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
+VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
@@ -110,7 +114,7 @@ def read_text(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> str | None:
     if (path := member(folder, name, limit)) is None:
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
@@ -122,11 +126,22 @@ def read_json(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> dict[str, A
     if (text := read_text(folder, name, limit)) is None:
         return None
     try:
+        return json_object(text)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / name} {error}") from None
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object that `text` is. CheckpointError, as of a file, where it is none or would take too much memory."""
+    values = sum(map(text.count, ",:[{"))
+    if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := 4 * len(text) + components.SLACK):
+        raise CheckpointError(f"has {values:,} values, which take {memory:,} bytes; the limit is {bound:,}")
+    try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder / name} is not valid JSON: {clip(error)}") from None
+        raise CheckpointError(f"is not valid JSON: {clip(error)}") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{folder / name} must hold a JSON object, not {clip(value)}")
+        raise CheckpointError(f"must hold a JSON object, not {clip(value)}")
     return value
 
 
@@ -184,8 +199,7 @@ def vocabulary(folder: Path) -> Vocabulary:
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
         tokenizer = _assembled(folder, said)
     else:
-        with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer; download it again"):
-            tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = _whole(path)
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
     broken = f"the tokenizer of {folder} breaks on any text; download it again, or take another model"
@@ -199,12 +213,29 @@ def vocabulary(folder: Path) -> Vocabulary:
     )
 
 
+def _whole(path: Path) -> Tokenizer:
+    """The tokenizer of tokenizer.json, which the library gets after its components and sizes are looked at."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        components.check(json_object(raw.decode("latin-1")), len(raw))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be read as a tokenizer: it {error}") from None
+    with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer; download it again"):
+        return Tokenizer.from_buffer(raw)
+
+
 def _assembled(folder: Path, said: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of `vocab.json` and `merges.txt`."""
     words = read_json(folder, "vocab.json", TOKENIZER_LIMIT)
     merges = read_text(folder, "merges.txt", TOKENIZER_LIMIT)
     if words is None or merges is None:
         raise CheckpointError(f"{folder} lacks tokenizer.json, and vocab.json with merges.txt; others are not read")
+    bound = 4 * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
+    if (memory := WORD * len(words) + MERGE * merges.count("\n")) > bound:
+        raise CheckpointError(f"vocab.json and merges.txt of {folder} take {memory:,} bytes; the limit is {bound:,}")
     try:
         return from_files(words, merges, said, read_json(folder, "added_tokens.json", WORDS_LIMIT) or {})
     except CheckpointError as error:

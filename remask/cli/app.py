@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from .. import __version__
 from ..errors import RemaskError, UsageError
 from ..options import as_text
 from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
 from .options import FLAG, flag, spread
-from .screen import errors_to, is_unicode
+from .screen import errors_to, is_unicode, tell
 
 
 @dataclass
@@ -70,9 +70,9 @@ def root(
     """
     context.obj.debug = debug
     if version:
-        print(f"remask {__version__}")
+        tell(f"remask {__version__}")
     elif context.invoked_subcommand is None:
-        print(context.get_help())
+        tell(context.get_help())
 
 
 def execute(arguments: Sequence[str] | None) -> int:
@@ -107,8 +107,7 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
     if settings.debug:
         import traceback
 
-        traceback.print_exception(error)
-    screen = errors_to(sys.stderr)
+        tell("".join(traceback.format_exception(error)), end="", stream=sys.stderr)
     format_message = getattr(error, "format_message", None)  # typer's own, in any of its versions
     if format_message is not None:
         context = getattr(error, "ctx", None)
@@ -119,7 +118,7 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
         hint = "" if settings.debug else "; `remask --debug …` shows the traceback"
         message = f"{type(error).__name__}: {error}{hint}"
     line = " ".join(message.split())
-    screen.print(f"[bold]remask:[/bold] [bold red]error:[/bold red] {escape(line)}")
+    errors_to(sys.stderr).print(Text.assemble(("remask:", "bold"), " ", ("error:", "bold red"), " ", line))
     return 2 if format_message is not None or isinstance(error, UsageError) else 1
 
 

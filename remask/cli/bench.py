@@ -14,6 +14,8 @@ from .prompt import read_all
 from .screen import TABLE, page, say, tell_json
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ..evals.bench import Bench
     from ..evals.results import Result
 
@@ -82,7 +84,7 @@ def show(bench: "Bench", as_json: bool) -> None:
         mine = [result for result in results if result.workload == name]
         console.print(table(mine))
         for line in remarks(mine):
-            console.print(line, style="dim", markup=False)
+            console.print(line, style="dim")
         console.print()
     console.print(bench.caption, style="dim")
 
@@ -103,25 +105,25 @@ def table(results: "list[Result]") -> Any:
     return shown
 
 
-def table_row(result: "Result") -> tuple[str, ...]:
+def table_row(result: "Result") -> "tuple[str | Text, ...]":
     """A line of the table; the second row of a cell holds its interval, dim."""
-    from rich.markup import escape
+    from rich.text import Text
 
     from ..evals.statistics import in_points
 
-    label = escape(result.label).replace("+", "\n +")
+    label = result.label.replace("+", "\n +")
     if result.refused:
         return label, "refused"
-    quality = "–"
+    quality = Text("–")
     if result.quality is not None and result.interval is not None:
         low, high = result.interval
-        quality = f"{100 * result.quality:.1f}\n[dim]{100 * low:.1f} to {100 * high:.1f}[/dim]"
-    difference = ""
+        quality = Text.assemble(f"{100 * result.quality:.1f}\n", (f"{100 * low:.1f} to {100 * high:.1f}", "dim"))
+    difference = Text("")
     if result.difference is not None:
         gain, least, most = map(in_points, result.difference)
-        difference = f"{gain}\n[dim]{least} to {most}[/dim]"
+        difference = Text.assemble(f"{gain}\n", (f"{least} to {most}", "dim"))
     return (
-        f"{label}\n[dim]{result.recipe.exactness}[/dim]",
+        Text.assemble(f"{label}\n", (str(result.recipe.exactness), "dim")),
         quality,
         difference,
         number(result.tokens_per_forward, 2),

@@ -9,7 +9,7 @@ from ..options import OTHER_NAMES, as_text
 from ..validation import in_words
 from .options import Decoding, GenLength, Machine, System, output, refuse_clash
 from .output import Output, follow, show
-from .screen import is_terminal, say
+from .screen import is_terminal, say, tell
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -81,10 +81,10 @@ def terminal(talk: Talk) -> int:
         try:
             line = input("› ")
         except EOFError:
-            print()
+            tell("")
             return 0
         except KeyboardInterrupt:
-            print()
+            tell("")
             return 130
         try:
             if not turn(talk, line):

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from .options import FLAG
-from .screen import tell_json
+from .screen import tell, tell_json
 
 
 def compare(
@@ -25,9 +25,9 @@ def compare(
             tell_json(asdict(line))
         return
     kind = kind_of(file)
-    print(f"{anchor}, λ = {scale:g}: {anchors()[kind]['score']}")
-    print(f"{'length':>7}   {'column':<9}   {'published':>9}   {'this run':>9}   difference")
+    tell(f"{anchor}, λ = {scale:g}: {anchors()[kind]['score']}")
+    tell(f"{'length':>7}   {'column':<9}   {'published':>9}   {'this run':>9}   difference")
     for line in lines:
         difference = line.ours - line.published
-        print(f"{line.length:6g}x   {line.column:<9}   {line.published:9.1f}   {line.ours:9.1f}   {difference:+10.1f}")
-    print(f"source: {anchors()['source']['paper']}")
+        tell(f"{line.length:6g}x   {line.column:<9}   {line.published:9.1f}   {line.ours:9.1f}   {difference:+10.1f}")
+    tell(f"source: {anchors()['source']['paper']}")

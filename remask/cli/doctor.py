@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from rich.markup import escape
+from rich.text import Text
 
 from .. import __version__
+from .screen import label
 from .screen import page as page_on
 
-MARKS = {True: "[green]✓[/green]", None: "[bold yellow]![/bold yellow]", False: "[bold red]✗[/bold red]"}
+MARKS = {True: ("✓", "green"), None: ("!", "bold yellow"), False: ("✗", "bold red")}
 SHARED = 0.2  # share of waiting; below 0.1 on an idle machine, 0.4 to 1 where another process holds a core
 
 
@@ -28,7 +29,7 @@ def doctor() -> int:
     console, broken = page_on(), 0
     for check in (python, torch_build, device, cores, precision, caches, bundled):
         for finding in looked(check):
-            console.print(f"{MARKS[finding.good]} [dim]{finding.what:<10}[/dim]{escape(finding.said)}", soft_wrap=True)
+            console.print(Text(*MARKS[finding.good]), label(finding.what, 10) + Text(finding.said), soft_wrap=True)
             broken += finding.good is False
     return 1 if broken else 0
 

@@ -110,9 +110,9 @@ def show(bench: "Bench", as_json: bool) -> None:
         return
     console = page(widest=TABLE)
     for drift in drifts:
-        console.print(f"{drift.name}: {other.label} against {reference.label}", markup=False)
+        console.print(f"{drift.name}: {other.label} against {reference.label}")
         console.print(table(drift))
-        console.print(str(drift.total), markup=False)
+        console.print(str(drift.total))
 
 
 def table(drift: "WorkloadDrift") -> Any:

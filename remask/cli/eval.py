@@ -12,7 +12,7 @@ from ..errors import UsageError
 from . import compare, longcontext, perplexity
 from .options import Decoding, Items, Machine, at_least, spread, task_names
 from .progress import progress
-from .screen import tell_json
+from .screen import tell, tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
@@ -71,7 +71,7 @@ def show(accuracy: "Accuracy", as_json: bool) -> None:
         tell_json(accuracy.as_dict())
     else:
         per = f"{accuracy.forwards:.1f} forwards and {accuracy.tokens:.1f} tokens an item"
-        print(f"{accuracy.task:<12} {accuracy}   {per}", flush=True)
+        tell(f"{accuracy.task:<12} {accuracy}   {per}")
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -11,7 +11,7 @@ from .. import files
 from ..errors import UsageError
 from .options import FLAG, Decoding, Machine, at_least
 from .progress import progress
-from .screen import say, tell_json
+from .screen import say, tell, tell_json
 
 if TYPE_CHECKING:
     from ..evals.longcontext.suite import LongTask
@@ -164,7 +164,7 @@ def measure(
     if options.as_json:
         tell_json(result.as_dict())
     else:
-        print(result)
+        tell(str(result))
 
 
 def percentages(name: str, text: str) -> list[float]:

@@ -8,8 +8,8 @@ import typer
 from ..errors import UsageError
 from .loading import told
 from .options import FLAG, MODEL, Family, Fields
+from .screen import label, say, size, tell, visible
 from .screen import page as page_on
-from .screen import say, size
 
 if TYPE_CHECKING:
     from ..checkpoint import Description
@@ -41,9 +41,9 @@ def show(name: NAME, family: Family = None, field: Fields = None) -> None:
 
     found = inspect(locate(name), **told(family, field))
     console = page_on()
-    for label, value in described(name, found).items():
-        console.print(f"[dim]{label:<14}[/dim]", end="")
-        console.print(value, markup=False, soft_wrap=True)
+    for heading, value in described(name, found).items():
+        console.print(label(heading, 14), end="")
+        console.print(value, soft_wrap=True)
 
 
 def described(name: str, found: "Description") -> dict[str, str]:
@@ -99,7 +99,7 @@ def pull(name: NAME) -> None:
 
     folder = locate(name)
     found = inspect(folder)
-    print(folder)
+    tell(str(folder))
     say(f"{name}: {found.parameters:,} parameters, {size(found.bytes)}; remask run -m {name} …")
 
 
@@ -126,7 +126,7 @@ def rm(
     from ..checkpoint.hub import removal
 
     doomed = removal(name)
-    if not yes and not typer.confirm(f"Delete {name} ({size(doomed.size)}) from {doomed.cache}?", err=True):
+    if not yes and not typer.confirm(visible(f"Delete {name} ({size(doomed.size)}) from {doomed.cache}?"), err=True):
         raise typer.Abort
     doomed.execute()
     say(f"{name}: {size(doomed.size)} freed")
@@ -153,7 +153,7 @@ def convert(
     if target.exists() and not force:
         raise UsageError(f"{str(target)!r} is there already; give another name, or --force to replace it")
     write(inspect(locate(name), **told(family, field)), target, dtype)
-    print(target)
+    tell(str(target))
     say(f"{size(_bytes(target))}; remask run -m {target} …")
 
 

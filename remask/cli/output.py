@@ -1,6 +1,5 @@
 """A run on the command line: watched, recorded and streamed while it goes, shown at the end."""
 
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from .options import at_least, output
-from .screen import say, tell_json
+from .screen import say, tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,11 +86,9 @@ def carry(handle: "Handle", steps: "Iterable[Step]", streams: bool) -> None:
         return
     try:
         for piece in handle.pieces(steps):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+            tell(piece, end="")
     finally:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        tell("")
 
 
 def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool = False) -> None:
@@ -99,8 +96,7 @@ def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool
     if output.as_json:
         tell_json(done.as_dict())
     elif not shown:
-        print(done.text)
-    sys.stdout.flush()
+        tell(done.text)
     for warning in done.warnings:
         say(f"warning: {warning}")
     if not output.quiet:

@@ -10,7 +10,7 @@ from typer import Option
 from .. import files
 from .options import FLAG, Machine, Rope, Seed
 from .progress import progress
-from .screen import say, tell_json
+from .screen import say, tell, tell_json
 
 if TYPE_CHECKING:
     from ..evals.longcontext.perplexity import Estimator, Perplexity
@@ -91,9 +91,9 @@ def ppl(
 
 def show(positions: "Sequence[Perplexity]", block: int) -> None:
     """A table on stdout: a line a block."""
-    print(f"{'tokens':>13}   {'windowed':>9}   {'95 % interval':>19}   {'cumulative':>10}   gained by all the context")
+    tell(f"{'tokens':>13}   {'windowed':>9}   {'95 % interval':>19}   {'cumulative':>10}   gained by all the context")
     for one in positions:
-        print(
+        tell(
             f"{one.start:>6}–{one.start + block:<6}   {one.windowed:9.2f}   "
             f"{one.low:8.2f} to {one.high:8.2f}   {one.cumulative:10.2f}   {one.gained:+.4f} nats"
         )

@@ -10,8 +10,8 @@ from typer import Argument, Option
 from ..errors import UsageError
 from .loading import told
 from .options import DEVICE, DTYPE, FLAG, MODEL, Decoding, Family, Fields, GenLength, at_least
+from .screen import label, size, tell_json
 from .screen import page as page_on
-from .screen import size, tell_json
 
 if TYPE_CHECKING:
     from ..engine.memory import MemoryPlan
@@ -72,9 +72,9 @@ def plan(
         tell_json(asdict(planned))
     else:
         console = page_on()
-        for label, value in lines(planned).items():
-            console.print(f"[dim]{label:<14}[/dim]", end="")
-            console.print(value, markup=False, soft_wrap=True)
+        for heading, value in lines(planned).items():
+            console.print(label(heading, 14), end="")
+            console.print(value, soft_wrap=True)
     if not planned.fits:
         sys.stdout.flush()
         raise UsageError(refusal(planned))

@@ -8,6 +8,7 @@ from typer import Argument, Option
 from ..errors import RowError, UsageError
 from .options import FLAG, Decoding, GenLength, Machine, System, at_least
 from .output import Output, follow, show
+from .screen import tell
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -62,7 +63,7 @@ def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     with closing(llm.engine.run(samples(request, n))) as handles:
         for i, handle in enumerate(handles):
             if i and not output.as_json:
-                print("---")
+                tell("---")
             try:
                 show(handle.result(), output)
             except RowError as broken:

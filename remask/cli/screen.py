@@ -1,32 +1,65 @@
-"""The terminal: who is one, and how wide; what the program says beside its text."""
+"""The terminal: who is one, and how wide; all that the program says goes out here.
+
+What the program says may hold a stranger's text: a model's output, a name, a licence, a message. On a terminal that
+text is `visible`, so that none of it has an effect; elsewhere it passes as it is.
+"""
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
+JOINERS = "\u200c\u200d"  # in words of Persian and Hindi, and in emoji
 WIDEST = 100  # columns of a page of text
 TABLE = 120  # columns of a table of figures
 
 
-def errors_to(stream: TextIO) -> "Console":
-    """A console on `stream` that neither wraps nor colours what it is not asked to; NO_COLOR and FORCE_COLOR hold."""
-    from rich.console import Console
+def visible(text: str) -> str:
+    """Return `text` with controls and direction marks as pictures; what joins letters stays, as do line breaks."""
+    from ..render.glyph import clean
 
-    return Console(file=stream, highlight=False, soft_wrap=True)
+    return text if text.isascii() and text.isprintable() else "".join(c if c in JOINERS else clean(c) for c in text)
+
+
+def tell(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
+    """Text on stdout, or on another stream, at once."""
+    stream = stream or sys.stdout
+    stream.write((visible(text) if is_terminal(stream) else text) + end)
+    stream.flush()
+
+
+def console(stream: TextIO, *, soft_wrap: bool = False) -> "Console":
+    """A console on `stream` that reads no markup, and colours nothing by itself; NO_COLOR and FORCE_COLOR hold."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class Visible(Console):
+        """A console whose texts are `visible`; its own colours and moves of the cursor are not texts."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> "Iterable[Segment]":
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else visible(text), style, control)
+
+    kind = Visible if is_terminal(stream) else Console
+    return kind(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
+
+
+def errors_to(stream: TextIO) -> "Console":
+    """A console on `stream` that does not wrap."""
+    return console(stream, soft_wrap=True)
 
 
 def page(stream: TextIO | None = None, widest: int = WIDEST) -> "Console":
     """A console for a page of text: as wide as the terminal, but no wider than is good to read."""
-    from rich.console import Console
-
-    console = Console(file=stream or sys.stdout, highlight=False)
+    paper = console(stream or sys.stdout)
     asked = os.environ.get("COLUMNS", "")
-    width = console.width if is_terminal(console.file) or asked.isdigit() else widest
-    console.width = min(width, widest)
-    return console
+    width = paper.width if is_terminal(paper.file) or asked.isdigit() else widest
+    paper.width = min(width, widest)
+    return paper
 
 
 def is_terminal(stream: object) -> bool:
@@ -46,7 +79,7 @@ def tell_json(value: object) -> None:
     """One JSON value on a line of stdout; escaped where stdout is not UTF-8."""
     import json
 
-    print(json.dumps(value, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False), flush=True)
+    tell(json.dumps(value, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False))
 
 
 def is_unicode(stream: TextIO) -> bool:
@@ -59,6 +92,13 @@ def say(line: str, style: str = "dim") -> None:
     from rich.text import Text
 
     errors_to(sys.stderr).print(Text(line, style=style))
+
+
+def label(name: str, width: int) -> "Text":
+    """The name in front of a value, dim."""
+    from rich.text import Text
+
+    return Text(f"{name:<{width}}", style="dim")
 
 
 def size(number: int) -> str:

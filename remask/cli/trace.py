@@ -131,6 +131,6 @@ def replay(trace: "Trace", pace: float) -> None:
     console.print(grid(canvas, list(steps(trace)), console.width))
     canvas.finish(unused(trace))
     console.print()
-    console.print(text_of(trace), markup=False, soft_wrap=True)
+    console.print(text_of(trace), soft_wrap=True)
     if trace.end is None:
         say(f"the run was interrupted after {len(trace.steps)} steps")

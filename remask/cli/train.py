@@ -12,7 +12,7 @@ from typer import Option
 from ..errors import UsageError
 from .options import Device, Threads
 from .progress import clock
-from .screen import errors_to, is_terminal, say
+from .screen import errors_to, is_terminal, say, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -58,7 +58,7 @@ def train(
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from step {reached(out):,}")
         return 130
-    print(out / "checkpoint")
+    tell(str(out / "checkpoint"))
     say(f"done; try it: remask run -m {out / 'checkpoint'} …")
     return 0
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..trace.board import Board, board_of
-from .screen import is_terminal, watcher
+from .screen import console, is_terminal, tell, watcher
 
 if TYPE_CHECKING:
     from ..engine.handle import Handle
@@ -31,7 +31,7 @@ class Log:
 
         for step in steps:
             self.board.take(step)
-            print(line(self.board, self.total), file=sys.stderr)
+            tell(line(self.board, self.total), stream=sys.stderr)
             yield step
 
 
@@ -39,11 +39,10 @@ class Live:
     """The canvas, redrawn in place; `pace` seconds are spent on each step, if given."""
 
     def __init__(self, board: Board, look: "Look", pace: float) -> None:
-        from rich.console import Console
         from rich.live import Live as Region
 
         self.board, self.look, self.pace = board, look, pace
-        self.console = Console(file=watcher() or sys.stderr, highlight=False)
+        self.console = console(watcher() or sys.stderr)
         self.region = Region(console=self.console, auto_refresh=False, transient=True)
         self.paused, self.drawn = 0.0, 0.0
 

@@ -1,5 +1,11 @@
 """Chat templates from a checkpoint: what they usually do is done, and what would do harm is contained."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from remask.errors import RequestError
@@ -7,6 +13,7 @@ from remask.text import sandbox
 from remask.text.chat import LLADA_TEMPLATE
 from remask.text.tokenizer import Text
 
+ROOT = Path(__file__).parents[2]
 TURNS = [{"role": "user", "content": " Hello! "}, {"role": "assistant", "content": "Hi."}]
 DOUBLED = "{% set n = namespace(s=START) %}{% for i in range(60) %}{% set n.s = STEP %}{% endfor %}{{ n.s }}"
 REPEATED = (
@@ -118,7 +125,66 @@ HARMFUL = [
 ]
 
 
-@pytest.mark.parametrize("template", HARMFUL)
+BIG = "{% set s = 'a' * 999999 %}{% set a = range(99999) | list %}{% set n = namespace(v=(), x=7) %}"
+TURN = BIG + "{% for i in range(99999) %}DO{% endfor %}"
+HARMFUL += [
+    "{% set a = ('f' * 900000) | int(0, 16) %}{% for i in range(10000) %}{% set c = a % (a // 3) %}{% endfor %}",
+    "{% for i in range(60000) %}{% set x = 9 ** 99999 %}{% endfor %}",
+    "{{ '9' * 4000 | int }}{{ ('9' * 4000) | int }}",
+    "{{ ('9' * 999999) | float }}",
+    "{% set a = 0x" + "f" * 60_000 + " %}{% for i in range(9999) %}{% set b = a // 7 %}{% endfor %}",
+    "{{ 1e308 | int }}",
+    "{{ (1e308).as_integer_ratio()[0] }}",
+    "{{ ([10 ** 18] * 99) | sum }}",
+    TURN.replace("DO", "{% set n.x = n.x * n.x %}"),
+    TURN.replace("DO", "{% set n.x = -9 * n.x - n.x %}"),
+    TURN.replace("DO", "{% set n.x = n.x + n.x %}"),
+    TURN.replace("DO", "{% set n.v = n.v + (s[1:],) %}"),
+    TURN.replace("DO", "{% set n.v = (n.v, s.split('a')) %}"),
+    TURN.replace("DO", "{% set n.v = (n.v, s | list) %}"),
+    TURN.replace("DO", "{% set n.v = (n.v, [s, s, s] | map('upper') | list) %}"),
+    TURN.replace("DO", "{% set c = s is lower %}"),
+    TURN.replace("DO", "{% set c = s.title() %}"),
+    TURN.replace("DO", "{% set c = s.isalpha() and s.isalpha() %}"),
+    TURN.replace("DO", "{% set c = {(s, s): 1}[s, s] %}"),
+    BIG + "{% set t = dict(x=1) %}{% set k = (s, 1) * 9 %}" + "{% set c = t[k] %}" * 600,
+    BIG + "{{ ([s] * 1000) | sort | length }}",
+    BIG + "{{ ([s] * 1000) | unique | list | length }}",
+    BIG + "{{ ([s] * 1000) | max | length }}",
+    BIG + "{{ ({s: 1}.items() | list * 999) | sort | length }}",
+    BIG + "{{ ([s] * 100000) is lower }}",
+    BIG + "{{ ([s] * 1000) | string }}",
+    BIG + "{{ ([s] * 100000) == ([s[1:]] * 100000) }}",
+    BIG + "{{ a | map('string') | map('int', 0, 10) | map('tojson') | join(s) }}",
+    BIG + "{{ s | replace('', 'ab') }}",
+    BIG + "{% set q = '\"' * 999999 %}{{ q | e | e | e | length }}",
+    BIG + "{% set q = '&' | safe %}{{ q.unescape() }}",
+    "{% autoescape true %}{{ ('<' * 999999) ~ '&' }}{% endautoescape %}",
+    "{{ '<b>' | escape | attr('striptags') }}",
+    "{{ ('<b>' | escape).striptags() }}",
+    "{{ 'a'.zfill(10**10) }}",
+    "{{ 'a\t'.expandtabs(10**10) }}",
+    "{{ 'a'.format_map({}) }}",
+    "{{ 'a'.translate({97: 'b' * 99999}) }}",
+    "{% block x %}{{ self.x() }}{{ self.x() }}{% endblock %}",
+    "{% macro m() %}{{ caller() }}{% endmacro %}"
+    + "{% call m() %}" * 30 + "{% for i in range(99999) %}x{% endfor %}" + "{% endcall %}" * 30,
+    "{{ a }}" * 9000,
+    "{{ 1" + " + 1" * 15_000 + " }}",
+    "{{ a" + " | upper" * 7_000 + " }}",
+    "{{ a" + ".b" * 20_000 + " }}",
+    "{{ [" * 9_000,
+    "{{ " + "(" * 60_000,
+    "{% if a %}" * 6_000,
+    "{% if a %}" * 150 + "{% endif %}" * 150,
+    "{% for a in b %}" * 90 + "{% endfor %}" * 90,
+    "{{ [" + "1, " * 20_000 + "] }}",
+    "a" * 70_000,
+    "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("template", HARMFUL, ids=range(len(HARMFUL)))
 def test_templates_that_would_do_harm_are_contained(text: Text, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A smaller budget shows it too, and sooner; what REPEATED makes before its loop takes half of that."""
     monkeypatch.setattr(sandbox, "STEPS", 60_000)
@@ -126,7 +192,7 @@ def test_templates_that_would_do_harm_are_contained(text: Text, template: str, m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", HARMFUL)
+@pytest.mark.parametrize("template", HARMFUL, ids=range(len(HARMFUL)))
 def test_the_whole_budget_contains_them_too(text: Text, template: str) -> None:
     contained(text, template)
 
@@ -135,3 +201,33 @@ def contained(text: Text, template: str) -> None:
     with pytest.raises(RequestError, match="chat template failed on this conversation") as caught:
         with_template(text, template).chat(TURNS)
     assert "\n" not in str(caught.value)
+
+
+def costs(arguments: tuple[int, ...], templates: list[str]) -> Any:
+    """What templates cost in a process of their own: those given, or COUNT random ones from a SEED."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.helpers.templates", *map(str, arguments)]
+    done = subprocess.run(
+        command, input=json.dumps(templates), capture_output=True, text=True, check=True, timeout=3000, cwd=ROOT
+    )
+    return json.loads(done.stdout)
+
+
+def cheap(measured: Any) -> None:
+    assert max(seconds for _, seconds, _ in measured["costs"]) < 2  # of the processor, whatever else it does
+    assert measured["peak"] < 200_000_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing measures memory there")
+def test_hostile_templates_cost_little() -> None:
+    assert len(HARMFUL) >= 70
+    measured = costs((), HARMFUL)
+    assert all(end != "rendered" for end, _, _ in measured["costs"])
+    cheap(measured)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing measures memory there")
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_templates_cost_little(count: int) -> None:
+    measured = costs((0, count), [])
+    assert len(measured["costs"]) == count
+    cheap(measured)
