@@ -1,6 +1,5 @@
 """What may be read of a checkpoint folder: regular files inside it, of bounded size, as data. Nothing is executed."""
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
 from ..text.tokenizer import tokenizing
+from . import strict_json
 from .bpe import from_files
 from .shards import Stored, headers
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
-INDEX_LIMIT = 50 << 20
+INDEX_LIMIT = 10 << 20
 TOKENIZER_LIMIT = 100 << 20
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -122,25 +122,12 @@ def read_json(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> dict[str, A
     if (text := read_text(folder, name, limit)) is None:
         return None
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = strict_json.parse(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / name} is not valid JSON: {clip(error)}") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{folder / name} must hold a JSON object, not {clip(value)}")
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"{clip(name)} comes twice in one object")
-        fields[name] = value
-    return fields
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def weights(folder: Path) -> Weights:

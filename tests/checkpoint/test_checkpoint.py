@@ -444,8 +444,17 @@ def after_scattering(change: Callable[[Path], object]) -> Callable[[Path], objec
 
 
 def large_header(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", (100 << 20) + 1))
-    os.truncate(folder / "model.safetensors", 101 << 20)  # without taking that space
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", (10 << 20) + 1))
+    os.truncate(folder / "model.safetensors", 11 << 20)  # without taking that space
+
+
+def first_twice(text: bytes) -> bytes:
+    entries = json.loads(text)
+    return text.rstrip()[:-1] + b"," + json.dumps({QUERY: entries[QUERY]}).encode()[1:]
+
+
+def many_names(text: bytes) -> bytes:
+    return text.rstrip()[:-1] + b"".join(b',"%x":0' % i for i in range(1_048_000)) + b"}"
 
 
 def pickled(folder: Path) -> None:
@@ -555,9 +564,22 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights: cut at the end": (bytes_of_weights(lambda b: b[:-5]), "not a whole safetensors file"),
     "weights: longer": (bytes_of_weights(lambda b: b + b"12345678"), "not a whole safetensors file"),
     "weights: a huge header": (bytes_of_weights(lambda b: b"\xff" * 8 + b[8:]), "18446744073709551615"),
-    "weights: a header beyond the limit": (large_header, "states a header of 104857601 bytes; the limit is 104857600"),
+    "weights: a header beyond the limit": (large_header, "states a header of 10485761 bytes; the limit is 10485760"),
     "weights: no JSON": (header(lambda h: b"\0" * len(h)), "model.safetensors is not a whole safetensors file"),
     "weights: overlapping": (header(lambda h: h.replace(b'"data_offsets":[0,', b'"data_offsets":[4,', 1)), "not a"),
+    "weights: a tensor twice": (header(first_twice), f"'{QUERY}' comes twice in one object"),
+    "weights: a key of a tensor twice": (
+        header(lambda h: h.replace(b'{"dtype":"F32",', b'{"dtype":"F32","dtype":"F32",', 1)),
+        "'dtype' comes twice in one object",
+    ),
+    "weights: a key of the metadata twice": (
+        header(lambda h: h.replace(b'"format":"pt"', b'"format":"pt","format":"pt"')),
+        "'format' comes twice in one object",
+    ),
+    "weights: a long name": (header(lambda h: h.replace(b"wte", b"w" * 300)), "characters; the limit is 256"),
+    "weights: names without number": (header(many_names), "names 1,048,022 tensors; the limit is 131,072"),
+    "weights: too deep": (header(lambda h: b"[" * 100_000), "is not a whole safetensors file"),
+    "weights: not UTF-8": (header(lambda h: h.replace(b"wte", b"\xff\xff\xff")), "is not a whole safetensors file"),
     "weights: an HTML page": (file("model.safetensors", "<html>404</html>" * 9), "model.safetensors is cut short"),
     "index: no map": (index(drop=("weight_map",)), "must have a weight_map"),
     "index: a list": (index(weight_map=["a"]), "must have a weight_map"),
