@@ -15,6 +15,7 @@ from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
 from .folder import Vocabulary, clip
+from .head import with_own_head
 from .shards import Stored, stored_dtype
 
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
@@ -36,6 +37,7 @@ class Description:
     dtype: torch.dtype  # of most weights on disk
     licence: str | None
     stored: Mapping[str, Stored]
+    head: str  # whether it is tied, and who says so
     mask_source: str  # who states the mask's id
 
     @property
@@ -49,6 +51,7 @@ def inspect(
 ) -> Description:
     """Everything that a folder or GGUF file says, its weights unread. Raises CheckpointError for what `load` refuses.
 
+    Two matrices are the exception: a head that is stored, but should be tied, is compared with the embedding.
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
     `family` is the family or its name, where architectures does not tell.
     """
@@ -65,6 +68,7 @@ def inspect(
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     stored = files.stored(known, parsed)
+    parsed, head = with_own_head(known, parsed, stored)
     return Description(
         folder=folder,
         family=known,
@@ -76,6 +80,7 @@ def inspect(
         dtype=stored_dtype(stored),
         licence=files.licence,
         stored=stored,
+        head=head,
         mask_source=files.origin if source == "config.json" else source,
     )
 

@@ -1,6 +1,6 @@
 """Weights from safetensors files: looked at without being read, then copied tensor by tensor to where they belong."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
@@ -21,7 +21,6 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F
 QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
 DTYPES |= dict.fromkeys(QUANTISED, torch.bfloat16)  # of GGUF files, and what they become
 PIECE = 1 << 18  # elements that are dequantised at once
-IGNORED = "inv_freq"  # a rotary table that old code saved; it is computed
 CHUNK = 1 << 22  # elements that one exact check for NaN looks at
 
 
@@ -66,13 +65,21 @@ def stored_dtype(stored: Mapping[str, Stored]) -> torch.dtype:
     return DTYPES[max(count, key=count.__getitem__)]
 
 
-def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], spare: Iterable[str] = ()) -> None:
-    """Raise CheckpointError unless `stored` is `expected`: names, shapes, float dtypes; `spare` may be there, too."""
+def cover_names(expected: Collection[str], stored: Collection[str], unread: Collection[str] = ()) -> None:
+    """Raise CheckpointError unless `stored` are the names `expected`, and perhaps some that end in one of `unread`.
+
+    An ending is whole parts of a name, which dots divide.
+    """
     if missing := [name for name in expected if name not in stored]:
         raise CheckpointError(f"the checkpoint lacks {listed(missing)}, which its config.json implies")
-    allowed = {*expected, *spare}
-    if more := [name for name in stored if name not in allowed and not name.endswith(IGNORED)]:
+    endings = tuple(f".{ending}" for ending in unread)
+    if more := [name for name in stored if name not in expected and not f".{name}".endswith(endings)]:
         raise CheckpointError(f"the checkpoint holds {listed(more)}, for which this model has no place")
+
+
+def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], unread: Collection[str] = ()) -> None:
+    """Raise CheckpointError unless `stored` is `expected`: names (see `cover_names`), shapes, float dtypes."""
+    cover_names(expected, stored, unread)
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise CheckpointError(
@@ -104,6 +111,12 @@ def pieces(names: Iterable[str], stored: Mapping[str, Stored]) -> Iterator[tuple
             for name in mine:
                 for rows in stored[name].read(shard, name):
                     yield name, rows
+
+
+def paired(left: str, right: str, stored: Mapping[str, Stored]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Two tensors side by side, as views of their mapped files."""
+    with _opened(stored[left].file) as one, _opened(stored[right].file) as other:
+        yield from zip(stored[left].read(one, left), stored[right].read(other, right), strict=True)
 
 
 def _copy(what: str, source: Tensor, target: Tensor) -> None:

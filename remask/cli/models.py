@@ -60,6 +60,7 @@ def described(name: str, found: "Description") -> dict[str, str]:
         "weights": f"{', '.join(kinds(found))}; {size(found.bytes)} on disk",
         "layers": f"{config.n_layers} of width {config.d_model}, {heads}",
         "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
+        "head": found.head,
         "context": f"{config.context:,} positions",
         "rope": rope(config.rotary),
         "attention": config.attention + (f", blocks of {config.block_size}" if config.block_size else ""),

@@ -6,6 +6,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from remask.checkpoint import inspect, list_models, load, locate, save
 from remask.checkpoint.conversion import convert
 from remask.checkpoint.placement import SMALL, choose_device, choose_dtype
 from remask.errors import CheckpointError, UsageError
+from remask.models.families import FAMILIES
 from remask.models.families.llada import LLADA
 from remask.models.predictor import MaskPredictor
 from remask.text.tokenizer import Text
@@ -137,11 +139,41 @@ def test_mixed_dtypes_take_that_of_most_weights(folder: Path) -> None:
     assert inspect(folder).dtype == torch.bfloat16
 
 
-def test_a_head_stored_beside_tied_embeddings_is_dropped(tmp_path: Path, text: Text) -> None:
-    folder = write(tmp_path / "it", text, network(text, tie_embeddings=True))
+@pytest.mark.parametrize("index", [True, False], ids=["several files", "one file"])
+@pytest.mark.parametrize("family", ["llada", "a2d_qwen2"])
+def test_a_head_stored_beside_tied_embeddings_is_used_where_it_differs(
+    tmp_path: Path, text: Text, family: str, index: bool
+) -> None:
+    """Equal it is dropped, in any dtype; with one number changed the model is the one whose head is not tied."""
+    changes = {"qkv_bias": True} if family == "a2d_qwen2" else {}
+    model = network(text, family=family, tie_embeddings=True, **changes)
+    names = FAMILIES[family].names(replace(model.config, tie_embeddings=False))
+    embed, head = names["embed.weight"][0].name, names["unembed.weight"][0].name
+    folder = write(tmp_path / "it", text, model)
     before = logits(load(str(folder)).predictor)
-    change(folder, lambda t: t.update({HEAD: torch.zeros_like(t[EMBED])}))
+    change(folder, lambda t: t.update({head: t[embed].clone()}))
+    _ = scatter(folder) if index else None
+    assert inspect(folder).head == f"tied to the embedding; the stored {head} is equal"
     assert torch.equal(logits(load(str(folder)).predictor), before)
+    again = write(tmp_path / "again", text, model)
+    change(again, lambda t: t.update({head: t[embed] + torch.eye(320, 32)}))
+    _ = scatter(again) if index else None
+    found, loaded = inspect(again), load(str(again))
+    assert "another" in found.head and not found.config.tie_embeddings
+    assert found.parameters == inspect(folder).parameters + 320 * 32
+    assert not torch.equal(logits(loaded.predictor), before)
+    untied = load(str(again), config={"weight_tying" if family == "llada" else "tie_word_embeddings": False})
+    assert torch.equal(logits(untied.predictor), logits(loaded.predictor))
+    convert(found, tmp_path / "converted")
+    assert torch.equal(logits(load(str(tmp_path / "converted")).predictor), logits(loaded.predictor))
+
+
+def test_a_head_of_other_numbers_or_of_another_size(tmp_path: Path, text: Text) -> None:
+    folder = write(tmp_path / "it", text, network(text, tie_embeddings=True))
+    change(folder, lambda t: t.update({HEAD: t[EMBED].double()}))
+    assert inspect(folder).head == f"tied to the embedding; the stored {HEAD} is equal"
+    change(folder, lambda t: t.update({HEAD: torch.zeros(319, 32)}))
+    assert f"'{HEAD}' has shape [319, 32]" in refusal(lambda: load(str(folder)))
 
 
 def test_a_rope_scaling_is_honoured_and_kept(folder: Path, tmp_path: Path, text: Text) -> None:
@@ -602,6 +634,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "many are missing": (tensors(lambda t: [t.pop(n) for n in list(t) if "blocks.1" in n]), "and 6 more (9 tensors)"),
     "the head is missing": (tensors(lambda t: t.pop(HEAD)), f"lacks '{HEAD}'"),
     "one too many": (tensors(lambda t: t.update({"lora.a": torch.ones(1)})), "holds 'lora.a', for which"),
+    "a table that only looks rotary": (tensors(lambda t: t.update({"my_inv_freq": torch.ones(1)})), "'my_inv_freq'"),
+    "a head beside the head": (tensors(lambda t: t.update({"lm_head.weight": t[HEAD] + 1})), "'lm_head.weight', for"),
     "denied biases": (tensors(lambda t: t.update({QUERY[:-6] + "bias": torch.ones(32)})), "q_proj.bias', for which"),
     "wrong shape": (tensors(lambda t: t.update({QUERY: torch.ones(32, 31)})), "[32, 31]; config.json implies [32, 32]"),
     "transposed": (tensors(lambda t: t.update({EMBED: t[EMBED].T.contiguous()})), "has shape [32, 320]"),
