@@ -97,7 +97,7 @@ def load(
         predictor=predictor,
         text=described.text,
         config=described.config,
-        defaults=described.defaults,
+        defaults=described.defaults.values,
         source=name,
         folder=described.folder,
         weights_dtype=described.dtype,

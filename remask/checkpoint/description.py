@@ -8,19 +8,18 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from ..models.config import LARGEST, ModelConfig
+from ..models.config import ModelConfig
 from ..models.families import REPOSITORIES, family_of
 from ..models.families.family import Family
 from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
+from .defaults import Defaults
 from .folder import Vocabulary, clip
 from .head import with_own_head
 from .shards import Stored, stored_dtype
 
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
-COUNTS = ("gen_length", "steps", "block_length")  # what generation_config.json may state
-NUMBERS = ("temperature", "cfg_scale")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Description:
     family: Family
     config: ModelConfig
     text: Text
-    defaults: dict[str, Any]  # gen_length, steps, …: the checkpoint's own, else the authors'
+    defaults: Defaults
     known_tokens: int  # ids from here on are rows without a token
     bytes: int  # of all files
     dtype: torch.dtype  # of most weights on disk
@@ -65,6 +64,7 @@ def inspect(
         ids = {"mask_token_id": mask, "eos_token_id": _end(fields | user, generation, words, known)}
         parsed = known.parse(fields | user | ids)
         _check(parsed, words)
+        defaults = Defaults.of(known, generation)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     stored = files.stored(known, parsed)
@@ -74,7 +74,7 @@ def inspect(
         family=known,
         config=parsed,
         text=Text(words.tokenizer, parsed.eos_ids[0], parsed.mask_id, words.template, words.special, known.eot),
-        defaults={**known.defaults, **_stated(folder, generation)},
+        defaults=defaults,
         known_tokens=words.size,
         bytes=files.bytes,
         dtype=stored_dtype(stored),
@@ -153,18 +153,3 @@ def _check(config: ModelConfig, words: Vocabulary) -> None:
             f"the tokenizer has ids up to {words.size - 1}, but the model has only {config.vocab_size} rows "
             "(embedding_size, vocab_size): they do not belong together"
         )
-
-
-def _stated(folder: Path, generation: Mapping[str, Any]) -> dict[str, Any]:
-    """The decoding defaults that generation_config.json states; it holds fields of other kinds of models, too."""
-    stated = {name: generation[name] for name in (*COUNTS, *NUMBERS, "remasking") if generation.get(name) is not None}
-    for name, value in stated.items():
-        if name in COUNTS:
-            good, what = type(value) is int and 1 <= value <= LARGEST, f"a whole number from 1 to {LARGEST}"
-        elif name in NUMBERS:
-            good, what = type(value) in (int, float) and 0 <= value <= LARGEST, f"a number from 0 to {LARGEST}"
-        else:
-            good, what = isinstance(value, str), "a name"
-        if not good:
-            raise CheckpointError(f"{folder}: generation_config.json: {name} must be {what}, got {clip(value)}")
-    return stated

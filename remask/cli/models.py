@@ -86,11 +86,14 @@ def kinds(found: "Description") -> list[str]:
 
 
 def recipe(found: "Description") -> str:
-    """What `run` does if nothing else is asked: the checkpoint's own defaults, else those of its authors."""
-    block = found.config.block_size
-    values = {k: v for k, v in found.defaults.items() if block is None or k != "block_length"}
-    named = ", ".join(f"{name} {value}" for name, value in values.items())
-    return f"{named}, block_length {block} (the model's own)" if block else named
+    """What `run` does if nothing else is asked, and who says so: the checkpoint's file, or its authors."""
+    block, said = found.config.block_size, dict[str, list[str]]()
+    for name, value in found.defaults.values.items():
+        if block is None or name != "block_length":
+            said.setdefault(found.defaults.sources[name], []).append(f"{name} {value}")
+    if block is not None:
+        said["the model itself"] = [f"block_length {block}"]
+    return "; ".join(f"{', '.join(values)} ({source})" for source, values in said.items())
 
 
 @group.command()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,11 +17,13 @@ from torch import Tensor
 
 from remask.checkpoint import inspect, list_models, load, locate, save
 from remask.checkpoint.conversion import convert
+from remask.checkpoint.defaults import FILE, REMASKING, SAMPLING, Defaults
 from remask.checkpoint.placement import SMALL, choose_device, choose_dtype
 from remask.errors import CheckpointError, UsageError
 from remask.models.families import FAMILIES
 from remask.models.families.llada import LLADA
 from remask.models.predictor import MaskPredictor
+from remask.options import Remasking
 from remask.text.tokenizer import Text
 from remask.training.tokenizer import build
 from tests.helpers.checkpoints import (
@@ -354,9 +356,38 @@ def test_truncation_and_padding_of_the_tokenizer_file_are_not_taken_up(folder: P
 
 def test_unrelated_generation_fields_are_ignored(folder: Path) -> None:
     edit(folder, "generation_config.json", do_sample=True, transformers_version="5.0", max_length=4096, steps=None)
-    assert inspect(folder).defaults["steps"] == 128
+    assert inspect(folder).defaults.values["steps"] == 128
     (folder / "generation_config.json").unlink()
-    assert inspect(folder).defaults["gen_length"] == 128
+    assert inspect(folder).defaults.values["gen_length"] == 128
+
+
+def test_a_way_to_draw_is_taken_whole_or_not_at_all() -> None:
+    """What generation_config.json says of temperature, top_k and top_p, on a family with its own and on one without."""
+    theirs = {"sdar": {"temperature": 0.0}, "dream": {"temperature": 0.2, "top_p": 0.95}}
+    published = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}  # of JetLM/SDAR-8B-Chat
+    drawn = {name: value for name, value in published.items() if name != "do_sample"}
+    for name, family in theirs.items():
+        for said, wanted in (
+            (published, drawn),
+            (drawn, drawn),
+            (published | {"do_sample": False}, family),
+            ({"do_sample": False, "temperature": 1.0}, family),
+            ({"do_sample": True}, family),
+            ({}, family),
+            (dict.fromkeys(published), family),
+            ({"temperature": 0.1}, {"temperature": 0.1}),
+            ({"temperature": 0.4, "top_k": 0, "top_p": 1.0}, {"temperature": 0.4}),
+            ({"do_sample": True, "top_k": 5}, {"temperature": 1.0, "top_k": 5}),
+            ({"top_p": 0.5}, {"temperature": family["temperature"], "top_p": 0.5}),
+        ):
+            found = Defaults.of(FAMILIES[name], said)
+            assert {n: found.values[n] for n in SAMPLING if n in found.values} == wanted, (name, said)
+            assert found.values.keys() == found.sources.keys()
+            assert all((found.sources[n] == FILE) == (n in said and wanted is not family) for n in said if n in wanted)
+
+
+def test_the_ways_to_remask_are_those_of_the_options() -> None:
+    assert get_args(Remasking) == REMASKING
 
 
 def test_code_that_comes_with_a_checkpoint_is_not_run(folder: Path) -> None:
@@ -668,7 +699,13 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "temperature: text": (generation(temperature="hot"), "temperature must be a number from 0 to 2147483647"),
     "temperature: huge": (generation(temperature=10**400), "temperature must be a number from 0 to 2147483647"),
     "temperature: infinite": (spelled("generation_config.json", "temperature", "1e400"), "to 2147483647, got inf"),
-    "remasking: a number": (generation(remasking=1), "remasking must be a name, got 1"),
+    "remasking: a number": (generation(remasking=1), "generation_config.json: remasking must be one of low_conf"),
+    "remasking: unheard of": (generation(remasking="topk_margin"), "margin, entropy, random, got 'topk_margin'"),
+    "top_k: a fraction": (generation(top_k=0.5), "generation_config.json: top_k must be a whole number from 0 to 21"),
+    "top_p: none": (generation(top_p=0), "generation_config.json: top_p must be a number above 0, up to 1, got 0"),
+    "top_p: true": (generation(top_p=True), "top_p must be a number above 0, up to 1, got True"),
+    "sampling: text": (generation(do_sample="no"), "do_sample must be true or false, got 'no'"),
+    "sampling: unread, but wrong": (generation(do_sample=False, top_p=2), "top_p must be a number above 0, up to 1"),
     "defaults: not JSON": (file("generation_config.json", "steps = 1"), "generation_config.json is not valid JSON"),
 }  # fmt: skip
 

@@ -114,3 +114,4 @@ class Family:
     repositories: tuple[str, ...] = ()  # those whose config.json is equal to another model's
     unread: tuple[str, ...] = ("rotary_emb.inv_freq",)  # a table that old code saved, and that is computed
     defaults: Mapping[str, Any] = field(default_factory=dict)  # the authors' recipe by name, gen_length, steps, …
+    call: str = ""  # where the authors call their model with `defaults`

@@ -2,6 +2,7 @@
 
 Field and tensor names are those of the published `config.json` and `model.safetensors.index.json`. A feature of the
 published class that no published checkpoint uses is refused by name. MMaDA and UltraLLaDA have the same class.
+The defaults are those of `main` in the authors' generate.py (github.com/ML-GSAI/LLaDA).
 """
 
 from collections.abc import Mapping
@@ -144,4 +145,5 @@ LLADA = Family(
         "cfg_scale": 0.0,
         "remasking": "low_confidence",
     },
+    call="generate.py of ML-GSAI/LLaDA",
 )
