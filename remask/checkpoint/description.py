@@ -16,6 +16,7 @@ from . import folder as on_disk
 from . import gguf
 from .defaults import Defaults
 from .folder import Vocabulary, clip
+from .foreign import refuse_folder
 from .head import with_own_head
 from .shards import Stored, stored_dtype
 
@@ -88,13 +89,9 @@ def inspect(
 def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
     """The family of a folder: as the user says, as its repository is known, or as config.json says.
 
-    Raises CheckpointError if it is none of ours, or quantised.
+    Raises CheckpointError if it is none of ours, quantised, or an adapter.
     """
-    if quantised := fields.get("quantization_config"):
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise CheckpointError(
-            f"config.json: quantised weights ({clip(method)}) are not supported; get the original ones"
-        )
+    refuse_folder(folder, fields)
     home = folder.resolve().parent.parent.name  # models--org--name/snapshots/commit, as the hub's client has it
     return family_of(fields, family or REPOSITORIES.get(home.removeprefix("models--").replace("--", "/")))
 

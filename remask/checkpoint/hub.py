@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError, did_you_mean
+from .foreign import FILES, refuse_adapter
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
@@ -20,6 +21,8 @@ FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/
 WANTED = (
     "config.json",
     "generation_config.json",
+    "adapter_config.json",  # this one and the next to be refused by name
+    *FILES,
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",
@@ -128,6 +131,7 @@ def removal(name: str) -> Removal:
 
 
 def _checked(folder: Path, remedy: str) -> Path:
+    refuse_adapter(folder)
     if not (folder / "config.json").exists():
         raise CheckpointError(f"no config.json in {str(folder)!r}: {remedy}")
     return folder

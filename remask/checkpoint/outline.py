@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import CheckpointError
 from ..models.transformer import Transformer
 from .description import Description
+from .foreign import refuse_names
 from .head import spare_head
 from .shards import cover
 
@@ -21,6 +22,7 @@ def outlined(described: Description) -> Transformer:
     spare = spare_head(described.family, described.config)  # stored, it equals the embedding
     stored = {name: tensor for name, tensor in described.stored.items() if name != spare}
     try:
+        refuse_names(stored.keys() - expected.keys())
         cover(expected, stored, described.family.unread)
     except CheckpointError as error:
         raise CheckpointError(f"{described.folder}: {error}") from None

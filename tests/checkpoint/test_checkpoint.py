@@ -616,6 +616,19 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "architectures: objects": (config(architectures=[{}]), "architecture [{}] is not supported"),
     "LLaDA-MoE": (config(architectures=["LLaDAMoEModelLM"], num_experts=64), "which the llada_moe family needs"),
     "LLaDA-MoE by type": (config(architectures=None, num_experts=64), "which the llada_moe family needs"),
+    "quantised by MLX": (config(quantization={"group_size": 64, "bits": 4}), "quantised weights ('MLX')"),
+    "quantised by MLX, twice": (
+        config(**{key: {"group_size": 64, "bits": 4} for key in ("quantization", "quantization_config")}),
+        "quantised weights ('MLX') are not supported; get the original weights, and hold those in eight bits",
+    ),
+    "quantised by bitsandbytes": (config(quantization_config={"load_in_4bit": True}), "weights ('bitsandbytes')"),
+    "quantised without a name": (config(quantization_config={"x": 1}), "quantised weights ({'x': 1})"),
+    "quantised in two words": (config(quantization_config="fp8"), "quantised weights ('fp8')"),
+    "quantised, says a file": (file("quantize_config.json", "{}"), "quantize_config.json: quantised weights ('GPTQ')"),
+    "an adapter": (
+        file("adapter_config.json", '{"peft_type": "LORA", "base_model_name_or_path": "org/base"}'),
+        "holds a PEFT adapter ('LORA') for 'org/base', which is not applied here; merge it with peft",
+    ),
     "quantised": (config(quantization_config={"quant_method": "gptq"}), "quantised weights ('gptq')"),
     # files of weights
     "no weights": (gone("model.safetensors"), "holds no weights"),
@@ -664,6 +677,12 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a tensor is missing": (tensors(lambda t: t.pop(QUERY)), f"lacks '{QUERY}'"),
     "many are missing": (tensors(lambda t: [t.pop(n) for n in list(t) if "blocks.1" in n]), "and 6 more (9 tensors)"),
     "the head is missing": (tensors(lambda t: t.pop(HEAD)), f"lacks '{HEAD}'"),
+    "tensors of GPTQ": (tensors(lambda t: t.update({"x.g_idx": torch.ones(1)})), "'x.g_idx', as GPTQ-quantised weigh"),
+    "tensors of AWQ": (tensors(lambda t: t.update({"x.qweight": torch.ones(1)})), "as AWQ or GPTQ-quantised weights"),
+    "tensors of MLX": (tensors(lambda t: t.update({"x.scales": torch.ones(1)})), "as MLX-quantised weights do"),
+    "tensors of an adapter": (
+        tensors(lambda t: t.update({QUERY.replace("weight", "lora_A.weight"): torch.ones(1)})), "is of a PEFT adapter",
+    ),
     "one too many": (tensors(lambda t: t.update({"lora.a": torch.ones(1)})), "holds 'lora.a', for which"),
     "a table that only looks rotary": (tensors(lambda t: t.update({"my_inv_freq": torch.ones(1)})), "'my_inv_freq'"),
     "a head beside the head": (tensors(lambda t: t.update({"lm_head.weight": t[HEAD] + 1})), "'lm_head.weight', for"),
@@ -836,6 +855,14 @@ def test_the_bundled_model_loads() -> None:
 )
 def test_names_that_are_none_are_refused(name: str, told: str) -> None:
     assert told in refusal(lambda: locate(name))
+
+
+def test_an_adapter_alone_is_named(folder: Path) -> None:
+    alone = folder.parent / "adapter"
+    alone.mkdir()
+    (alone / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "org/base"}')
+    said = refusal(lambda: load(str(alone)))
+    assert "holds a PEFT adapter ('LORA') for 'org/base'" in said and "move adapter_config.json" not in said
 
 
 def test_a_folder_comes_before_a_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
