@@ -82,12 +82,15 @@ def load(
     copied and converted one by one: the peak is the model as it is held, and one matrix. Raises CheckpointError for
     anything missing, unknown, broken or left over, and for weights that the device has no room for.
 
-    With `outline` the weights are shapes without memory: the model can be asked for everything but an answer.
+    With `outline` the weights are shapes without memory, and need not be here: the model can be asked for everything
+    but an answer.
     """
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
     kind(weights, where, torch.float32)  # so is what this machine cannot hold
-    described = inspect(locate(name, offline=offline), family=family, config=config)
+    described = inspect(
+        locate(name, offline=offline, weights=not outline), family=family, config=config, outline=outline
+    )
     numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
     place = torch.device("meta") if outline else where
     held = kind(weights, where, numbers)

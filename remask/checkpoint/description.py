@@ -15,9 +15,10 @@ from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
 from .defaults import Defaults
-from .folder import Vocabulary, clip
+from .folder import Index, Vocabulary, clip
 from .foreign import refuse_folder
 from .head import with_own_head
+from .placement import DTYPES
 from .shards import Stored, stored_dtype
 
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
@@ -32,11 +33,13 @@ class Description:
     config: ModelConfig
     text: Text
     defaults: Defaults
-    known_tokens: int  # ids from here on are rows without a token
+    known_tokens: int  # ids from here on are rows without a token; all rows where the tokenizer is not here
     bytes: int  # of all files
     dtype: torch.dtype  # of most weights on disk
+    index: Index | None  # of weights that are not here, as an outline may have them
     licence: str | None
     stored: Mapping[str, Stored]
+    whole_text: bool  # False: the tokenizer is not here, and `text` knows the special tokens alone
     head: str  # whether it is tied, and who says so
     mask_source: str  # who states the mask's id
 
@@ -47,16 +50,20 @@ class Description:
 
 
 def inspect(
-    folder: Path | str, *, family: str | Family | None = None, config: Mapping[str, Any] | None = None
+    folder: Path | str,
+    *,
+    family: str | Family | None = None,
+    config: Mapping[str, Any] | None = None,
+    outline: bool = False,
 ) -> Description:
     """Everything that a folder or GGUF file says, its weights unread. Raises CheckpointError for what `load` refuses.
 
     Two matrices are the exception: a head that is stored, but should be tied, is compared with the embedding.
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
-    `family` is the family or its name, where architectures does not tell.
+    `family` is the family or its name, where architectures does not tell. For an `outline`, config.json is enough.
     """
     folder = Path(folder)
-    files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder)
+    files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder, outline=outline)
     fields, generation, words = files.fields, files.generation, files.words
     user = dict(config or {})
     try:
@@ -69,18 +76,20 @@ def inspect(
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     stored = files.stored(known, parsed)
-    parsed, head = with_own_head(known, parsed, stored)
+    parsed, head = with_own_head(known, parsed, stored, () if files.absent is None else files.absent.names)
     return Description(
         folder=folder,
         family=known,
         config=parsed,
         text=Text(words.tokenizer, parsed.eos_ids[0], parsed.mask_id, words.template, words.special, known.eot),
         defaults=defaults,
-        known_tokens=words.size,
+        known_tokens=words.size if words.whole else parsed.vocab_size,
         bytes=files.bytes,
-        dtype=stored_dtype(stored),
+        dtype=stored_dtype(stored) if files.absent is None else _stated_dtype(fields, files.absent, parsed),
+        index=files.absent,
         licence=files.licence,
         stored=stored,
+        whole_text=words.whole,
         head=head,
         mask_source=files.origin if source == "config.json" else source,
     )
@@ -96,6 +105,12 @@ def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | No
     return family_of(fields, family or REPOSITORIES.get(home.removeprefix("models--").replace("--", "/")))
 
 
+def _stated_dtype(fields: Mapping[str, Any], index: Index, config: ModelConfig) -> torch.dtype:
+    """The dtype of weights that are not here: as config.json states, else by the index's bytes, else bfloat16."""
+    stated = DTYPES.get(str(fields.get("dtype") or fields.get("torch_dtype")))
+    return stated or (torch.float32 if index.bytes >= 4 * config.parameters else torch.bfloat16)
+
+
 def _mask(
     user: Mapping[str, Any], fields: Mapping[str, Any], generation: Mapping[str, Any], words: Vocabulary, family: Family
 ) -> tuple[Any, str]:
@@ -105,6 +120,8 @@ def _mask(
     """
     known = words.tokenizer.token_to_id
     declared = words.special.get("mask_token")
+    if not words.whole and declared is not None and known(declared) is None:
+        declared = None
     if declared is not None and known(declared) is None:
         raise CheckpointError(f"the tokenizer's mask_token {clip(declared)} is not in its vocabulary")
     in_words = next((found for name in (declared, *MASKS) if name and (found := known(name)) is not None), None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from ..errors import CheckpointError
 from ..text.tokenizer import tokenizing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
 INDEX_LIMIT = 10 << 20
+INDEX = "model.safetensors.index.json"
 TOKENIZER_LIMIT = 100 << 20
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -38,11 +40,19 @@ class Vocabulary(NamedTuple):
     tokenizer: Tokenizer
     special: dict[str, str]
     template: str | None
+    whole: bool = True  # False: the tokenizer is not here, only its special tokens
 
     @property
     def size(self) -> int:
         """One more than the highest id."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
+
+class Index(NamedTuple):
+    """What is known of weights that are not here: the tensors' names, and their bytes; neither without an index."""
+
+    names: frozenset[str] = frozenset()
+    bytes: int = 0
 
 
 class Files(NamedTuple):
@@ -55,23 +65,27 @@ class Files(NamedTuple):
     bytes: int
     licence: str | None
     origin: str = "config.json"
+    absent: Index | None = None  # weights that are not here
 
 
-def read(folder: Path) -> Files:
-    """What a folder in the Hugging Face layout says."""
+def read(folder: Path, *, outline: bool = False) -> Files:
+    """What a folder in the Hugging Face layout says; for an `outline`, weights and tokenizer may be left out."""
     if (fields := read_json(folder, "config.json")) is None:
         raise CheckpointError(f"no config.json in {folder}")
 
     def stored(family: "Family", config: "ModelConfig") -> Mapping[str, Stored]:
-        return headers(*weights(folder))
+        return headers(*weights(folder)) if absent is None else {}
 
+    absent = absent_weights(folder) if outline else None
+    wordless = outline and not any(member(folder, name) for name in ("tokenizer.json", "vocab.json"))
     return Files(
         fields=fields,
         generation=read_json(folder, "generation_config.json") or {},
-        words=vocabulary(folder),
+        words=special_words(folder) if wordless else vocabulary(folder),
         stored=stored,
         bytes=size(folder),
         licence=licence(folder),
+        absent=absent,
     )
 
 
@@ -134,7 +148,7 @@ def weights(folder: Path) -> Weights:
     """The folder's safetensors files: `model.safetensors`, else those of the index, else all there are."""
     if single := member(folder, "model.safetensors"):
         return Weights((single,), {})
-    if (said := read_json(folder, "model.safetensors.index.json", INDEX_LIMIT)) is not None:
+    if (said := read_json(folder, INDEX, INDEX_LIMIT)) is not None:
         return _indexed(folder, said.get("weight_map"))
     found = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
     if found:
@@ -147,8 +161,27 @@ def weights(folder: Path) -> Weights:
     raise CheckpointError(f"{folder} holds no weights: there is no *.safetensors file")
 
 
+def absent_weights(folder: Path) -> Index | None:
+    """What the index says where one of its files is not here, or nothing where there is no index either.
+
+    None if the weights are here, or if they are here in a form that is refused.
+    """
+    if any(path.suffix in (".safetensors", *PICKLED) and path.is_file() for path in folder.iterdir()):
+        said = None if member(folder, "model.safetensors") else read_json(folder, INDEX, INDEX_LIMIT)
+        if said is None or not isinstance(places := said.get("weight_map"), dict):
+            return None
+        if all((folder / name).exists() for name in places.values() if isinstance(name, str)):
+            return None
+    said = read_json(folder, INDEX, INDEX_LIMIT) or {"weight_map": {}}
+    places, metadata = said.get("weight_map"), said.get("metadata")
+    if not isinstance(places, dict):
+        raise CheckpointError(f"{folder / INDEX} must have a weight_map from tensor names to file names")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return Index(frozenset(places), total if type(total) is int else 0)
+
+
 def _indexed(folder: Path, weight_map: Any) -> Weights:
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(f"{index} must have a weight_map from tensor names to file names")
     files: dict[str, Path] = {}
@@ -215,6 +248,20 @@ def _template(folder: Path, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise CheckpointError(f"{folder}: chat_template must be a string or a list of templates, got {clip(value)}")
     return value
+
+
+def special_words(folder: Path) -> Vocabulary:
+    """The special tokens and the chat template of a folder without a tokenizer, which knows no other text."""
+    said = read_json(folder, "tokenizer_config.json", WORDS_LIMIT) or {}
+    more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
+    declared = said.get("added_tokens_decoder")
+    by_id = declared if isinstance(declared, dict) else {}
+    ids = {str(entry.get("content")): index for index, entry in by_id.items() if isinstance(entry, dict)}
+    ids |= read_json(folder, "added_tokens.json", WORDS_LIMIT) or {}
+    known = {token: int(index) for token, index in ids.items() if str(index).isdecimal() and len(str(index)) < 10}
+    special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
+    template = read_text(folder, "chat_template.jinja") or _template(folder, said.get("chat_template"))
+    return Vocabulary(Tokenizer(WordLevel(known, unk_token="")), special, template, whole=False)
 
 
 def licence(folder: Path) -> str | None:

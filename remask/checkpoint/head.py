@@ -3,7 +3,7 @@
 Loaders of the authors differ in what they do with a stored head that is another one; the files hold what was trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import torch
@@ -23,14 +23,18 @@ def spare_head(family: Family, config: ModelConfig) -> str | None:
     return untied["unembed.weight"][0].name
 
 
-def with_own_head(family: Family, config: ModelConfig, stored: Mapping[str, Stored]) -> tuple[ModelConfig, str]:
+def with_own_head(
+    family: Family, config: ModelConfig, stored: Mapping[str, Stored], elsewhere: Collection[str] = ()
+) -> tuple[ModelConfig, str]:
     """`config`, untied where the files hold a head that differs from the embedding, and who decides, in words.
 
-    Both are read where both are there, up to the first difference.
+    Both are read where both are there, up to the first difference; `elsewhere` are names of tensors that are not here.
     """
     head = spare_head(family, config)
     if head is None:
         return config, "its own matrix"
+    if head in elsewhere:
+        return config, f"tied to the embedding by its configuration; the stored {head} is compared when it is here"
     if head not in stored:
         return config, "tied to the embedding"
     if _equal(family.names(config)["embed.weight"][0].name, head, stored):

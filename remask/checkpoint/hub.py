@@ -48,11 +48,12 @@ class Cached(NamedTuple):
     size: int  # bytes
 
 
-def locate(name: str, *, offline: bool = False) -> Path:
+def locate(name: str, *, offline: bool = False, weights: bool = True) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
     A folder of that name comes before a repository; `bundled` and its like (SHIPPED) are the package's own
-    (`./bundled` a folder). Raises CheckpointError if there is none, and says what was looked for.
+    (`./bundled` a folder). Without `weights`, none are downloaded. Raises CheckpointError if there is none, and says
+    what was looked for.
     """
     if name in SHIPPED:
         _checked(SHIPPED[name], f"the model {name!r} is missing from this installation; reinstall remask, or " + FORMS)
@@ -65,7 +66,7 @@ def locate(name: str, *, offline: bool = False) -> Path:
     if name and os.path.exists(path):
         raise CheckpointError(f"{name!r} is a file; give the folder that holds it")
     if (found := REPOSITORY.fullmatch(name)) and not _odd(name):
-        return _download(found["repo"], found["revision"], offline)
+        return _download(found["repo"], found["revision"], offline, weights)
     if _like_a_path(name):
         raise CheckpointError(f"there is no folder {_short(name)}; {FORMS}")
     raise CheckpointError(f"{_short(name)} names no model; {FORMS}{_near(name)}")
@@ -155,7 +156,7 @@ def _near(name: str) -> str:
     return did_you_mean(name, [*SHIPPED, *(model.name for model in cached())])
 
 
-def _download(repo: str, revision: str | None, offline: bool) -> Path:
+def _download(repo: str, revision: str | None, offline: bool, weights: bool) -> Path:
     """The snapshot of a repository, its missing files fetched; the hub's client resumes what was interrupted."""
     from huggingface_hub import constants, snapshot_download
 
@@ -167,7 +168,7 @@ def _download(repo: str, revision: str | None, offline: bool) -> Path:
             repo,
             revision=revision,
             local_files_only=offline,
-            allow_patterns=list(WANTED),
+            allow_patterns=[name for name in WANTED if weights or not name.endswith(".safetensors")],
             ignore_patterns=["*/*"],
         )
     except Exception as error:

@@ -10,11 +10,14 @@ from ..models.transformer import Transformer
 from .description import Description
 from .foreign import refuse_names
 from .head import spare_head
-from .shards import cover
+from .shards import cover, cover_names
 
 
 def outlined(described: Description) -> Transformer:
-    """The network on torch's meta device. Raises CheckpointError unless the files hold its tensors and no others."""
+    """The network on torch's meta device. Raises CheckpointError unless the files hold its tensors and no others.
+
+    Of weights that are not here, the index's names are compared.
+    """
     model = _network(described)
     names = described.family.names(described.config)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
@@ -22,6 +25,10 @@ def outlined(described: Description) -> Transformer:
     spare = spare_head(described.family, described.config)  # stored, it equals the embedding
     stored = {name: tensor for name, tensor in described.stored.items() if name != spare}
     try:
+        if described.index is not None:
+            if names_elsewhere := described.index.names - {spare}:
+                cover_names(expected, names_elsewhere, described.family.unread)
+            return model
         refuse_names(stored.keys() - expected.keys())
         cover(expected, stored, described.family.unread)
     except CheckpointError as error:
@@ -30,7 +37,8 @@ def outlined(described: Description) -> Transformer:
 
 
 def _network(described: Description) -> Transformer:
-    config, tensors = described.config, len(described.stored)
+    config, index = described.config, described.index
+    tensors = len(described.stored) if index is None else len(index.names) or config.n_layers
     try:
         if config.n_layers <= tensors:
             with torch.device("meta"), _Outline():

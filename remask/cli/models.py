@@ -39,7 +39,7 @@ def show(name: NAME, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
     from ..checkpoint import inspect, locate
 
-    found = inspect(locate(name), **told(family, field))
+    found = inspect(locate(name, weights=False), outline=True, **told(family, field))
     console = page_on()
     for label, value in described(name, found).items():
         console.print(f"[dim]{label:<14}[/dim]", end="")
@@ -57,9 +57,9 @@ def described(name: str, found: "Description") -> dict[str, str]:
         "folder": str(found.folder),
         "family": found.family.name,
         "parameters": f"{found.parameters:,}",
-        "weights": f"{', '.join(kinds(found))}; {size(found.bytes)} on disk",
+        "weights": weights(found),
         "layers": f"{config.n_layers} of width {config.d_model}, {heads}",
-        "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
+        "vocabulary": f"{config.vocab_size:,} rows, {tokens(found)}",
         "head": found.head,
         "context": f"{config.context:,} positions",
         "rope": rope(config.rotary),
@@ -73,6 +73,19 @@ def described(name: str, found: "Description") -> dict[str, str]:
     if (moe := config.moe) is not None:
         lines["layers"] += f", {moe.top_k} of {moe.n_experts} experts a token"
     return lines
+
+
+def weights(found: "Description") -> str:
+    """In which numbers, of what size, and whether they are here."""
+    if found.index is None:
+        return f"{', '.join(kinds(found))}; {size(found.bytes)} on disk"
+    by = f"{size(found.index.bytes)} by the index" if found.index.bytes else "of a size that no index states"
+    return f"{str(found.dtype).removeprefix('torch.')}, {by}; they are not here"
+
+
+def tokens(found: "Description") -> str:
+    """How many of the rows mean something."""
+    return f"{found.known_tokens:,} tokens" if found.whole_text else "their tokens not counted, without a tokenizer"
 
 
 def kinds(found: "Description") -> list[str]:

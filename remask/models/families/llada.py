@@ -34,7 +34,7 @@ FIXED: dict[str, Any] = {
 }
 HARMLESS = {
     "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor", "residual_dropout", "flash_attention",
-    "mlp_ratio", "n_positions", "max_sequence_length_trained",
+    "mlp_ratio", "n_positions", "flash_attn_varlen", "max_sequence_length_trained",
     "alibi_bias_max", "attention_layer_norm_with_affine",  # details of features that FIXED turns off
     "tie_word_embeddings",  # transformers adds it, but the class reads weight_tying
     # MMaDA's images, whose tokens are rows of the same embedding
