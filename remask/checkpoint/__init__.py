@@ -115,9 +115,13 @@ def list_models() -> list[Entry]:
     for name, folder, size in [*((name, folder, 0) for name, folder in SHIPPED.items()), *cached()]:
         try:
             family = recognise(folder, on_disk.read_json(folder, "config.json") or {}).name
-            entries.append(Entry(name, size or on_disk.size(folder), folder, family, on_disk.licence(folder)))
         except CheckpointError:
             continue
+        try:
+            licence = on_disk.licence(folder)
+        except CheckpointError:  # a README that cannot be read says nothing
+            licence = None
+        entries.append(Entry(name, size or on_disk.size(folder), folder, family, licence))
     return entries
 
 

@@ -269,8 +269,11 @@ def licence(folder: Path) -> str | None:
     path = member(folder, "README.md")
     if path is None:
         return None
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = file.read(1 << 16).splitlines()
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 16).splitlines()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     if not lines or lines[0].strip() != "---":
         return None
     for line in lines[1:]:

@@ -1,9 +1,10 @@
 """Where a checkpoint is: inside the package, in a folder, or on the Hugging Face hub and in its cache."""
 
+import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,8 @@ WANTED = (
     "LICENSE*",
 )
 REPOSITORY = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII)
+
+SHA256 = re.compile("[0-9a-f]{64}")  # names of large files in the cache; small ones have git's sha1
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +164,8 @@ def _download(repo: str, revision: str | None, offline: bool, weights: bool) -> 
     from huggingface_hub import constants, snapshot_download
 
     name = repo if revision is None else f"{repo}@{revision}"
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
+    here = {blob.name for blob in blobs.iterdir()} if blobs.is_dir() else set[str]()
     offline = offline or bool(constants.HF_HUB_OFFLINE)
     try:
         offline = offline or not _reachable(repo, revision)
@@ -173,7 +178,28 @@ def _download(repo: str, revision: str | None, offline: bool, weights: bool) -> 
         )
     except Exception as error:
         raise CheckpointError(_explain(error, name, repo, offline)) from error
+    _verify(Path(folder), name, here)
     return _checked(Path(folder), f"{name} is no checkpoint of a model, or only part of it is in the cache")
+
+
+def _verify(folder: Path, name: str, here: Collection[str]) -> None:
+    """Hash each large file that was not `here` before; the cache calls it by the sha256 that the hub states.
+
+    Raises CheckpointError for one that is another, and removes it.
+    """
+    for path in sorted(folder.iterdir()):
+        blob = path.resolve()
+        if blob.name in here or not SHA256.fullmatch(blob.name) or not blob.is_file():
+            continue
+        with blob.open("rb") as file:
+            came = hashlib.file_digest(file, "sha256").hexdigest()
+        if came != blob.name:
+            path.unlink()
+            blob.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{path.name} of {name} came damaged: its sha256 is {came}, but the hub states {blob.name}; it is "
+                "removed, download it again"
+            )
 
 
 def _reachable(repo: str, revision: str | None) -> bool:

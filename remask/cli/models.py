@@ -23,14 +23,17 @@ NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=Fa
 def list_models() -> None:
     """The models inside the package, and those in the hub's cache that can be loaded."""
     from rich.table import Table
+    from rich.text import Text
 
     from ..checkpoint import list_models as known
+    from ..render.glyph import clean
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("model", "family", "size", "licence", "folder"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for entry in known():
-        table.add_row(entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
+        row = (entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
+        table.add_row(*(Text(clean(cell)) for cell in row))  # a licence is a stranger's text, not markup
     page_on().print(table)
 
 

@@ -19,6 +19,7 @@ from remask.checkpoint import inspect, list_models, load, locate, save
 from remask.checkpoint.conversion import convert
 from remask.checkpoint.defaults import FILE, REMASKING, SAMPLING, Defaults
 from remask.checkpoint.placement import SMALL, choose_device, choose_dtype
+from remask.cli import main
 from remask.errors import CheckpointError, UsageError
 from remask.models.families import FAMILIES
 from remask.models.families.llada import LLADA
@@ -937,6 +938,7 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
 
 LOCATE = """
 import sys
+from remask.cli import main
 from remask.errors import CheckpointError, UsageError
 from remask.checkpoint.hub import locate
 for name in sys.argv[1:] or {names!r}:
@@ -983,3 +985,26 @@ def test_a_hub_that_answers(tmp_path: Path, folder: Path) -> None:
     assert gated.startswith("refused: org/gated is gated: accept its terms")
     assert broken.startswith("refused: downloading org/broken failed")
     assert torch.isfinite(logits(load(found).predictor)).all()
+
+
+def test_large_files_that_came_damaged_are_refused_and_removed(tmp_path: Path, folder: Path) -> None:
+    good = (folder / "model.safetensors").read_bytes()
+    bad = good[:-1000] + bytes(1000)
+    with serving(Hub({"org/name": folder}, large={"model.safetensors": bad})) as hub:
+        refused = python(LOCATE.format(names=["org/name"]), tmp_path, HF_ENDPOINT=hub.url).stdout
+        assert refused.startswith("refused: model.safetensors of org/name came damaged: its sha256 is ")
+        assert not list((tmp_path / "hub").rglob("model.safetensors"))
+        hub.large["model.safetensors"] = good
+        found = python(LOCATE.format(names=["org/name"]), tmp_path, HF_ENDPOINT=hub.url).stdout.strip()
+    assert torch.isfinite(logits(load(found).predictor)).all()
+
+
+@pytest.mark.parametrize("licence", ["[/nope]", "[bold]x", "\x1b]0;title\x07"])
+def test_no_licence_ends_the_list(cache: Path, capsys: pytest.CaptureFixture[str], licence: str) -> None:
+    readme = cache / "snapshots" / COMMIT / "README.md"
+    readme.write_text(f"---\nlicense: {licence}\n---\n")
+    (cache / "snapshots" / OTHER / "README.md").mkdir()
+    assert main(["models", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "org/name@v1" in shown and "\x1b" not in shown
+    assert licence in shown or "\x1b" in licence
