@@ -68,10 +68,7 @@ def inspect(
     user = dict(config or {})
     try:
         known = recognise(folder, fields | user, family)
-        mask, source = _mask(user, fields | user, generation, words, known)
-        ids = {"mask_token_id": mask, "eos_token_id": _end(fields | user, generation, words, known)}
-        parsed = known.parse(fields | user | ids)
-        _check(parsed, words)
+        parsed, source = _parsed(known, user, fields, generation, words)
         defaults = Defaults.of(known, generation)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
@@ -93,6 +90,21 @@ def inspect(
         head=head,
         mask_source=files.origin if source == "config.json" else source,
     )
+
+
+def _parsed(
+    family: Family,
+    user: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    generation: Mapping[str, Any],
+    words: Vocabulary,
+) -> tuple[ModelConfig, str]:
+    """The configuration with its special ids, and who states the mask's."""
+    mask, source = _mask(user, {**fields, **user}, generation, words, family)
+    ids = {"mask_token_id": mask, "eos_token_id": _end({**fields, **user}, generation, words, family)}
+    config = family.parse({**fields, **user, **ids})
+    _check(config, words)
+    return config, source
 
 
 def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
