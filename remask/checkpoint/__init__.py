@@ -82,12 +82,15 @@ def load(
     copied and converted one by one: the peak is the model as it is held, and one matrix. Raises CheckpointError for
     anything missing, unknown, broken or left over, and for weights that the device has no room for.
 
-    With `outline` the weights are shapes without memory: the model can be asked for everything but an answer.
+    With `outline` the weights are shapes without memory, and need not be here: the model can be asked for everything
+    but an answer.
     """
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
     kind(weights, where, torch.float32)  # so is what this machine cannot hold
-    described = inspect(locate(name, offline=offline), family=family, config=config)
+    described = inspect(
+        locate(name, offline=offline, weights=not outline), family=family, config=config, outline=outline
+    )
     numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
     place = torch.device("meta") if outline else where
     held = kind(weights, where, numbers)
@@ -97,7 +100,7 @@ def load(
         predictor=predictor,
         text=described.text,
         config=described.config,
-        defaults=described.defaults,
+        defaults=described.defaults.values,
         source=name,
         folder=described.folder,
         weights_dtype=described.dtype,
@@ -112,9 +115,13 @@ def list_models() -> list[Entry]:
     for name, folder, size in [*((name, folder, 0) for name, folder in SHIPPED.items()), *cached()]:
         try:
             family = recognise(folder, on_disk.read_json(folder, "config.json") or {}).name
-            entries.append(Entry(name, size or on_disk.size(folder), folder, family, on_disk.licence(folder)))
         except CheckpointError:
             continue
+        try:
+            licence = on_disk.licence(folder)
+        except CheckpointError:  # a README that cannot be read says nothing
+            licence = None
+        entries.append(Entry(name, size or on_disk.size(folder), folder, family, licence))
     return entries
 
 

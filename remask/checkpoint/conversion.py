@@ -59,7 +59,7 @@ def to_folder(described: Description, folder: Path, dtype: torch.dtype) -> None:
     )
     with replacing(folder) as fresh:
         fresh.mkdir()
-        write_words(fresh, described.family, described.config, described.text, dtype, described.defaults)
+        write_words(fresh, described.family, described.config, described.text, dtype, described.defaults.values)
         for file, names in shards.filename_to_tensors.items():
             write_weights(fresh / file, {n: _cast(n, t, dtype) for n, t in tensors(names, described)})
         if shards.is_sharded:

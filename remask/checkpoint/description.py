@@ -8,18 +8,20 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from ..models.config import LARGEST, ModelConfig
+from ..models.config import ModelConfig
 from ..models.families import REPOSITORIES, family_of
 from ..models.families.family import Family
 from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
-from .folder import Vocabulary, clip
+from .defaults import Defaults
+from .folder import Index, Vocabulary, clip
+from .foreign import refuse_folder
+from .head import with_own_head
+from .placement import DTYPES
 from .shards import Stored, stored_dtype
 
 MASKS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "|<MASK>|", "<M>", "<[MASK]>", "[MASK]")
-COUNTS = ("gen_length", "steps", "block_length")  # what generation_config.json may state
-NUMBERS = ("temperature", "cfg_scale")
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,15 @@ class Description:
     family: Family
     config: ModelConfig
     text: Text
-    defaults: dict[str, Any]  # gen_length, steps, …: the checkpoint's own, else the authors'
-    known_tokens: int  # ids from here on are rows without a token
+    defaults: Defaults
+    known_tokens: int  # ids from here on are rows without a token; all rows where the tokenizer is not here
     bytes: int  # of all files
     dtype: torch.dtype  # of most weights on disk
+    index: Index | None  # of weights that are not here, as an outline may have them
     licence: str | None
     stored: Mapping[str, Stored]
+    whole_text: bool  # False: the tokenizer is not here, and `text` knows the special tokens alone
+    head: str  # whether it is tied, and who says so
     mask_source: str  # who states the mask's id
 
     @property
@@ -45,53 +50,77 @@ class Description:
 
 
 def inspect(
-    folder: Path | str, *, family: str | Family | None = None, config: Mapping[str, Any] | None = None
+    folder: Path | str,
+    *,
+    family: str | Family | None = None,
+    config: Mapping[str, Any] | None = None,
+    outline: bool = False,
 ) -> Description:
     """Everything that a folder or GGUF file says, its weights unread. Raises CheckpointError for what `load` refuses.
 
+    Two matrices are the exception: a head that is stored, but should be tied, is compared with the embedding.
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
-    `family` is the family or its name, where architectures does not tell.
+    `family` is the family or its name, where architectures does not tell. For an `outline`, config.json is enough.
     """
     folder = Path(folder)
-    files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder)
+    files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder, outline=outline)
     fields, generation, words = files.fields, files.generation, files.words
     user = dict(config or {})
     try:
         known = recognise(folder, fields | user, family)
-        mask, source = _mask(user, fields | user, generation, words, known)
-        ids = {"mask_token_id": mask, "eos_token_id": _end(fields | user, generation, words, known)}
-        parsed = known.parse(fields | user | ids)
-        _check(parsed, words)
+        parsed, source = _parsed(known, user, fields, generation, words)
+        defaults = Defaults.of(known, generation)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     stored = files.stored(known, parsed)
+    parsed, head = with_own_head(known, parsed, stored, () if files.absent is None else files.absent.names)
     return Description(
         folder=folder,
         family=known,
         config=parsed,
         text=Text(words.tokenizer, parsed.eos_ids[0], parsed.mask_id, words.template, words.special, known.eot),
-        defaults={**known.defaults, **_stated(folder, generation)},
-        known_tokens=words.size,
+        defaults=defaults,
+        known_tokens=words.size if words.whole else parsed.vocab_size,
         bytes=files.bytes,
-        dtype=stored_dtype(stored),
+        dtype=stored_dtype(stored) if files.absent is None else _stated_dtype(fields, files.absent, parsed),
+        index=files.absent,
         licence=files.licence,
         stored=stored,
+        whole_text=words.whole,
+        head=head,
         mask_source=files.origin if source == "config.json" else source,
     )
+
+
+def _parsed(
+    family: Family,
+    user: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    generation: Mapping[str, Any],
+    words: Vocabulary,
+) -> tuple[ModelConfig, str]:
+    """The configuration with its special ids, and who states the mask's."""
+    mask, source = _mask(user, {**fields, **user}, generation, words, family)
+    ids = {"mask_token_id": mask, "eos_token_id": _end({**fields, **user}, generation, words, family)}
+    config = family.parse({**fields, **user, **ids})
+    _check(config, words)
+    return config, source
 
 
 def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
     """The family of a folder: as the user says, as its repository is known, or as config.json says.
 
-    Raises CheckpointError if it is none of ours, or quantised.
+    Raises CheckpointError if it is none of ours, quantised, or an adapter.
     """
-    if quantised := fields.get("quantization_config"):
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise CheckpointError(
-            f"config.json: quantised weights ({clip(method)}) are not supported; get the original ones"
-        )
+    refuse_folder(folder, fields)
     home = folder.resolve().parent.parent.name  # models--org--name/snapshots/commit, as the hub's client has it
     return family_of(fields, family or REPOSITORIES.get(home.removeprefix("models--").replace("--", "/")))
+
+
+def _stated_dtype(fields: Mapping[str, Any], index: Index, config: ModelConfig) -> torch.dtype:
+    """The dtype of weights that are not here: as config.json states, else by the index's bytes, else bfloat16."""
+    stated = DTYPES.get(str(fields.get("dtype") or fields.get("torch_dtype")))
+    return stated or (torch.float32 if index.bytes >= 4 * config.parameters else torch.bfloat16)
 
 
 def _mask(
@@ -103,6 +132,8 @@ def _mask(
     """
     known = words.tokenizer.token_to_id
     declared = words.special.get("mask_token")
+    if not words.whole and declared is not None and known(declared) is None:
+        declared = None
     if declared is not None and known(declared) is None:
         raise CheckpointError(f"the tokenizer's mask_token {clip(declared)} is not in its vocabulary")
     in_words = next((found for name in (declared, *MASKS) if name and (found := known(name)) is not None), None)
@@ -148,18 +179,3 @@ def _check(config: ModelConfig, words: Vocabulary) -> None:
             f"the tokenizer has ids up to {words.size - 1}, but the model has only {config.vocab_size} rows "
             "(embedding_size, vocab_size): they do not belong together"
         )
-
-
-def _stated(folder: Path, generation: Mapping[str, Any]) -> dict[str, Any]:
-    """The decoding defaults that generation_config.json states; it holds fields of other kinds of models, too."""
-    stated = {name: generation[name] for name in (*COUNTS, *NUMBERS, "remasking") if generation.get(name) is not None}
-    for name, value in stated.items():
-        if name in COUNTS:
-            good, what = type(value) is int and 1 <= value <= LARGEST, f"a whole number from 1 to {LARGEST}"
-        elif name in NUMBERS:
-            good, what = type(value) in (int, float) and 0 <= value <= LARGEST, f"a number from 0 to {LARGEST}"
-        else:
-            good, what = isinstance(value, str), "a name"
-        if not good:
-            raise CheckpointError(f"{folder}: generation_config.json: {name} must be {what}, got {clip(value)}")
-    return stated

@@ -1,6 +1,5 @@
 """What may be read of a checkpoint folder: regular files inside it, of bounded size, as data. Nothing is executed."""
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from ..errors import CheckpointError
 from ..text import components
 from ..text.tokenizer import tokenizing
+from . import strict_json
 from .bpe import from_files
 from .shards import Stored, headers
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
-INDEX_LIMIT = 50 << 20
+INDEX_LIMIT = 10 << 20
+INDEX = "model.safetensors.index.json"
 TOKENIZER_LIMIT = 64 << 20
 WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
 VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
@@ -42,11 +44,19 @@ class Vocabulary(NamedTuple):
     tokenizer: Tokenizer
     special: dict[str, str]
     template: str | None
+    whole: bool = True  # False: the tokenizer is not here, only its special tokens
 
     @property
     def size(self) -> int:
         """One more than the highest id."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
+
+class Index(NamedTuple):
+    """What is known of weights that are not here: the tensors' names, and their bytes; neither without an index."""
+
+    names: frozenset[str] = frozenset()
+    bytes: int = 0
 
 
 class Files(NamedTuple):
@@ -59,23 +69,27 @@ class Files(NamedTuple):
     bytes: int
     licence: str | None
     origin: str = "config.json"
+    absent: Index | None = None  # weights that are not here
 
 
-def read(folder: Path) -> Files:
-    """What a folder in the Hugging Face layout says."""
+def read(folder: Path, *, outline: bool = False) -> Files:
+    """What a folder in the Hugging Face layout says; for an `outline`, weights and tokenizer may be left out."""
     if (fields := read_json(folder, "config.json")) is None:
         raise CheckpointError(f"no config.json in {folder}")
 
     def stored(family: "Family", config: "ModelConfig") -> Mapping[str, Stored]:
-        return headers(*weights(folder))
+        return headers(*weights(folder)) if absent is None else {}
 
+    absent = absent_weights(folder) if outline else None
+    wordless = outline and not any(member(folder, name) for name in ("tokenizer.json", "vocab.json"))
     return Files(
         fields=fields,
         generation=read_json(folder, "generation_config.json") or {},
-        words=vocabulary(folder),
+        words=special_words(folder) if wordless else vocabulary(folder),
         stored=stored,
         bytes=size(folder),
         licence=licence(folder),
+        absent=absent,
     )
 
 
@@ -137,7 +151,7 @@ def json_object(text: str) -> dict[str, Any]:
     if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := 4 * len(text) + components.SLACK):
         raise CheckpointError(f"has {values:,} values, which take {memory:,} bytes; the limit is {bound:,}")
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = strict_json.parse(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"is not valid JSON: {clip(error)}") from None
     if not isinstance(value, dict):
@@ -145,24 +159,11 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"{clip(name)} comes twice in one object")
-        fields[name] = value
-    return fields
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def weights(folder: Path) -> Weights:
     """The folder's safetensors files: `model.safetensors`, else those of the index, else all there are."""
     if single := member(folder, "model.safetensors"):
         return Weights((single,), {})
-    if (said := read_json(folder, "model.safetensors.index.json", INDEX_LIMIT)) is not None:
+    if (said := read_json(folder, INDEX, INDEX_LIMIT)) is not None:
         return _indexed(folder, said.get("weight_map"))
     found = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
     if found:
@@ -175,8 +176,27 @@ def weights(folder: Path) -> Weights:
     raise CheckpointError(f"{folder} holds no weights: there is no *.safetensors file")
 
 
+def absent_weights(folder: Path) -> Index | None:
+    """What the index says where one of its files is not here, or nothing where there is no index either.
+
+    None if the weights are here, or if they are here in a form that is refused.
+    """
+    if any(path.suffix in (".safetensors", *PICKLED) and path.is_file() for path in folder.iterdir()):
+        said = None if member(folder, "model.safetensors") else read_json(folder, INDEX, INDEX_LIMIT)
+        if said is None or not isinstance(places := said.get("weight_map"), dict):
+            return None
+        if all((folder / name).exists() for name in places.values() if isinstance(name, str)):
+            return None
+    said = read_json(folder, INDEX, INDEX_LIMIT) or {"weight_map": {}}
+    places, metadata = said.get("weight_map"), said.get("metadata")
+    if not isinstance(places, dict):
+        raise CheckpointError(f"{folder / INDEX} must have a weight_map from tensor names to file names")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return Index(frozenset(places), total if type(total) is int else 0)
+
+
 def _indexed(folder: Path, weight_map: Any) -> Weights:
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(f"{index} must have a weight_map from tensor names to file names")
     files: dict[str, Path] = {}
@@ -261,13 +281,30 @@ def _template(folder: Path, value: Any) -> str | None:
     return value
 
 
+def special_words(folder: Path) -> Vocabulary:
+    """The special tokens and the chat template of a folder without a tokenizer, which knows no other text."""
+    said = read_json(folder, "tokenizer_config.json", WORDS_LIMIT) or {}
+    more = read_json(folder, "special_tokens_map.json", WORDS_LIMIT) or {}
+    declared = said.get("added_tokens_decoder")
+    by_id = declared if isinstance(declared, dict) else {}
+    ids = {str(entry.get("content")): index for index, entry in by_id.items() if isinstance(entry, dict)}
+    ids |= read_json(folder, "added_tokens.json", WORDS_LIMIT) or {}
+    known = {token: int(index) for token, index in ids.items() if str(index).isdecimal() and len(str(index)) < 10}
+    special = {role: token for role in SPECIAL if (token := _token(folder, role, said.get(role, more.get(role))))}
+    template = read_text(folder, "chat_template.jinja") or _template(folder, said.get("chat_template"))
+    return Vocabulary(Tokenizer(WordLevel(known, unk_token="")), special, template, whole=False)
+
+
 def licence(folder: Path) -> str | None:
     """What the front matter of README.md states as `license`, if anything."""
     path = member(folder, "README.md")
     if path is None:
         return None
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = file.read(1 << 16).splitlines()
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 16).splitlines()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     if not lines or lines[0].strip() != "---":
         return None
     for line in lines[1:]:

@@ -5,6 +5,7 @@ dequantised while they are copied. The `gguf` library reads and dequantises (ext
 its converter permutes the queries and keys of `llada` to interleaved rotary pairs, and of no other of these.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..errors import CheckpointError
 from ..models.config import ModelConfig, MoE
 from ..models.families import FAMILIES
 from ..models.families.family import Family, Spelling
+from . import gguf_file
 from .bpe import Parts
 from .folder import CONFIG_LIMIT, Files, Vocabulary, clip
 from .shards import PIECE, Stored, listed
@@ -62,6 +64,23 @@ HARMLESS = {"vocab_size", "pooling_type", "rope.scaling.original_context_length"
 ROLES = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token", "mask": "mask_token",
          "seperator": "sep_token", "cls": "cls_token"}  # fmt: skip
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
+# What follows "tokenizer." in a key that is not read -> the only value that is honoured.
+FIXED_WORDS: dict[str, Any] = {
+    "ggml.add_eos_token": False,
+    "ggml.add_sep_token": False,
+    "ggml.add_space_prefix": False,
+    "ggml.remove_extra_whitespaces": False,
+    "ggml.escape_whitespaces": True,
+}
+HARMLESS_WORDS = re.compile(
+    r"ggml\.(add_bos_token"  # for prompts without a chat template, which are read as they stand
+    r"|scores|token_type_count"  # of other kinds of tokenizers
+    r"|(eom|prefix|suffix|middle|fim_[a-z]+)_token_id)"  # tokens of the vocabulary by a role that nothing here has
+    r"|chat_templates?(\.\w+)?"  # further templates; llama.cpp takes the plain one, too
+    r"|huggingface\.json"  # the same tokenizer once more; llama.cpp reads the parts, too
+)
+
+log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -127,8 +146,8 @@ def unpacked(data: np.ndarray[Any, Any], kind: str) -> Tensor:
 
 def read(path: Path) -> Files:
     """What a GGUF file says of itself, its weights unread. Raises CheckpointError for what cannot be taken."""
-    reader = _open(path)
-    said = Metadata(path, {name: field for name, field in reader.fields.items() if not name.startswith("GGUF.")})
+    file = gguf_file.header(path, library())
+    said, tensors = Metadata(path, file.values), file.tensors
     architecture = said.text("general.architecture")
     if architecture not in ARCHITECTURES:
         raise CheckpointError(
@@ -136,19 +155,15 @@ def read(path: Path) -> Files:
         )
     if (parts := said.number("split.count", 1)) > 1:
         raise CheckpointError(f"{path} is one of {parts} parts; join them with llama-gguf-split --merge")
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    if bare := [name for name, tensor in tensors.items() if not len(tensor.shape)]:
-        raise CheckpointError(f"{path}: {listed(bare)} has no sizes, but a weight has 1 to 3; convert it again")
     family = FAMILIES[ARCHITECTURES[architecture]]
     try:
         fields = _fields(said, architecture, family, tensors)
         shift = family.parse(fields | {"mask_token_id": 0}).shift
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {clip(error, 400)}") from None
-    if said.flag("diffusion.shift_logits", True) != bool(shift):
-        raise CheckpointError(
-            f"{path}: diffusion.shift_logits is {not shift}, but the {family.name} family has {bool(shift)}"
-        )
+    _check_shift(said, family, bool(shift))
+    words = _words(path, said)
+    said.check_words(words, family)
 
     def stored(family: Family, config: ModelConfig) -> Mapping[str, GGUFTensor]:
         return _stored(path, family, config, tensors)
@@ -156,7 +171,7 @@ def read(path: Path) -> Files:
     return Files(
         fields=fields,
         generation={},
-        words=_words(path, said),
+        words=words,
         stored=stored,
         bytes=path.stat().st_size,
         licence=said.text("general.license", ""),
@@ -179,6 +194,8 @@ class Metadata:
         except UnicodeDecodeError as error:
             told = f"{clip(key)} holds {clip(error.object)}, which is not UTF-8 text; convert it again"
             raise CheckpointError(f"{self.path}: {told}") from None
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {clip(key)}: {error}") from None
 
     def get(self, key: str, kinds: tuple[type, ...], what: str, default: Any = None) -> Any:
         """The value of `key`, `default` where it is left out; without a default it must be there."""
@@ -237,8 +254,31 @@ class Metadata:
                     f"{key} = {clip(value)} is not supported; the {arch} architecture has {fixed[name]!r}"
                 )
 
+    def check_words(self, words: Vocabulary, family: Family) -> None:
+        """Refuse a key of `tokenizer` that nobody has read, unless it changes nothing."""
+        turn = self.id("eot")
+        ends = {"eot_token": family.eot, "eos_token": words.special.get("eos_token")}
+        if turn is not None and turn not in [words.tokenizer.token_to_id(token) for token in ends.values() if token]:
+            raise CheckpointError(
+                f"{self.path}: tokenizer.ggml.eot_token_id = {turn} is not supported; the {family.name} family ends "
+                f"a turn with {family.eot or 'the end of the text'}"
+            )
+        for key in self.fields:
+            name = key.removeprefix("tokenizer.")
+            if name == key or key in self.read or HARMLESS_WORDS.fullmatch(name):
+                continue
+            if name not in FIXED_WORDS:
+                raise CheckpointError(
+                    f"{self.path}: unknown key {clip(key)}; if it does not change the tokens of a text, remove it with "
+                    "gguf-new-metadata --remove-metadata"
+                )
+            if (value := self.value(key)) != FIXED_WORDS[name]:
+                raise CheckpointError(
+                    f"{self.path}: {key} = {clip(value)} is not supported; only {FIXED_WORDS[name]!r} is"
+                )
 
-def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any]) -> dict[str, Any]:
+
+def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, gguf_file.Tensor]) -> dict[str, Any]:
     """The config.json that the family would have published."""
     if "token_embd.weight" not in tensors:
         raise CheckpointError("it lacks the tensor 'token_embd.weight'")
@@ -252,7 +292,7 @@ def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any
         )
     config = ModelConfig(
         family=family.name,
-        vocab_size=int(tensors["token_embd.weight"].shape[-1]),
+        vocab_size=tensors["token_embd.weight"].shape[0],
         d_model=width,
         n_layers=said.number(f"{arch}.block_count"),
         n_heads=heads,
@@ -270,6 +310,15 @@ def _fields(said: Metadata, arch: str, family: Family, tensors: Mapping[str, Any
     said.end(arch, FIXED | dict.fromkeys(("rope.dimension_count", "attention.value_length"), config.head_dim))
     mask, pad = said.id("mask"), said.id("padding")
     return family.export(config) | {"mask_token_id": mask, "pad_token_id": pad or 0}
+
+
+def _check_shift(said: Metadata, family: Family, shift: bool) -> None:
+    """What the file states of the shift must be the family's; where it states nothing, the family's holds."""
+    key = "diffusion.shift_logits"
+    if key not in said.fields:
+        log.warning("%s lacks %s in its metadata; the %s family has %s", said.path, key, family.name, shift)
+    elif said.flag(key, shift) != shift:
+        raise CheckpointError(f"{said.path}: {key} is {not shift}, but the {family.name} family has {shift}")
 
 
 def _words(path: Path, said: Metadata) -> Vocabulary:
@@ -303,7 +352,9 @@ def _words(path: Path, said: Metadata) -> Vocabulary:
     return Vocabulary(tokenizer, special, template or None)
 
 
-def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[str, Any]) -> dict[str, GGUFTensor]:
+def _stored(
+    path: Path, family: Family, config: ModelConfig, tensors: Mapping[str, gguf_file.Tensor]
+) -> dict[str, GGUFTensor]:
     """The file's tensors by their published names; one that has no place keeps the name that it has here."""
     wanted = places(family, config)
     if missing := sorted({where.tensor for where in wanted.values()} - set(tensors)):
@@ -311,7 +362,7 @@ def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[st
     found: dict[str, GGUFTensor] = {}
     for name, where in wanted.items():
         tensor = tensors[where.tensor]
-        shape, data = tuple(int(n) for n in reversed(tensor.shape)), tensor.data
+        shape, data = tensor.shape, tensor.data
         if where.expert is not None:
             if len(shape) != 3 or where.expert >= shape[0]:
                 raise CheckpointError(f"{path}: {where.tensor!r} has shape {list(shape)}; its metadata imply 3 sizes")
@@ -319,32 +370,12 @@ def _stored(path: Path, family: Family, config: ModelConfig, tensors: Mapping[st
         head_dim = config.head_dim if is_permuted(family, where.tensor) else 0
         if head_dim and shape[0] % head_dim:
             raise CheckpointError(f"{path}: {where.tensor!r} has {shape[0]} rows, not whole heads of {head_dim}")
-        found[name] = GGUFTensor(path, tensor.tensor_type.name, shape, data, head_dim)
+        found[name] = GGUFTensor(path, tensor.kind, shape, data, head_dim)
     used = {where.tensor for where in wanted.values()}
     for name, tensor in tensors.items():
         if name not in used:
-            found[name] = GGUFTensor(path, tensor.tensor_type.name, tuple(map(int, tensor.shape)), tensor.data)
+            found[name] = GGUFTensor(path, tensor.kind, tensor.shape, tensor.data)
     return found
-
-
-def _open(path: Path) -> Any:
-    """The library's reader, which maps the file."""
-
-    class Reader(library().GGUFReader):  # type: ignore[misc]
-        """Refuses to read beyond the file, where the library would go on with nothing."""
-
-        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
-            if offset + int(count) * np.dtype(dtype).itemsize > len(self.data):
-                raise ValueError(f"something of {int(count)} × {np.dtype(dtype).itemsize} bytes lies beyond its end")
-            return super()._get(offset, dtype, count, override_order)
-
-    try:
-        reader = Reader(path)
-    except (ValueError, LookupError, OverflowError, TypeError, MemoryError, RecursionError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole GGUF file ({clip(error, 200)}); download it again") from None
-    if reader.byte_order != "I":
-        raise CheckpointError(f"{path} has its bytes in the other order; get the file for this kind of machine")
-    return reader
 
 
 @cache

@@ -1,14 +1,16 @@
 """Where a checkpoint is: inside the package, in a folder, or on the Hugging Face hub and in its cache."""
 
+import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError, did_you_mean
+from .foreign import FILES, refuse_adapter
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
@@ -20,6 +22,8 @@ FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/
 WANTED = (
     "config.json",
     "generation_config.json",
+    "adapter_config.json",  # this one and the next to be refused by name
+    *FILES,
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",
@@ -34,6 +38,8 @@ WANTED = (
 )
 REPOSITORY = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII)
 
+SHA256 = re.compile("[0-9a-f]{64}")  # names of large files in the cache; small ones have git's sha1
+
 log = logging.getLogger(__name__)
 
 
@@ -45,11 +51,12 @@ class Cached(NamedTuple):
     size: int  # bytes
 
 
-def locate(name: str, *, offline: bool = False) -> Path:
+def locate(name: str, *, offline: bool = False, weights: bool = True) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
     A folder of that name comes before a repository; `bundled` and its like (SHIPPED) are the package's own
-    (`./bundled` a folder). Raises CheckpointError if there is none, and says what was looked for.
+    (`./bundled` a folder). Without `weights`, none are downloaded. Raises CheckpointError if there is none, and says
+    what was looked for.
     """
     if name in SHIPPED:
         _checked(SHIPPED[name], f"the model {name!r} is missing from this installation; reinstall remask, or " + FORMS)
@@ -62,7 +69,7 @@ def locate(name: str, *, offline: bool = False) -> Path:
     if name and os.path.exists(path):
         raise CheckpointError(f"{name!r} is a file; give the folder that holds it")
     if (found := REPOSITORY.fullmatch(name)) and not _odd(name):
-        return _download(found["repo"], found["revision"], offline)
+        return _download(found["repo"], found["revision"], offline, weights)
     if _like_a_path(name):
         raise CheckpointError(f"there is no folder {_short(name)}; {FORMS}")
     raise CheckpointError(f"{_short(name)} names no model; {FORMS}{_near(name)}")
@@ -128,6 +135,7 @@ def removal(name: str) -> Removal:
 
 
 def _checked(folder: Path, remedy: str) -> Path:
+    refuse_adapter(folder)
     if not (folder / "config.json").exists():
         raise CheckpointError(f"no config.json in {str(folder)!r}: {remedy}")
     return folder
@@ -151,11 +159,13 @@ def _near(name: str) -> str:
     return did_you_mean(name, [*SHIPPED, *(model.name for model in cached())])
 
 
-def _download(repo: str, revision: str | None, offline: bool) -> Path:
+def _download(repo: str, revision: str | None, offline: bool, weights: bool) -> Path:
     """The snapshot of a repository, its missing files fetched; the hub's client resumes what was interrupted."""
     from huggingface_hub import constants, snapshot_download
 
     name = repo if revision is None else f"{repo}@{revision}"
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
+    here = {blob.name for blob in blobs.iterdir()} if blobs.is_dir() else set[str]()
     offline = offline or bool(constants.HF_HUB_OFFLINE)
     try:
         offline = offline or not _reachable(repo, revision)
@@ -163,12 +173,33 @@ def _download(repo: str, revision: str | None, offline: bool) -> Path:
             repo,
             revision=revision,
             local_files_only=offline,
-            allow_patterns=list(WANTED),
+            allow_patterns=[name for name in WANTED if weights or not name.endswith(".safetensors")],
             ignore_patterns=["*/*"],
         )
     except Exception as error:
         raise CheckpointError(_explain(error, name, repo, offline)) from error
+    _verify(Path(folder), name, here)
     return _checked(Path(folder), f"{name} is no checkpoint of a model, or only part of it is in the cache")
+
+
+def _verify(folder: Path, name: str, here: Collection[str]) -> None:
+    """Hash each large file that was not `here` before; the cache calls it by the sha256 that the hub states.
+
+    Raises CheckpointError for one that is another, and removes it.
+    """
+    for path in sorted(folder.iterdir()):
+        blob = path.resolve()
+        if blob.name in here or not SHA256.fullmatch(blob.name) or not blob.is_file():
+            continue
+        with blob.open("rb") as file:
+            came = hashlib.file_digest(file, "sha256").hexdigest()
+        if came != blob.name:
+            path.unlink()
+            blob.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{path.name} of {name} came damaged: its sha256 is {came}, but the hub states {blob.name}; it is "
+                "removed, download it again"
+            )
 
 
 def _reachable(repo: str, revision: str | None) -> bool:

@@ -1,6 +1,5 @@
 """The network that a checkpoint describes, as shapes without memory, held against what its files hold."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,24 +8,37 @@ from torch.overrides import TorchFunctionMode
 from ..errors import CheckpointError
 from ..models.transformer import Transformer
 from .description import Description
-from .shards import cover
+from .foreign import refuse_names
+from .head import spare_head
+from .shards import cover, cover_names
 
 
 def outlined(described: Description) -> Transformer:
-    """The network on torch's meta device. Raises CheckpointError unless the files hold its tensors and no others."""
+    """The network on torch's meta device. Raises CheckpointError unless the files hold its tensors and no others.
+
+    Of weights that are not here, the index's names are compared.
+    """
     model = _network(described)
     names = described.family.names(described.config)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
     expected = {part.name: (part.rows, *shapes[mine][1:][-1:]) for mine, parts in names.items() for part in parts}
+    spare = spare_head(described.family, described.config)  # stored, it equals the embedding
+    stored = {name: tensor for name, tensor in described.stored.items() if name != spare}
     try:
-        cover(expected, described.stored, spare=_spare(described))
+        if described.index is not None:
+            if names_elsewhere := described.index.names - {spare}:
+                cover_names(expected, names_elsewhere, described.family.unread)
+            return model
+        refuse_names(stored.keys() - expected.keys())
+        cover(expected, stored, described.family.unread)
     except CheckpointError as error:
         raise CheckpointError(f"{described.folder}: {error}") from None
     return model
 
 
 def _network(described: Description) -> Transformer:
-    config, tensors = described.config, len(described.stored)
+    config, index = described.config, described.index
+    tensors = len(described.stored) if index is None else len(index.names) or config.n_layers
     try:
         if config.n_layers <= tensors:
             with torch.device("meta"), _Outline():
@@ -52,12 +64,3 @@ class _Outline(TorchFunctionMode):
         if func is torch.empty_like:
             return torch.empty(args[0].shape, dtype=args[0].dtype)
         return func(*args, **named)
-
-
-def _spare(described: Description) -> list[str]:
-    """The head that some tied checkpoints store a second time."""
-    if not described.config.tie_embeddings:
-        return []
-    untied = described.family.names(replace(described.config, tie_embeddings=False))
-    tied = described.family.names(described.config)
-    return [part.name for mine in untied.keys() - tied.keys() for part in untied[mine]]

@@ -1,6 +1,6 @@
 """Weights from safetensors files: looked at without being read, then copied tensor by tensor to where they belong."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
@@ -11,14 +11,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable, quoted
+from . import strict_json
 
-HEADER_LIMIT = 100 << 20  # bytes
+HEADER_LIMIT = 10 << 20  # bytes
+TENSORS, NAME = 1 << 17, 256  # the most tensors of a file, and characters of a name
+MARKS = 8 * TENSORS  # the most of : [ { in a header; a tensor has seven
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
 DTYPES |= dict.fromkeys(QUANTISED, torch.bfloat16)  # of GGUF files, and what they become
 PIECE = 1 << 18  # elements that are dequantised at once
-IGNORED = "inv_freq"  # a rotary table that old code saved; it is computed
 CHUNK = 1 << 22  # elements that one exact check for NaN looks at
 
 
@@ -63,13 +65,21 @@ def stored_dtype(stored: Mapping[str, Stored]) -> torch.dtype:
     return DTYPES[max(count, key=count.__getitem__)]
 
 
-def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], spare: Iterable[str] = ()) -> None:
-    """Raise CheckpointError unless `stored` is `expected`: names, shapes, float dtypes; `spare` may be there, too."""
+def cover_names(expected: Collection[str], stored: Collection[str], unread: Collection[str] = ()) -> None:
+    """Raise CheckpointError unless `stored` are the names `expected`, and perhaps some that end in one of `unread`.
+
+    An ending is whole parts of a name, which dots divide.
+    """
     if missing := [name for name in expected if name not in stored]:
         raise CheckpointError(f"the checkpoint lacks {listed(missing)}, which its config.json implies")
-    allowed = {*expected, *spare}
-    if more := [name for name in stored if name not in allowed and not name.endswith(IGNORED)]:
+    endings = tuple(f".{ending}" for ending in unread)
+    if more := [name for name in stored if name not in expected and not f".{name}".endswith(endings)]:
         raise CheckpointError(f"the checkpoint holds {listed(more)}, for which this model has no place")
+
+
+def cover(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], unread: Collection[str] = ()) -> None:
+    """Raise CheckpointError unless `stored` is `expected`: names (see `cover_names`), shapes, float dtypes."""
+    cover_names(expected, stored, unread)
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise CheckpointError(
@@ -103,6 +113,12 @@ def pieces(names: Iterable[str], stored: Mapping[str, Stored]) -> Iterator[tuple
                     yield name, rows
 
 
+def paired(left: str, right: str, stored: Mapping[str, Stored]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Two tensors side by side, as views of their mapped files."""
+    with _opened(stored[left].file) as one, _opened(stored[right].file) as other:
+        yield from zip(stored[left].read(one, left), stored[right].read(other, right), strict=True)
+
+
 def _copy(what: str, source: Tensor, target: Tensor) -> None:
     target.copy_(source)
     if _finite(target):
@@ -121,23 +137,46 @@ def _finite(weights: Tensor) -> bool:
 
 
 def _header(file: Path) -> dict[str, Stored]:
-    _check_length(file)
+    _check_names(file, _header_text(file))
     with _opened(file) as shard:
         entries = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118  # not a dict
         return {name: Stored(file, e.get_dtype(), tuple(e.get_shape())) for name, e in entries.items()}
 
 
-def _check_length(file: Path) -> None:
-    """Bound the header by the file and by the limit before anyone allocates for it."""
+def _header_text(file: Path) -> bytes:
+    """The header, bounded by the file and by the limit before anyone allocates for it."""
     try:
         with file.open("rb") as opened:
             length, size = int.from_bytes(opened.read(8), "little"), file.stat().st_size
+            if size < 8 or length > size - 8:
+                raise CheckpointError(f"{file} is cut short: {size} bytes, but a header of {length}; download it again")
+            if length > HEADER_LIMIT:
+                raise CheckpointError(f"{file} states a header of {length} bytes; the limit is {HEADER_LIMIT}")
+            return opened.read(length)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}") from None
-    if size < 8 or length > size - 8:
-        raise CheckpointError(f"{file} is cut short: {size} bytes, but a header of {length}; download it again")
-    if length > HEADER_LIMIT:
-        raise CheckpointError(f"{file} states a header of {length} bytes; the limit is {HEADER_LIMIT}")
+
+
+def _check_names(file: Path, text: bytes) -> None:
+    """Raise CheckpointError for more tensors or longer names than any model has, and for a key that comes twice.
+
+    The library would take the last of two tensors of one name, and any number of them.
+    """
+    if (marks := sum(map(text.count, (b":", b"[", b"{")))) > MARKS:
+        raise CheckpointError(f"{file} has a header of {marks:,} entries; the limit is {MARKS:,}")
+    try:
+        entries = strict_json.parse(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{file} is not a whole safetensors file ({printable(str(error))}); download it again"
+        ) from None
+    if isinstance(entries, dict):  # else the library says what it is
+        if len(entries) > TENSORS:
+            raise CheckpointError(f"{file} names {len(entries):,} tensors; the limit is {TENSORS:,}")
+        if long := next((name for name in entries if len(name) > NAME), None):
+            raise CheckpointError(
+                f"{file}: {listed([long])} is a name of {len(long):,} characters; the limit is {NAME}"
+            )
 
 
 @contextmanager
@@ -147,11 +186,11 @@ def _opened(file: Path) -> Iterator[Any]:
         with safe_open(file, framework="pt", device="cpu") as shard:
             yield shard
     except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = printable(str(error))
         raise CheckpointError(f"{file} is not a whole safetensors file ({reason}); download it again") from None
 
 
 def listed(names: Sequence[str]) -> str:
     """The first few of many names, and how many there are."""
-    shown = ", ".join(repr(name[:100]) for name in names[:3])
+    shown = ", ".join(quoted(name, 100) for name in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more ({len(names)} tensors)"

@@ -23,14 +23,17 @@ NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=Fa
 def list_models() -> None:
     """The models inside the package, and those in the hub's cache that can be loaded."""
     from rich.table import Table
+    from rich.text import Text
 
     from ..checkpoint import list_models as known
+    from ..render.glyph import clean
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("model", "family", "size", "licence", "folder"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for entry in known():
-        table.add_row(entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
+        row = (entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
+        table.add_row(*(Text(clean(cell)) for cell in row))  # a licence is a stranger's text, not markup
     page_on().print(table)
 
 
@@ -39,7 +42,7 @@ def show(name: NAME, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
     from ..checkpoint import inspect, locate
 
-    found = inspect(locate(name), **told(family, field))
+    found = inspect(locate(name, weights=False), outline=True, **told(family, field))
     console = page_on()
     for heading, value in described(name, found).items():
         console.print(label(heading, 14), end="")
@@ -57,9 +60,10 @@ def described(name: str, found: "Description") -> dict[str, str]:
         "folder": str(found.folder),
         "family": found.family.name,
         "parameters": f"{found.parameters:,}",
-        "weights": f"{', '.join(kinds(found))}; {size(found.bytes)} on disk",
+        "weights": weights(found),
         "layers": f"{config.n_layers} of width {config.d_model}, {heads}",
-        "vocabulary": f"{config.vocab_size:,} rows, {found.known_tokens:,} tokens",
+        "vocabulary": f"{config.vocab_size:,} rows, {tokens(found)}",
+        "head": found.head,
         "context": f"{config.context:,} positions",
         "rope": rope(config.rotary),
         "attention": config.attention + (f", blocks of {config.block_size}" if config.block_size else ""),
@@ -74,6 +78,19 @@ def described(name: str, found: "Description") -> dict[str, str]:
     return lines
 
 
+def weights(found: "Description") -> str:
+    """In which numbers, of what size, and whether they are here."""
+    if found.index is None:
+        return f"{', '.join(kinds(found))}; {size(found.bytes)} on disk"
+    by = f"{size(found.index.bytes)} by the index" if found.index.bytes else "of a size that no index states"
+    return f"{str(found.dtype).removeprefix('torch.')}, {by}; they are not here"
+
+
+def tokens(found: "Description") -> str:
+    """How many of the rows mean something."""
+    return f"{found.known_tokens:,} tokens" if found.whole_text else "their tokens not counted, without a tokenizer"
+
+
 def kinds(found: "Description") -> list[str]:
     """In which numbers the weights are stored, those of most weights first."""
     from math import prod
@@ -85,11 +102,14 @@ def kinds(found: "Description") -> list[str]:
 
 
 def recipe(found: "Description") -> str:
-    """What `run` does if nothing else is asked: the checkpoint's own defaults, else those of its authors."""
-    block = found.config.block_size
-    values = {k: v for k, v in found.defaults.items() if block is None or k != "block_length"}
-    named = ", ".join(f"{name} {value}" for name, value in values.items())
-    return f"{named}, block_length {block} (the model's own)" if block else named
+    """What `run` does if nothing else is asked, and who says so: the checkpoint's file, or its authors."""
+    block, said = found.config.block_size, dict[str, list[str]]()
+    for name, value in found.defaults.values.items():
+        if block is None or name != "block_length":
+            said.setdefault(found.defaults.sources[name], []).append(f"{name} {value}")
+    if block is not None:
+        said["the model itself"] = [f"block_length {block}"]
+    return "; ".join(f"{', '.join(values)} ({source})" for source, values in said.items())
 
 
 @group.command()

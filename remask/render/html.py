@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from ..errors import RequestError
 from ..trace.board import Cell, checked
 from ..trace.format import Trace
 from .figures import Chapter, Entry, Figure, Film, Likelihood, Share, Strip, Table, Token
@@ -42,10 +43,13 @@ def page(trace: Trace, chapters: Sequence[Chapter] = (), *, text: str = "", step
 
 
 def data(trace: Trace) -> str:
-    """Return the run as JSON that is safe inside a script element."""
+    """Return the run as JSON that is safe inside a script element. Raises RequestError for what JSON cannot say."""
     glyphs = {token: glyph(text) for token, text in trace.pieces.items()}
     run = {"header": trace.header, "steps": trace.steps, "end": trace.end, "glyphs": glyphs}
-    text = json.dumps(run, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(run, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        raise RequestError("the trace holds a number that is not finite, or no JSON; was it edited?") from None
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.handle import Handle
 from ..engine.requests import Candidate, Change, Guesses, State, Step
-from ..errors import RequestError
+from ..errors import RequestError, quoted
 from .format import Trace
 
 
@@ -93,7 +93,7 @@ def board(trace: Trace) -> Board:
     """The canvas before the first step of a recorded run."""
     tokens = trace.header["tokens"]
     given = [False] * len(tokens)
-    for start, stop in _runs(trace.header.get("given", [])):
+    for start, stop in _runs(trace, trace.header.get("given", [])):
         given[start:stop] = [True] * len(given[start:stop])
     return Board(tokens, given, lambda token: piece(trace, token))
 
@@ -115,23 +115,24 @@ def unused(trace: Trace) -> list[tuple[int, int]]:
     """The runs of positions behind the end of the answer."""
     if not isinstance(trace.end, dict | None):
         raise RequestError("the end of the trace is malformed; was the file edited?")
-    return _runs((trace.end or {}).get("unused", []))
+    return _runs(trace, (trace.end or {}).get("unused", []))
 
 
 def edges(trace: Trace) -> frozenset[int]:
     """Positions at which a block begins, but for the first."""
-    return frozenset(first for first, _ in _runs(trace.header.get("blocks", []))[1:])
+    return frozenset(first for first, _ in _runs(trace, trace.header.get("blocks", []))[1:])
 
 
 def steps(trace: Trace) -> Iterator[Step]:
     """A recorded run as the steps it was. Raises RequestError for a record that lacks what a step has."""
     left = board(trace)
-    blocks = len(_runs(trace.header.get("blocks", [])))
+    blocks = len(_runs(trace, trace.header.get("blocks", [])))
     for line in trace.steps:
         try:
             step = _step(line, blocks, len(left.token))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
-            raise RequestError(f"step {line.get('step')!r} of the trace is malformed; was the file edited?") from None
+            name = quoted(line.get("step"))
+            raise RequestError(f"step {name} of the trace is malformed; was the file edited?") from None
         left.take(step)
         settled = left.state.index("masked") if left.undecided else len(left.token)
         yield replace(step, undecided=left.undecided, settled=settled)
@@ -144,6 +145,8 @@ def _step(line: Mapping[str, Any], blocks: int, length: int) -> Step:
     top = {int(p): tuple(Candidate(int(t), float(q)) for t, q in row) for p, row in line.get("top", {}).items()}
     if any(not 0 <= place < length for place in (*(place for place, _, _ in guesses), *top)):
         raise ValueError("a position outside the canvas")
+    if not 0 <= int(line["block"]) < max(1, blocks, length):
+        raise ValueError("a block outside the canvas")
     return Step(
         index=int(line["step"]),
         block=int(line["block"]),
@@ -201,8 +204,13 @@ def _state(name: Any) -> State:
     return _STATES[_STATES.index(name)]
 
 
-def _runs(value: Any) -> list[tuple[int, int]]:
+def _runs(trace: Trace, value: Any) -> list[tuple[int, int]]:
+    """Pairs of positions from left to right; each lies on the canvas."""
     try:
-        return [(int(start), int(stop)) for start, stop in value]
-    except (TypeError, ValueError):
-        raise RequestError("the trace has a malformed list of positions; was the file edited?") from None
+        pairs = [(int(start), int(stop)) for start, stop in value]
+    except (TypeError, ValueError, OverflowError):
+        pairs = [(-1, -1)]
+    edges = [edge for pair in pairs for edge in pair]
+    if edges != sorted(edges) or (edges and not 0 <= edges[0] <= edges[-1] <= len(trace.header["tokens"])):
+        raise RequestError("the trace has a malformed list of positions; was the file edited?")
+    return pairs

@@ -9,19 +9,22 @@ Confidences are whole numbers 0…255; "pieces" in the header and in the steps g
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 
 from ..engine.requests import Step
-from ..errors import RequestError
+from ..errors import RequestError, quoted
+from ..models.config import LARGEST
 from ..models.contract import Ints
 
 VERSION = 1
 KEY_EVERY = 32
 LOWEST = -1e4  # stands for the logarithm of 0, which JSON cannot say
+LINE, FILE = 16 << 20, 512 << 20  # the most characters of a line, and of a trace
 
 
 def level(confidence: float) -> int:
@@ -117,11 +120,14 @@ def read(lines: Iterable[str | bytes]) -> Trace:
     header: dict[str, Any] | None = None
     steps: list[dict[str, Any]] = []
     end, pieces = None, dict[int, str]()
-    numbered = enumerate(lines, 1)
+    numbered = enumerate(_bounded(lines), 1)
     for number, line in numbered:
         try:
-            value = json.loads(line if isinstance(line, str) else line.decode())
+            text = line if isinstance(line, str) else line.decode()
+            value = json.loads(text, parse_float=_finite, parse_constant=_finite)
             pieces |= {int(k): str(v) for k, v in value.get("pieces", {}).items()}
+        except OverflowError:
+            raise RequestError(f"line {number} holds a number that is not finite; was the file edited?") from None
         except (ValueError, AttributeError, RecursionError):
             if header is not None and next(numbered, None) is None:
                 break  # the run was killed while it wrote this line
@@ -137,20 +143,45 @@ def read(lines: Iterable[str | bytes]) -> Trace:
     return Trace(header, steps, end, pieces)
 
 
+def _bounded(lines: Iterable[str | bytes]) -> Iterator[str | bytes]:
+    """The lines of a file, none of them read beyond the limits, or of any other source."""
+    read = getattr(lines, "readline", None)
+    total = 0
+    for number, line in enumerate(iter(lambda: read(LINE + 1) or None, None) if read else lines, 1):
+        total += len(line)
+        if len(line) > LINE:
+            raise RequestError(f"line {number} has more than {LINE:,} characters; this is no trace, or not of one run")
+        if total > FILE:
+            raise RequestError(f"the trace has more than {FILE:,} characters; look at a shorter run")
+        yield line
+
+
+def _finite(text: str) -> float:
+    """A number of JSON. Raises OverflowError for NaN, infinity, and what Python would read as infinity."""
+    if not math.isfinite(value := float(text)):
+        raise OverflowError(text)
+    return value
+
+
+def is_token(value: Any) -> bool:
+    """Whether a value from a file can be a token."""
+    return type(value) is int and 0 <= value <= LARGEST
+
+
 def _header(value: dict[str, Any]) -> dict[str, Any]:
     if value.get("format") != "remask-trace":
         raise RequestError("line 1 is not the header of a remask trace")
     if value.get("version") != VERSION:
-        raise RequestError(f"the trace has version {value.get('version')!r}, this program reads {VERSION}")
+        raise RequestError(f"the trace has version {quoted(value.get('version'))}, this program reads {VERSION}")
     tokens = value.get("tokens")
-    if not isinstance(tokens, list) or not all(isinstance(t, int) for t in tokens) or "mask_id" not in value:
-        raise RequestError("line 1 lacks the tokens of the canvas")
+    if not isinstance(tokens, list) or not all(map(is_token, tokens)) or not is_token(value.get("mask_id")):
+        raise RequestError(f"line 1 lacks the tokens of the canvas, or one is no whole number from 0 to {LARGEST}")
     return value
 
 
 def _checked(step: dict[str, Any], number: int, length: int) -> dict[str, Any]:
     try:
-        good = all(0 <= int(c[0]) < length and isinstance(c[1], int) and len(c) == 5 for c in step["changes"])
+        good = all(type(c[0]) is int and 0 <= c[0] < length and is_token(c[1]) and len(c) == 5 for c in step["changes"])
     except (KeyError, TypeError, ValueError, IndexError):
         good = False
     if not good:

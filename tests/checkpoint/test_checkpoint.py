@@ -6,8 +6,9 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -16,10 +17,14 @@ from torch import Tensor
 
 from remask.checkpoint import inspect, list_models, load, locate, save
 from remask.checkpoint.conversion import convert
+from remask.checkpoint.defaults import FILE, REMASKING, SAMPLING, Defaults
 from remask.checkpoint.placement import SMALL, choose_device, choose_dtype
+from remask.cli import main
 from remask.errors import CheckpointError, UsageError
+from remask.models.families import FAMILIES
 from remask.models.families.llada import LLADA
 from remask.models.predictor import MaskPredictor
+from remask.options import Remasking
 from remask.text.tokenizer import Text
 from remask.training.tokenizer import build
 from tests.helpers.checkpoints import (
@@ -137,11 +142,41 @@ def test_mixed_dtypes_take_that_of_most_weights(folder: Path) -> None:
     assert inspect(folder).dtype == torch.bfloat16
 
 
-def test_a_head_stored_beside_tied_embeddings_is_dropped(tmp_path: Path, text: Text) -> None:
-    folder = write(tmp_path / "it", text, network(text, tie_embeddings=True))
+@pytest.mark.parametrize("index", [True, False], ids=["several files", "one file"])
+@pytest.mark.parametrize("family", ["llada", "a2d_qwen2"])
+def test_a_head_stored_beside_tied_embeddings_is_used_where_it_differs(
+    tmp_path: Path, text: Text, family: str, index: bool
+) -> None:
+    """Equal it is dropped, in any dtype; with one number changed the model is the one whose head is not tied."""
+    changes = {"qkv_bias": True} if family == "a2d_qwen2" else {}
+    model = network(text, family=family, tie_embeddings=True, **changes)
+    names = FAMILIES[family].names(replace(model.config, tie_embeddings=False))
+    embed, head = names["embed.weight"][0].name, names["unembed.weight"][0].name
+    folder = write(tmp_path / "it", text, model)
     before = logits(load(str(folder)).predictor)
-    change(folder, lambda t: t.update({HEAD: torch.zeros_like(t[EMBED])}))
+    change(folder, lambda t: t.update({head: t[embed].clone()}))
+    _ = scatter(folder) if index else None
+    assert inspect(folder).head == f"tied to the embedding; the stored {head} is equal"
     assert torch.equal(logits(load(str(folder)).predictor), before)
+    again = write(tmp_path / "again", text, model)
+    change(again, lambda t: t.update({head: t[embed] + torch.eye(320, 32)}))
+    _ = scatter(again) if index else None
+    found, loaded = inspect(again), load(str(again))
+    assert "another" in found.head and not found.config.tie_embeddings
+    assert found.parameters == inspect(folder).parameters + 320 * 32
+    assert not torch.equal(logits(loaded.predictor), before)
+    untied = load(str(again), config={"weight_tying" if family == "llada" else "tie_word_embeddings": False})
+    assert torch.equal(logits(untied.predictor), logits(loaded.predictor))
+    convert(found, tmp_path / "converted")
+    assert torch.equal(logits(load(str(tmp_path / "converted")).predictor), logits(loaded.predictor))
+
+
+def test_a_head_of_other_numbers_or_of_another_size(tmp_path: Path, text: Text) -> None:
+    folder = write(tmp_path / "it", text, network(text, tie_embeddings=True))
+    change(folder, lambda t: t.update({HEAD: t[EMBED].double()}))
+    assert inspect(folder).head == f"tied to the embedding; the stored {HEAD} is equal"
+    change(folder, lambda t: t.update({HEAD: torch.zeros(319, 32)}))
+    assert f"'{HEAD}' has shape [319, 32]" in refusal(lambda: load(str(folder)))
 
 
 def test_a_rope_scaling_is_honoured_and_kept(folder: Path, tmp_path: Path, text: Text) -> None:
@@ -322,9 +357,38 @@ def test_truncation_and_padding_of_the_tokenizer_file_are_not_taken_up(folder: P
 
 def test_unrelated_generation_fields_are_ignored(folder: Path) -> None:
     edit(folder, "generation_config.json", do_sample=True, transformers_version="5.0", max_length=4096, steps=None)
-    assert inspect(folder).defaults["steps"] == 128
+    assert inspect(folder).defaults.values["steps"] == 128
     (folder / "generation_config.json").unlink()
-    assert inspect(folder).defaults["gen_length"] == 128
+    assert inspect(folder).defaults.values["gen_length"] == 128
+
+
+def test_a_way_to_draw_is_taken_whole_or_not_at_all() -> None:
+    """What generation_config.json says of temperature, top_k and top_p, on a family with its own and on one without."""
+    theirs = {"sdar": {"temperature": 0.0}, "dream": {"temperature": 0.2, "top_p": 0.95}}
+    published = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}  # of JetLM/SDAR-8B-Chat
+    drawn = {name: value for name, value in published.items() if name != "do_sample"}
+    for name, family in theirs.items():
+        for said, wanted in (
+            (published, drawn),
+            (drawn, drawn),
+            (published | {"do_sample": False}, family),
+            ({"do_sample": False, "temperature": 1.0}, family),
+            ({"do_sample": True}, family),
+            ({}, family),
+            (dict.fromkeys(published), family),
+            ({"temperature": 0.1}, {"temperature": 0.1}),
+            ({"temperature": 0.4, "top_k": 0, "top_p": 1.0}, {"temperature": 0.4}),
+            ({"do_sample": True, "top_k": 5}, {"temperature": 1.0, "top_k": 5}),
+            ({"top_p": 0.5}, {"temperature": family["temperature"], "top_p": 0.5}),
+        ):
+            found = Defaults.of(FAMILIES[name], said)
+            assert {n: found.values[n] for n in SAMPLING if n in found.values} == wanted, (name, said)
+            assert found.values.keys() == found.sources.keys()
+            assert all((found.sources[n] == FILE) == (n in said and wanted is not family) for n in said if n in wanted)
+
+
+def test_the_ways_to_remask_are_those_of_the_options() -> None:
+    assert get_args(Remasking) == REMASKING
 
 
 def test_code_that_comes_with_a_checkpoint_is_not_run(folder: Path) -> None:
@@ -444,8 +508,17 @@ def after_scattering(change: Callable[[Path], object]) -> Callable[[Path], objec
 
 
 def large_header(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", (100 << 20) + 1))
-    os.truncate(folder / "model.safetensors", 101 << 20)  # without taking that space
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", (10 << 20) + 1))
+    os.truncate(folder / "model.safetensors", 11 << 20)  # without taking that space
+
+
+def first_twice(text: bytes) -> bytes:
+    entries = json.loads(text)
+    return text.rstrip()[:-1] + b"," + json.dumps({QUERY: entries[QUERY]}).encode()[1:]
+
+
+def many_names(text: bytes) -> bytes:
+    return text.rstrip()[:-1] + b"".join(b',"%x":0' % i for i in range(1_048_000)) + b"}"
 
 
 def pickled(folder: Path) -> None:
@@ -544,6 +617,19 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "architectures: objects": (config(architectures=[{}]), "architecture [{}] is not supported"),
     "LLaDA-MoE": (config(architectures=["LLaDAMoEModelLM"], num_experts=64), "which the llada_moe family needs"),
     "LLaDA-MoE by type": (config(architectures=None, num_experts=64), "which the llada_moe family needs"),
+    "quantised by MLX": (config(quantization={"group_size": 64, "bits": 4}), "quantised weights ('MLX')"),
+    "quantised by MLX, twice": (
+        config(**{key: {"group_size": 64, "bits": 4} for key in ("quantization", "quantization_config")}),
+        "quantised weights ('MLX') are not supported; get the original weights, and hold those in eight bits",
+    ),
+    "quantised by bitsandbytes": (config(quantization_config={"load_in_4bit": True}), "weights ('bitsandbytes')"),
+    "quantised without a name": (config(quantization_config={"x": 1}), "quantised weights ({'x': 1})"),
+    "quantised in two words": (config(quantization_config="fp8"), "quantised weights ('fp8')"),
+    "quantised, says a file": (file("quantize_config.json", "{}"), "quantize_config.json: quantised weights ('GPTQ')"),
+    "an adapter": (
+        file("adapter_config.json", '{"peft_type": "LORA", "base_model_name_or_path": "org/base"}'),
+        "holds a PEFT adapter ('LORA') for 'org/base', which is not applied here; merge it with peft",
+    ),
     "quantised": (config(quantization_config={"quant_method": "gptq"}), "quantised weights ('gptq')"),
     # files of weights
     "no weights": (gone("model.safetensors"), "holds no weights"),
@@ -555,9 +641,22 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights: cut at the end": (bytes_of_weights(lambda b: b[:-5]), "not a whole safetensors file"),
     "weights: longer": (bytes_of_weights(lambda b: b + b"12345678"), "not a whole safetensors file"),
     "weights: a huge header": (bytes_of_weights(lambda b: b"\xff" * 8 + b[8:]), "18446744073709551615"),
-    "weights: a header beyond the limit": (large_header, "states a header of 104857601 bytes; the limit is 104857600"),
+    "weights: a header beyond the limit": (large_header, "states a header of 10485761 bytes; the limit is 10485760"),
     "weights: no JSON": (header(lambda h: b"\0" * len(h)), "model.safetensors is not a whole safetensors file"),
     "weights: overlapping": (header(lambda h: h.replace(b'"data_offsets":[0,', b'"data_offsets":[4,', 1)), "not a"),
+    "weights: a tensor twice": (header(first_twice), f"'{QUERY}' comes twice in one object"),
+    "weights: a key of a tensor twice": (
+        header(lambda h: h.replace(b'{"dtype":"F32",', b'{"dtype":"F32","dtype":"F32",', 1)),
+        "'dtype' comes twice in one object",
+    ),
+    "weights: a key of the metadata twice": (
+        header(lambda h: h.replace(b'"format":"pt"', b'"format":"pt","format":"pt"')),
+        "'format' comes twice in one object",
+    ),
+    "weights: a long name": (header(lambda h: h.replace(b"wte", b"w" * 300)), "characters; the limit is 256"),
+    "weights: names without number": (header(many_names), "names 1,048,022 tensors; the limit is 131,072"),
+    "weights: too deep": (header(lambda h: b"[" * 100_000), "is not a whole safetensors file"),
+    "weights: not UTF-8": (header(lambda h: h.replace(b"wte", b"\xff\xff\xff")), "is not a whole safetensors file"),
     "weights: an HTML page": (file("model.safetensors", "<html>404</html>" * 9), "model.safetensors is cut short"),
     "index: no map": (index(drop=("weight_map",)), "must have a weight_map"),
     "index: a list": (index(weight_map=["a"]), "must have a weight_map"),
@@ -579,7 +678,15 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a tensor is missing": (tensors(lambda t: t.pop(QUERY)), f"lacks '{QUERY}'"),
     "many are missing": (tensors(lambda t: [t.pop(n) for n in list(t) if "blocks.1" in n]), "and 6 more (9 tensors)"),
     "the head is missing": (tensors(lambda t: t.pop(HEAD)), f"lacks '{HEAD}'"),
+    "tensors of GPTQ": (tensors(lambda t: t.update({"x.g_idx": torch.ones(1)})), "'x.g_idx', as GPTQ-quantised weigh"),
+    "tensors of AWQ": (tensors(lambda t: t.update({"x.qweight": torch.ones(1)})), "as AWQ or GPTQ-quantised weights"),
+    "tensors of MLX": (tensors(lambda t: t.update({"x.scales": torch.ones(1)})), "as MLX-quantised weights do"),
+    "tensors of an adapter": (
+        tensors(lambda t: t.update({QUERY.replace("weight", "lora_A.weight"): torch.ones(1)})), "is of a PEFT adapter",
+    ),
     "one too many": (tensors(lambda t: t.update({"lora.a": torch.ones(1)})), "holds 'lora.a', for which"),
+    "a table that only looks rotary": (tensors(lambda t: t.update({"my_inv_freq": torch.ones(1)})), "'my_inv_freq'"),
+    "a head beside the head": (tensors(lambda t: t.update({"lm_head.weight": t[HEAD] + 1})), "'lm_head.weight', for"),
     "denied biases": (tensors(lambda t: t.update({QUERY[:-6] + "bias": torch.ones(32)})), "q_proj.bias', for which"),
     "wrong shape": (tensors(lambda t: t.update({QUERY: torch.ones(32, 31)})), "[32, 31]; config.json implies [32, 32]"),
     "transposed": (tensors(lambda t: t.update({EMBED: t[EMBED].T.contiguous()})), "has shape [32, 320]"),
@@ -612,7 +719,13 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "temperature: text": (generation(temperature="hot"), "temperature must be a number from 0 to 2147483647"),
     "temperature: huge": (generation(temperature=10**400), "temperature must be a number from 0 to 2147483647"),
     "temperature: infinite": (spelled("generation_config.json", "temperature", "1e400"), "to 2147483647, got inf"),
-    "remasking: a number": (generation(remasking=1), "remasking must be a name, got 1"),
+    "remasking: a number": (generation(remasking=1), "generation_config.json: remasking must be one of low_conf"),
+    "remasking: unheard of": (generation(remasking="topk_margin"), "margin, entropy, random, got 'topk_margin'"),
+    "top_k: a fraction": (generation(top_k=0.5), "generation_config.json: top_k must be a whole number from 0 to 21"),
+    "top_p: none": (generation(top_p=0), "generation_config.json: top_p must be a number above 0, up to 1, got 0"),
+    "top_p: true": (generation(top_p=True), "top_p must be a number above 0, up to 1, got True"),
+    "sampling: text": (generation(do_sample="no"), "do_sample must be true or false, got 'no'"),
+    "sampling: unread, but wrong": (generation(do_sample=False, top_p=2), "top_p must be a number above 0, up to 1"),
     "defaults: not JSON": (file("generation_config.json", "steps = 1"), "generation_config.json is not valid JSON"),
 }  # fmt: skip
 
@@ -745,6 +858,14 @@ def test_names_that_are_none_are_refused(name: str, told: str) -> None:
     assert told in refusal(lambda: locate(name))
 
 
+def test_an_adapter_alone_is_named(folder: Path) -> None:
+    alone = folder.parent / "adapter"
+    alone.mkdir()
+    (alone / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "org/base"}')
+    said = refusal(lambda: load(str(alone)))
+    assert "holds a PEFT adapter ('LORA') for 'org/base'" in said and "move adapter_config.json" not in said
+
+
 def test_a_folder_comes_before_a_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
     assert locate(f"{folder.parent.name}/tiny").samefile(folder)
@@ -817,6 +938,7 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
 
 LOCATE = """
 import sys
+from remask.cli import main
 from remask.errors import CheckpointError, UsageError
 from remask.checkpoint.hub import locate
 for name in sys.argv[1:] or {names!r}:
@@ -863,3 +985,26 @@ def test_a_hub_that_answers(tmp_path: Path, folder: Path) -> None:
     assert gated.startswith("refused: org/gated is gated: accept its terms")
     assert broken.startswith("refused: downloading org/broken failed")
     assert torch.isfinite(logits(load(found).predictor)).all()
+
+
+def test_large_files_that_came_damaged_are_refused_and_removed(tmp_path: Path, folder: Path) -> None:
+    good = (folder / "model.safetensors").read_bytes()
+    bad = good[:-1000] + bytes(1000)
+    with serving(Hub({"org/name": folder}, large={"model.safetensors": bad})) as hub:
+        refused = python(LOCATE.format(names=["org/name"]), tmp_path, HF_ENDPOINT=hub.url).stdout
+        assert refused.startswith("refused: model.safetensors of org/name came damaged: its sha256 is ")
+        assert not list((tmp_path / "hub").rglob("model.safetensors"))
+        hub.large["model.safetensors"] = good
+        found = python(LOCATE.format(names=["org/name"]), tmp_path, HF_ENDPOINT=hub.url).stdout.strip()
+    assert torch.isfinite(logits(load(found).predictor)).all()
+
+
+@pytest.mark.parametrize("licence", ["[/nope]", "[bold]x", "\x1b]0;title\x07"])
+def test_no_licence_ends_the_list(cache: Path, capsys: pytest.CaptureFixture[str], licence: str) -> None:
+    readme = cache / "snapshots" / COMMIT / "README.md"
+    readme.write_text(f"---\nlicense: {licence}\n---\n")
+    (cache / "snapshots" / OTHER / "README.md").mkdir()
+    assert main(["models", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "org/name@v1" in shown and "\x1b" not in shown
+    assert licence in shown or "\x1b" in licence

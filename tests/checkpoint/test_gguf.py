@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -405,6 +406,33 @@ def endless(whole: bytes) -> bytes:
     )
 
 
+def put(key: str, kind: int, value: bytes, times: int = 1) -> Callable[[bytes], bytes]:
+    """One more key in front, its value as the bytes of a file, so many times; a filler keeps tensors aligned."""
+
+    def long(number: int) -> bytes:
+        return number.to_bytes(8, "little")
+
+    def more(whole: bytes) -> bytes:
+        added = (long(len(key)) + key.encode() + kind.to_bytes(4, "little") + value) * times
+        filler = long(12) + b"general.fill" + (8).to_bytes(4, "little")
+        left = -(len(added) + len(filler) + 8) % 32
+        keys = int.from_bytes(whole[16:24], "little") + times + 1
+        return whole[:16] + long(keys) + added + filler + long(left) + b"x" * left + whole[24:]
+
+    return more
+
+
+def moved(whole: bytes) -> bytes:
+    """A gap before a tensor of one size."""
+    at = whole.index(b"output_norm.weight") + len(b"output_norm.weight") + 4 + 8 + 4
+    offset = int.from_bytes(whole[at : at + 8], "little") + 32
+    return whole[:at] + offset.to_bytes(8, "little") + whole[at + 8 :]
+
+
+def array(kind: int, count: int, elements: bytes) -> bytes:
+    return kind.to_bytes(4, "little") + count.to_bytes(8, "little") + elements
+
+
 TOKENS = [f"t{i}" for i in range(352)]
 MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (raw(lambda b: b""), "is not a whole GGUF file"),
@@ -424,12 +452,23 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "more layers than any": (keys(llada__block_count=100_000), "n_layers must be a whole number from 1 to 1000"),
     "causal": (keys(llada__attention__causal=True), "llada.attention.causal = True is not supported; the llada arch"),
     "shifted": (keys(diffusion__shift_logits=True), "shift_logits is True, but the llada family has False"),
-    "shift not stated": (keys(drop=("diffusion.shift_logits",)), "shift_logits is True"),
     "scaled positions": (keys(llada__rope__scaling__type="yarn"), "rope.scaling.type = 'yarn' is not supported"),
     "positions divided": (keys(llada__rope__scaling__factor=4.0), "llada.rope.scaling.factor = 4.0 is not supported"),
     "a sliding window": (keys(llada__attention__sliding_window=16), "llada.attention.sliding_window = 16 is not supp"),
     "values of another width": (keys(llada__attention__value_length=4), "value_length = 4 is not supported; the llada"),
     "an unknown key": (keys(llada__logit_scale=0.5), "unknown key 'llada.logit_scale' = 0.5 for the llada arch"),
+    "padded": (raw(lambda b: b + bytes(100)), "100 bytes follow the last tensor"),
+    "a key twice": (raw(put("x.y", 7, b"\0", times=2)), "the key 'x.y' comes twice"),
+    "an array of arrays": (raw(put("x.y", 9, array(9, 2, array(0, 0, b"") * 2))), "'x.y' is an array of arrays"),
+    "strings without number": (raw(put("x.y", 9, array(8, 1 << 40, b""))), "1,099,511,627,776 strings; the limit is"),
+    "a string beyond the end": (raw(put("x.y", 9, array(8, 2, b"\xff" * 16))), "is not a whole GGUF file"),
+    "an unknown kind": (raw(put("x.y", 13, b"")), "'x.y' is of the unknown kind 13"),
+    "a long key": (raw(put("x" * 300, 7, b"\0")), "a name of 300 bytes; the limit is 256"),
+    "a tensor that begins elsewhere": (raw(moved), "'output_norm.weight' does not begin where the tensor"),
+    "an alignment of 3": (raw(put("general.alignment", 4, b"\3\0\0\0")), "must be a power of two up to"),
+    "an end that is added": (keys(tokenizer__ggml__add_eos_token=True), "add_eos_token = True is not supported; only"),
+    "words of another kind": (keys(tokenizer__ggml__unheard_of=4), "unknown key 'tokenizer.ggml.unheard_of'"),
+    "turns that end otherwise": (keys(tokenizer__ggml__eot_token_id=7), "eot_token_id = 7 is not supported; the llada"),
     "an unknown key on two lines": (keys(**{"llada.a\nb": 4}), r"unknown key 'llada.a\nb' = 4"),
     "experts of a dense model": (keys(llada__expert_count=8), "unknown key 'llada.expert_count' = 8"),
     "θ of 1": (keys(llada__rope__freq_base=1.0), "rope_theta must be a number above 1, as 10000.0 is, got 1.0"),
@@ -506,6 +545,40 @@ def test_parts_that_make_no_tokenizer_are_refused(
     with pytest.raises(CheckpointError) as caught:
         load(str(folder))
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_nobody_reads_costs_next_to_nothing(made: Path, tmp_path: Path) -> None:
+    """Arrays of 16 MB are passed over; objects for their elements would take a hundred times as much."""
+    plain, size = inspect(made), 1 << 24
+    for kind, count, elements in ((0, size, bytes(size)), (12, size // 8, bytes(size)), (8, 1 << 18, bytes(1 << 21))):
+        file = tmp_path / "it.gguf"
+        file.write_bytes(put("x.y", 9, array(kind, count, elements))(made.read_bytes()))
+        tracemalloc.start()
+        described = inspect(file)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert described.config == plain.config and peak < 8 << 20, f"kind {kind} took {peak:,} bytes"
+
+
+def test_a_shift_that_is_not_stated_is_the_familys(
+    tmp_path: Path, text: Text, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("llada", "dream"):
+        convert(inspect(folder_of(tmp_path / name, text, name)), tmp_path / "it.gguf")
+        rewritten(tmp_path / "it.gguf", tmp_path / "new.gguf", drop=("diffusion.shift_logits",), arch=name)
+        caplog.clear()
+        assert inspect(tmp_path / "new.gguf").config.shift == (name == "dream")
+        assert f"lacks diffusion.shift_logits in its metadata; the {name} family has {name == 'dream'}" in caplog.text
+
+
+def test_words_that_change_nothing_may_be_there(made: Path, tmp_path: Path) -> None:
+    neutral = {
+        "tokenizer.ggml.add_eos_token": False, "tokenizer.ggml.add_space_prefix": False,
+        "tokenizer.ggml.fim_pre_token_id": 5, "tokenizer.ggml.scores": [0.0] * 352,
+        "tokenizer.chat_template.tools": "x", "tokenizer.huggingface.json": "{}", "quantize.imatrix.file": "x.dat",
+    }  # fmt: skip
+    other = rewritten(made, tmp_path / "other.gguf", neutral)
+    assert inspect(other).text.encode("Sort 5.") == inspect(made).text.encode("Sort 5.")
 
 
 # --- remask models convert ---

@@ -1,14 +1,18 @@
 """`remask trace`: a recorded run without a model, and files that are not one."""
 
 import json
+import math
+import tracemalloc
 from collections.abc import Callable
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remask.cli import main
+from remask.errors import RequestError
 from remask.trace.format import read
 
 Invoke = Callable[..., Any]
@@ -110,6 +114,20 @@ BROKEN: list[tuple[int, dict[str, Any], str]] = [
     (1, {"guesses": [[999, 1, 3]]}, "step 0 of the trace is malformed"),
     (1, {"top": {"5": [[1]]}}, "step 0 of the trace is malformed"),
     (1, {"block": None}, "step 0 of the trace is malformed"),
+    (0, {"given": [[5, 10**30]]}, "malformed list of positions"),
+    (0, {"given": [[5, 9], [7, 12]]}, "malformed list of positions"),
+    (0, {"tokens": [10**30]}, "or one is no whole number from 0 to 2147483647"),
+    (0, {"mask_id": -1}, "or one is no whole number from 0 to 2147483647"),
+    (0, {"seed": math.inf}, "line 1 holds a number that is not finite"),
+    (1, {"t_ms": math.nan}, "line 2 holds a number that is not finite"),
+    (1, {"changes": [[math.inf, 1, "committed", 3, 0.0]]}, "line 2 holds a number that is not finite"),
+    (1, {"changes": [[20.5, 1, "committed", 3, 0.0]]}, "line 2 changes a position outside the canvas"),
+    (1, {"changes": [[20, 10**30, "committed", 3, 0.0]]}, "line 2 changes a position outside the canvas"),
+    (1, {"changes": [[20, 1, "committed", 10**400, 0.0]]}, "step 0 of the trace is malformed"),
+    (1, {"block": 10**18}, "step 0 of the trace is malformed"),
+    (1, {"step": "x" * 10_000}, "of the trace is malformed"),
+    (1, {"t_ms": 10**400}, "step 0 of the trace is malformed"),
+    (-1, {"end": {"unused": [[0, -5]]}}, "malformed list of positions"),
     (-1, {"end": [1]}, "the end of the trace is malformed"),
 ]
 
@@ -127,7 +145,7 @@ def test_a_broken_file_is_refused_in_one_line(
     edited(file, at, **changes)
     assert main(["trace", command[0], str(file), *command[1:]]) == 2
     captured = capsys.readouterr()
-    assert message in captured.err and captured.err.count("\n") == 1
+    assert message in captured.err and captured.err.count("\n") == 1 and len(captured.err) < 900
     assert not list(file.parent.glob("x.*"))
 
 
@@ -144,3 +162,29 @@ def test_a_file_that_is_no_trace(invoke: Invoke, tmp_path: Path, content: bytes,
     file.write_bytes(content)
     result = invoke("trace", "view", file)
     assert result.code == 2 and message in result.err and str(file) in result.err
+
+
+def test_a_number_too_large_for_a_float_is_not_finite(invoke: Invoke, recorded: tuple[Path, str]) -> None:
+    file, _ = recorded
+    file.write_text(file.read_text(encoding="utf-8").replace('"seed":', '"more":1e999,"seed":', 1), encoding="utf-8")
+    result = invoke("trace", "view", file)
+    assert result.code == 2 and "line 1 holds a number that is not finite" in result.err
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_no_file_is_read_without_end(invoke: Invoke) -> None:
+    tracemalloc.start()
+    result = invoke("trace", "view", "/dev/zero")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.code == 2 and "line 1 has more than 16,777,216 characters; this is no trace" in result.err
+    assert peak < 100 << 20
+
+
+def test_no_trace_is_read_without_end() -> None:
+    line = json.dumps({"format": "x" * (1 << 20)})
+    with pytest.raises(RequestError, match="is not the header"):
+        read(line for _ in iter(int, 1))
+    header = json.dumps({"format": "remask-trace", "version": 1, "tokens": [1], "mask_id": 1})
+    with pytest.raises(RequestError, match="has more than 536,870,912 characters"):
+        read(chain([header], (line for _ in iter(int, 1))))

@@ -134,6 +134,7 @@ class Hub:
 
     folders: dict[str, Path]
     refused: dict[str, str] = field(default_factory=dict)
+    large: dict[str, bytes] = field(default_factory=dict)  # files that are stored apart, and what is sent for them
     url: str = ""
     served: list[str] = field(default_factory=list)
 
@@ -177,7 +178,9 @@ class _Answer(BaseHTTPRequestHandler):
         elif api:
             self.answer(self.listing(repo) if "tree" in rest else self.about(repo), 200, body)
         else:
-            self.answer((self.files(repo)["/".join(rest[2:])]).read_bytes(), 200, body)
+            data, name = (self.files(repo)["/".join(rest[2:])]).read_bytes(), rest[-1]
+            oid = hashlib.sha256(data).hexdigest() if name in self.hub.large else ""
+            self.answer(self.hub.large.get(name, data), 200, body, oid=oid)
 
     def files(self, repo: str) -> dict[str, Path]:
         folder = self.hub.folders.get(repo)
@@ -197,12 +200,15 @@ class _Answer(BaseHTTPRequestHandler):
             for name, path in self.files(repo).items()
         ]
 
-    def answer(self, content: Any, status: int, body: bool, code: str = "") -> None:
+    def answer(self, content: Any, status: int, body: bool, code: str = "", oid: str = "") -> None:
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
+        if oid:
+            self.send_header("X-Linked-ETag", f'"{oid}"')
+            self.send_header("X-Linked-Size", str(len(data)))
         if code:
             self.send_header("X-Error-Code", code)
         self.end_headers()

@@ -2,8 +2,10 @@
 
 import io
 import json
+import math
 import re
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from remask.engine.requests import Candidate, Change, Guesses, Step
+from remask.errors import RequestError
 from remask.render.ansi import Look, flow, grid, line, live, strip
 from remask.render.figures import Chapter, Likelihood, Share, Strip, Table, Token
 from remask.render.glyph import chip, clean, glyph
@@ -272,6 +275,12 @@ def test_any_number_is_a_confidence(value: float) -> None:
 
 def test_percentages_do_not_claim_certainty() -> None:
     assert [percent(x) for x in (0.0, 0.994, 0.997, 1.0)] == ["0%", "99%", ">99%", "100%"]
+
+
+def test_a_trace_that_json_cannot_say_is_refused(hostile: Trace) -> None:
+    for value in (math.inf, math.nan, object()):
+        with pytest.raises(RequestError, match="not finite, or no JSON"):
+            page(replace(hostile, header=hostile.header | {"seed": value}))
 
 
 def test_a_trace_is_checked_before_it_is_drawn(hostile: Trace) -> None:

@@ -98,7 +98,8 @@ class Family:
     """One family: `parse` reads config.json, `export` writes it, `names` maps our parameters to published tensors.
 
     A checkpoint belongs to the family if its `architectures` names one of these, or, if it names none, by
-    `model_types`. `mask_id` and `eos_ids` apply if neither the configuration nor the tokenizer names any.
+    `model_types`. `mask_id` and `eos_ids` apply if neither the configuration nor the tokenizer names any. A tensor that
+    has no place is refused, unless its name ends in one of `unread`.
     """
 
     name: str
@@ -111,4 +112,6 @@ class Family:
     eot: str | None = None  # end-of-turn token of the chat template
     model_types: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()  # those whose config.json is equal to another model's
+    unread: tuple[str, ...] = ("rotary_emb.inv_freq",)  # a table that old code saved, and that is computed
     defaults: Mapping[str, Any] = field(default_factory=dict)  # the authors' recipe by name, gen_length, steps, …
+    call: str = ""  # where the authors call their model with `defaults`

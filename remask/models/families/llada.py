@@ -2,6 +2,7 @@
 
 Field and tensor names are those of the published `config.json` and `model.safetensors.index.json`. A feature of the
 published class that no published checkpoint uses is refused by name. MMaDA and UltraLLaDA have the same class.
+The defaults are those of `main` in the authors' generate.py (github.com/ML-GSAI/LLaDA).
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ FIXED: dict[str, Any] = {
 }
 HARMLESS = {
     "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor", "residual_dropout", "flash_attention",
-    "mlp_ratio", "n_positions", "max_sequence_length_trained",
+    "mlp_ratio", "n_positions", "flash_attn_varlen", "max_sequence_length_trained",
     "alibi_bias_max", "attention_layer_norm_with_affine",  # details of features that FIXED turns off
     "tie_word_embeddings",  # transformers adds it, but the class reads weight_tying
     # MMaDA's images, whose tokens are rows of the same embedding
@@ -144,4 +145,5 @@ LLADA = Family(
         "cfg_scale": 0.0,
         "remasking": "low_confidence",
     },
+    call="generate.py of ML-GSAI/LLaDA",
 )

@@ -2,7 +2,8 @@
 
 Each expert has one sigmoid. A learned bias takes part in the choice, within the best groups, but not in the weights.
 One expert is shared. Half of each head is rotated. 2.1 has the same fields and tensors, but is also trained to rewrite
-committed tokens.
+committed tokens. The defaults are those of the published class's `generate` (blocks of 32, threshold 0.95, temperature
+0), but for gen_length: theirs is 2048.
 """
 
 from collections.abc import Mapping
@@ -107,6 +108,7 @@ LLADA2 = family(
     eos_ids=(156892,),
     eot="<|role_end|>",
     defaults={"recipe": "llada2", "gen_length": 256, "temperature": 0.0},
+    call="generate of their modeling_llada2_moe.py, but for its gen_length of 2048",
 )
 
 

@@ -1,4 +1,7 @@
-"""LLaDA-MoE (7B-A1B): OLMoE's body, full attention; the softmax weights of the chosen experts are not normalised."""
+"""LLaDA-MoE (7B-A1B): OLMoE's body, full attention; the softmax weights of the chosen experts are not normalised.
+
+The defaults are those of the model card, which calls LLaDA's generate.py with the mask 156895.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -76,4 +79,5 @@ LLADA_MOE = family(
         "gen_length": 128, "steps": 128, "block_length": 32, "temperature": 0.0, "cfg_scale": 0.0,
         "remasking": "low_confidence",
     },
+    call="the model card, with LLaDA's generate.py",
 )  # fmt: skip

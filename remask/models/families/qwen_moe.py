@@ -1,4 +1,7 @@
-"""SDAR-30B-A3B (arXiv 2510.06303) and RND1: the tensors of Qwen3-30B-A3B, two contracts."""
+"""SDAR-30B-A3B (arXiv 2510.06303) and RND1: the tensors of Qwen3-30B-A3B, two contracts.
+
+RND1's defaults are those of its demo (github.com/RadicalNumerics/RND1): 256 steps for 256 tokens, temperature 0.01.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +57,7 @@ SDAR_MOE = family(
     eos_ids=SDAR.eos_ids,
     eot=SDAR.eot,
     defaults=SDAR.defaults,
+    call=SDAR.call,
 )
 
 _RND1 = Body(
@@ -73,5 +77,6 @@ RND1 = family(
     export=lambda config: _RND1.export(config) | fields_of(config),
     mask_id=151669,
     eos_ids=(151645,),
-    defaults={"recipe": "rnd1", "gen_length": 256, "steps": 256, "temperature": 0.0},
+    defaults={"recipe": "rnd1", "gen_length": 256, "steps": 256, "temperature": 0.01},
+    call="the demo of RadicalNumerics/RND1",
 )
