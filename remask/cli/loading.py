@@ -7,29 +7,38 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .options import Machine
 from .screen import errors_to, is_terminal
 
 if TYPE_CHECKING:
     from ..llm import LLM
 
 
-def load(machine: Machine, quiet: bool) -> "LLM":
-    """The model that `machine` names, on its device; `quiet` says nothing while it loads."""
-    said = told(machine.family, machine.field)
+def load(
+    *,
+    model: str,
+    device: str,
+    dtype: str,
+    quantize: str,
+    threads: int | None,
+    family: str | None,
+    field: Sequence[str] | None,
+    quiet: bool,
+) -> "LLM":
+    """The model that the user names, on its device; `quiet` says nothing while it loads."""
+    said = told(family, field)
     shown = not quiet and is_terminal(sys.stderr)
-    with errors_to(sys.stderr).status(f"loading {machine.model} …") if shown else nullcontext():
+    with errors_to(sys.stderr).status(f"loading {model} …") if shown else nullcontext():
         import remask
 
         from ..engine.host import keep_freed_memory
 
         keep_freed_memory()  # this is a program, and all that it does from now on is forwards
         return remask.load(
-            machine.model,
-            device=machine.device,
-            dtype=machine.dtype,
-            quantize=None if machine.quantize == "none" else machine.quantize,
-            threads=machine.threads,
+            model,
+            device=device,
+            dtype=dtype,
+            quantize=None if quantize == "none" else quantize,
+            threads=threads,
             **said,
         )
 

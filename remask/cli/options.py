@@ -120,7 +120,7 @@ class Machine:
         """The model, ready to answer; says on a terminal that it is being loaded."""
         from .loading import load
 
-        return load(self, quiet)
+        return load(quiet=quiet, **{f.name: getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True)
