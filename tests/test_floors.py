@@ -54,7 +54,7 @@ PAIRS = {
 
 # All that one module may see of a package. The loop knows no model, no cache and no rule by name.
 NARROW: dict[tuple[str, str], set[str]] = {
-    ("decoding.scan", "models"): {"models.contract"},
+    ("decoding.scan", "models"): {"models.contract", "models.tiles"},
     ("decoding.scan", "decoding.caches"): set(),
     ("decoding.settle", "decoding.caches"): set(),
     ("decoding.settle", "decoding.revision"): set(),

@@ -1,7 +1,7 @@
 """The scan of the logits: guidance, processing and all reductions over the vocabulary, which exists only here.
 
-A scan may take any chunk of the positions read: every result belongs to one position, and none is (R, V). What needs
-the whole window is settled afterwards (`remask.decoding.settle`).
+Every result belongs to one position, and none is (R, V), so positions are taken a few at a time. What needs the whole
+window is settled afterwards (`remask.decoding.settle`).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,17 @@ import torch
 from torch import Tensor
 
 from ..models.contract import Contract
+from ..models.tiles import tiles
 from .classes import ClassTables, ReadClasses
+from .columns import cut
 from .confidence import entropy, score
 from .history import Memory, divergence
 from .process import Process, guide, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw, greedy, perturbed
 from .recipe import Recipe
 
+LOGITS_AT_ONCE = 2**25  # numbers that the head makes at a time: 128 MiB; its matrix is read once for each time
+REDUCED_AT_ONCE = 2**22  # of them, numbers that are reduced at a time: 16 MiB, so that no pass over them faults them in
 FILTERED = 60.0  # nats that a token loses to top-k or top-p where a window is proposed jointly
 
 
@@ -66,10 +70,27 @@ def scan(
 
     The numbers of `recipe` are floats, or columns (R, 1) where rows differ in them. `top` candidates are returned.
     """
-    process, wants = recipe.process, recipe.wants
-    logits = head(hidden[0])
-    if len(hidden) == 2:
-        logits = guide(logits, head(hidden[1]), recipe.guidance.cfg_scale)
+    count, at_once = hidden.shape[1], max(1, LOGITS_AT_ONCE // contract.vocab_size)
+    if count > at_once:
+        turns = [(hidden[:, rows], reads.cut(rows), cut(recipe, rows)) for rows in tiles(count, at_once)]
+        return join([scan(head, *turn, contract, top) for turn in turns])
+    return look([head(stream) for stream in hidden], reads, recipe, contract, top)
+
+
+def look(streams: Sequence[Tensor], reads: Reads, recipe: Recipe, contract: Contract, top: int) -> Seen:
+    """Guide and reduce the logits (R, V) of each stream, a few positions at a time."""
+    count, at_once = len(streams[0]), max(1, REDUCED_AT_ONCE // contract.vocab_size)
+    if count > at_once:
+        turns = [([x[rows] for x in streams], reads.cut(rows), cut(recipe, rows)) for rows in tiles(count, at_once)]
+        return join([look(*turn, contract, top) for turn in turns])
+    if len(streams) == 1:
+        return reduce(streams[0], reads, recipe, contract, top)
+    return reduce(guide(streams[0], streams[1], recipe.guidance.cfg_scale), reads, recipe, contract, top)
+
+
+def reduce(logits: Tensor, reads: Reads, recipe: Recipe, contract: Contract, top: int) -> Seen:
+    """Reduce the logits (R, V), after guidance, to what they say; they may be overwritten."""
+    process = recipe.process
     leaders, shares = likeliest(logits, recipe.memory[1])
     drift = None if reads.memory is None else divergence(logits, reads.memory)
     logits = recipe.history.enhance(logits, reads.memory)
@@ -95,13 +116,12 @@ def scan(
         best = greedy(logits)
     scores = logits if scores is None else scores
     scored = score(scores, guess, best, recipe.confidence, reads.uniform)
-    confidence = endings_last(scored.confidence, guess, process, contract)
     return Seen(
         guess,
-        confidence,
+        endings_last(scored.confidence, guess, process, contract),
         scored.logprob,
         healthy,
-        entropy(logits) if "entropy" in wants else None,
+        entropy(logits) if "entropy" in recipe.wants else None,
         logits.softmax(1).gather(1, reads.current[:, None])[:, 0] if reads.current is not None else None,
         drift,
         leaders,

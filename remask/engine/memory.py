@@ -15,9 +15,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..decoding.propose import ROWS_AT_ONCE
+from ..decoding.scan import LOGITS_AT_ONCE, REDUCED_AT_ONCE
 from ..models.contract import Predictor
+from ..models.tiles import tallest
 from .row import Row, together
-from .step import LOGITS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,28 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
 
 
 def _logits(rows: Sequence[Row], vocabulary: int) -> int:
-    """Return the bytes of deciding for rows of one recipe: the largest stage of `scan`, in tensors (reads, V)."""
+    """Return the bytes of deciding for rows of one recipe: what the head makes, and the largest stage of `reduce` for
+    the part of it that is reduced at a time; in tensors (reads, V)."""
     recipe, process = rows[0].recipe, rows[0].recipe.process
     reads = sum(max(map(len, row.windows)) for row in rows)
-    at_once = min(reads, max(1, LOGITS_AT_ONCE // vocabulary))
+    made = tallest(reads, max(1, LOGITS_AT_ONCE // vocabulary))
+    at_once = tallest(made, max(1, REDUCED_AT_ONCE // vocabulary))
+    guided = bool(recipe.guidance.cfg_scale)
+    guiding = 2.25 * guided  # beside the two streams: difference, result, a mask
     separate = process.scores == "processed"  # scores are a tensor beside the logits
-    guiding = 4.25 if recipe.guidance.cfg_scale else 1  # two streams, difference, result, a mask
     filtering = 1.25 * (process.top_k is not None) + 6 * (process.top_p is not None)  # sorted, index, sums
-    drawing = 1 + separate + (filtering if process.temperature else 0)
-    tempering = separate * (3 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
+    drawing = separate + (filtering if process.temperature else 0)
+    tempering = separate * (2 + (process.top_k is not None or process.top_p is not None))  # kept, shifted, divided
     noise = min(at_once, ROWS_AT_ONCE) * 8 if process.temperature else 0  # four of float64
-    reducing = 4 if recipe.confidence == "entropy" else 3 if "entropy" in recipe.wants else 2
+    reducing = 3 if recipe.confidence == "entropy" else 2 if "entropy" in recipe.wants else 1
     scoring = reducing + separate
     filtered = process.top_k is not None or process.top_p is not None
-    tabling = 2.3 + separate + (process.temperature > 0) * (1.2 + 1.5 * filtered)  # the members of a bucket of classes
+    tabling = 1.3 + separate + (process.temperature > 0) * (1.2 + 1.5 * filtered)  # the members of a bucket of classes
     tabling *= any(row.proposer is not None for row in rows)
-    whole = max(at_once * max(guiding, tempering, scoring, tabling), at_once * drawing + noise)
-    return int(4 * vocabulary * whole)
+    stage = max(at_once * max(tempering, scoring, tabling), at_once * drawing + noise)
+    changes = guided or recipe.history.memory[1] or process.suppress or process.logits_eos_inf
+    copied = at_once * bool(changes or process.confidence_eos_eot_inf)
+    return int(4 * vocabulary * (made * (1 + guided) + max(at_once * guiding, copied + stage)))
 
 
 @dataclass(frozen=True)

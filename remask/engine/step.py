@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..decoding.columns import cut
 from ..decoding.joint import amend, propose
-from ..decoding.scan import Seen, join, scan
+from ..decoding.scan import scan
 from ..decoding.settle import Changes, settle
 from ..models.contract import Ints, Packed, Plan, Predictor
 from .batch import Batch, Layout, lay
@@ -24,7 +23,6 @@ from .row import Decision, Row
 from .transfer import Arrays, Tensors, download, upload
 
 ROW_VALUES = [f.name for f in fields(Decision) if f.name != "candidates"]
-LOGITS_AT_ONCE = 2**25  # numbers of one logits tensor, 128 MiB in float32; more reads are scanned in turns
 
 
 def denoise(model: Predictor, rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:
@@ -83,7 +81,8 @@ def decide(model: Predictor, packed: Packed, parts: Sequence[Part], inputs: Sequ
 def result(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Tensors:
     """Return what the recipe of a part makes of its reads, by name (R, …), on the device."""
     recipe, contract, joint = part.recipe(inputs), model.contract, part.joint(inputs)
-    seen = propose(look(model, part, inputs, hidden), joint, recipe, contract)
+    seen = scan(model.logits, hidden, part.reads(inputs), part.recipe_of_reads(inputs), contract, part.top)
+    seen = propose(seen, joint, recipe, contract)
     if not part.counts.any():  # rows that read nothing in this step
         changes = Changes(*[seen.healthy.new_zeros(0, 0)] * 4)
     else:
@@ -93,20 +92,6 @@ def result(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Ten
     named = {f.name: getattr(seen, f.name) for f in fields(seen) if f.name != "tables"}
     named |= {f.name: getattr(changes, f.name) for f in fields(changes)}
     return {name: value for name, value in named.items() if value is not None}
-
-
-def look(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Seen:
-    """Scan the hidden reads (S, R, d) of a part, so many at a time that their logits have room."""
-    at_once = max(1, LOGITS_AT_ONCE // model.contract.vocab_size)
-    known, recipe = part.reads(inputs), part.recipe_of_reads(inputs)
-    if hidden.shape[1] <= at_once:
-        return scan(model.logits, hidden, known, recipe, model.contract, part.top)
-    seen = []
-    for start in range(0, hidden.shape[1], at_once):
-        chunk = slice(start, start + at_once)
-        numbers = cut(recipe, chunk)
-        seen.append(scan(model.logits, hidden[:, chunk], known.cut(chunk), numbers, model.contract, part.top))
-    return join(seen)
 
 
 def unpack(parts: Sequence[Part], results: Sequence[Arrays]) -> dict[Row, Decision]:

@@ -38,3 +38,8 @@ def tiles(rows: int, at_most: int) -> Iterator[slice]:
     count = -(-rows // at_most)
     for i in range(count):
         yield slice(rows * i // count, rows * (i + 1) // count)
+
+
+def tallest(rows: int, at_most: int) -> int:
+    """Return the size of the largest of those parts."""
+    return -(-rows // max(1, -(-rows // at_most)))

@@ -409,7 +409,15 @@ def test_taking_logits_in_turns_changes_nothing(monkeypatch: pytest.MonkeyPatch,
     recipe = Recipe(blocks=Whole(), process=Process(temperature=1.0), guidance=Guidance(1.0))
     for model in (Hashed(), tiny):
         at_once = alone(model, Job((1, *holes(12)), recipe, candidates=2))
-        monkeypatch.setattr("remask.engine.step.LOGITS_AT_ONCE", 8 * model.contract.vocab_size)
+        monkeypatch.setattr("remask.decoding.scan.LOGITS_AT_ONCE", 8 * model.contract.vocab_size)
         in_turns = alone(model, Job((1, *holes(12)), recipe, candidates=2))
         monkeypatch.undo()
         assert decisions(at_once[1]) == decisions(in_turns[1])
+
+
+@given(models, jobs(), st.integers(1, 5))
+def test_reducing_logits_in_turns_changes_no_bit(model: Fake, job: Job, at_once: int) -> None:
+    whole = alone(model, job)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("remask.decoding.scan.REDUCED_AT_ONCE", at_once * model.contract.vocab_size)
+        assert bits(alone(model, job)[1]) == bits(whole)
