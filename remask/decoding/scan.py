@@ -23,7 +23,7 @@ from .propose import draw, greedy, perturbed
 from .recipe import Recipe
 
 LOGITS_AT_ONCE = 2**25  # numbers that the head makes at a time: 128 MiB; its matrix is read once for each time
-REDUCED_AT_ONCE = 2**22  # of them, numbers that are reduced at a time: 16 MiB, so that no pass over them faults them in
+REDUCED_AT_ONCE = 2**22  # of them, what a CPU reduces at a time: 16 MiB, so that no pass over them faults them in
 FILTERED = 60.0  # nats that a token loses to top-k or top-p where a window is proposed jointly
 
 
@@ -79,13 +79,19 @@ def scan(
 
 def look(streams: Sequence[Tensor], reads: Reads, recipe: Recipe, contract: Contract, top: int) -> Seen:
     """Guide and reduce the logits (R, V) of each stream, a few positions at a time."""
-    count, at_once = len(streams[0]), max(1, REDUCED_AT_ONCE // contract.vocab_size)
+    count, at_once = len(streams[0]), max(1, reduced_at_once(streams[0].device) // contract.vocab_size)
     if count > at_once:
         turns = [([x[rows] for x in streams], reads.cut(rows), cut(recipe, rows)) for rows in tiles(count, at_once)]
         return join([look(*turn, contract, top) for turn in turns])
     if len(streams) == 1:
         return reduce(streams[0], reads, recipe, contract, top)
     return reduce(guide(streams[0], streams[1], recipe.guidance.cfg_scale), reads, recipe, contract, top)
+
+
+def reduced_at_once(device: torch.device) -> int:
+    """Return how many numbers are reduced at a time: on another device than a CPU as many as the head makes, because
+    there each of many small kernels costs as much as a large one."""
+    return REDUCED_AT_ONCE if device.type == "cpu" else LOGITS_AT_ONCE
 
 
 def reduce(logits: Tensor, reads: Reads, recipe: Recipe, contract: Contract, top: int) -> Seen:
@@ -109,7 +115,6 @@ def reduce(logits: Tensor, reads: Reads, recipe: Recipe, contract: Contract, top
         above = normaliser.max(1)
         healthy &= above.values < torch.inf
         best = torch.where(above.values > highest, forbidden[above.indices], best)
-
     if process.confidence_eos_eot_inf and process.compat == "llada":
         eos_ids = contract.eos_ids if reads.keys is None else ()
         logits = suppress(logits, ids(eos_ids + contract.eot_ids, logits.device))

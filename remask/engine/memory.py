@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..decoding.propose import ROWS_AT_ONCE
-from ..decoding.scan import LOGITS_AT_ONCE, REDUCED_AT_ONCE
+from ..decoding.scan import LOGITS_AT_ONCE, reduced_at_once
 from ..models.contract import Predictor
 from ..models.tiles import tallest
 from .row import Row, together
@@ -47,17 +47,17 @@ def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] =
     return Footprint(
         store=entries * (slots + 1) * model.bytes_per_slot(),
         activations=model.activation_bytes(sum(row.streams * row.width.queries for row in rows)) + masks,
-        logits=max((_logits(members, model.contract.vocab_size) for members in together(rows)), default=0),
+        logits=max((_logits(members, model) for members in together(rows)), default=0),
     )
 
 
-def _logits(rows: Sequence[Row], vocabulary: int) -> int:
+def _logits(rows: Sequence[Row], model: Predictor) -> int:
     """Return the bytes of deciding for rows of one recipe: what the head makes, and the largest stage of `reduce` for
     the part of it that is reduced at a time; in tensors (reads, V)."""
-    recipe, process = rows[0].recipe, rows[0].recipe.process
+    recipe, process, vocabulary = rows[0].recipe, rows[0].recipe.process, model.contract.vocab_size
     reads = sum(max(map(len, row.windows)) for row in rows)
     made = tallest(reads, max(1, LOGITS_AT_ONCE // vocabulary))
-    at_once = tallest(made, max(1, REDUCED_AT_ONCE // vocabulary))
+    at_once = tallest(made, max(1, reduced_at_once(model.device) // vocabulary))
     guided = bool(recipe.guidance.cfg_scale)
     guiding = 2.25 * guided  # beside the two streams: difference, result, a mask
     separate = process.scores == "processed"  # scores are a tensor beside the logits
