@@ -25,10 +25,16 @@ class Tokens:
     def __init__(self, entries: int, length: int) -> None:
         self.data = torch.full((entries, length + 1, 2), UNSEEN)
 
-    def grow(self, entries: int, length: int) -> None:
-        """Enlarge the store; what it holds stays."""
-        old, self.data = self.data[:, :-1], torch.full((entries, length + 1, 2), UNSEEN)
-        self.data[: len(old), : old.shape[1]] = old
+    def move(self, entries: Sequence[int]) -> None:
+        """Move the sorted `entries` to the front."""
+        for new, old in enumerate(entries):
+            self.data[new] = self.data[old]
+
+    def resize(self, entries: int) -> None:
+        """Keep the first `entries`, or add some."""
+        old, kept = self.data, min(entries, len(self.data))
+        self.data = torch.full((entries, *old.shape[1:]), UNSEEN)
+        self.data[:kept] = old[:kept]
 
 
 class Fake:

@@ -1,4 +1,4 @@
-"""The batch: the live rows, their store of keys and values, and the packing of their plans into one forward.
+"""The batch: the live rows, their keys and values, and the packing of their plans into one forward.
 
 The device holds keys and values; all other state of a row is in `remask.engine.row`.
 """
@@ -14,72 +14,74 @@ from ..errors import RecipeError
 from ..models.contract import Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotations
 from .row import Row
+from .slab import Slab
 from .transfer import Array, Arrays, Tensors
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
 
 
 class Batch:
-    """The live rows and the key/value store that they share. Rows enter and leave between steps."""
+    """The live rows, and the slabs that hold their keys and values, by length. Rows enter and leave between steps."""
 
     def __init__(self, model: Predictor) -> None:
         self.model = model
         self.rows: list[Row] = []
-        self.store: Any = None
-        self.shape = (0, 0)  # entries and slots of the store
-        self.free: list[int] = []
+        self.slabs: dict[int, Slab] = {}
+
+    @property
+    def entries(self) -> dict[int, int]:
+        """The number of entries that the slab of each length has."""
+        return {length: slab.entries for length, slab in self.slabs.items()}
 
     def admit(self, row: Row) -> None:
         """Admit a row; it takes part from the next step on."""
-        if slots := len(row.written):
-            self._reserve(row.streams, slots)
-            row.entries, self.free = self.free[: row.streams], self.free[row.streams :]
+        if length := len(row.written):
+            slab = self.slabs.get(length) or Slab(self.model, length)
+            slab.admit(row)
+            self.slabs[length] = slab
         self.rows.append(row)
 
     def evict(self, row: Row) -> None:
-        """Remove a row and free its entries; other rows do not change. Without any row left, free the store."""
+        """Remove a row; other rows do not change. A slab without any row goes too."""
         self.rows.remove(row)
-        self.free = sorted([*self.free, *row.entries])  # the lowest are used first, so that rows are adjacent
-        row.entries = []
-        if len(self.free) == self.shape[0]:
-            self.store, self.shape, self.free = None, (0, 0), []
+        if slab := self.slabs.get(len(row.written)):
+            slab.evict(row)
+            if not slab.rows:
+                del self.slabs[slab.length]
 
-    def _reserve(self, entries: int, slots: int) -> None:
-        count, length = self.shape
-        if len(self.free) >= entries and slots <= length:
-            return
-        grown = count + max(0, entries - len(self.free)), max(slots, length)
-        if self.store is None:
-            self.store = self.model.store(*grown)
-        else:
-            self.store.grow(*grown)
-        self.free += range(count, grown[0])
-        self.shape = grown
+    def count(self) -> None:
+        """Count a step, after which slabs that are half free may shrink."""
+        for slab in self.slabs.values():
+            slab.count()
+
+    def shrink(self) -> None:
+        """Give back now what no row uses."""
+        for slab in self.slabs.values():
+            slab.shrink()
 
 
 @dataclass(frozen=True)
 class Span:
     """Sequences of equal shape, adjacent in a packed batch: a `Group` that is still on the host.
 
-    `arrays` are those of the group's tensors that it has, by name. `whole` is True if its keys can be read in place.
+    `arrays` are those of the group's tensors that it has, by name; `store` is where it reads or writes keys. `whole` is
+    True if they can be read in place.
     """
 
     start: int
     rows: int
     queries: int
     arrays: Arrays
+    store: Any = None
     whole: bool = False
 
-    def group(self, store: Any, tensors: Tensors) -> Group:
+    def group(self, tensors: Tensors) -> Group:
         """Return the group, from the `tensors` that its arrays became."""
-        if not tensors.keys() & {"slots", "keep"}:
-            return Group(self.start, self.rows, self.queries, **tensors)
-        return Group(self.start, self.rows, self.queries, store=store, whole=self.run(tensors["entries"]), **tensors)
+        whole = self.run(tensors["entries"]) if self.whole else None
+        return Group(self.start, self.rows, self.queries, store=self.store, whole=whole, **tensors)
 
-    def run(self, entries: Tensor) -> slice | Tensor | None:
+    def run(self, entries: Tensor) -> slice | Tensor:
         """Return what finds the entries of a group whose keys are read in place: a slice if they are adjacent."""
-        if not self.whole:
-            return None
         first, last = (int(self.arrays["entries"][i]) for i in (0, -1))
         adjacent = np.array_equal(self.arrays["entries"], np.arange(first, last + 1))
         return slice(first, last + 1) if adjacent else entries
@@ -95,7 +97,6 @@ class Layout:
     rotations: Arrays  # `frequencies` and `amplitude` of U distinct ones, `which` of them each row has; or nothing
     spans: list[Span]
     where: list[Ints]
-    store: Any
 
     def sources(self, reads: Ints) -> list[Arrays]:
         """Return all arrays of the forward that yields the packed rows `reads` (R,)."""
@@ -105,17 +106,19 @@ class Layout:
     def packed(self, tensors: Sequence[Tensors]) -> Packed:
         """Return the forward, from the `tensors` that its `sources` became."""
         own, *others = tensors
-        groups = [span.group(self.store, its) for span, its in zip(self.spans, others, strict=True)]
+        groups = [span.group(its) for span, its in zip(self.spans, others, strict=True)]
         rotations = Rotations(**{name: own[name] for name in self.rotations}) if self.rotations else None
         return Packed(own["tokens"], own["positions"], groups, own["reads"], rotations)
 
 
 def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) -> Layout:
-    """Put all plans end to end. Plans of equal shape become one span, so attention computes them side by side."""
+    """Put all plans end to end. Plans of equal shape, and of one slab if they store keys, become one span, so attention
+    computes them side by side."""
     rows = batch.rows if rows is None else rows
     alike: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
-        alike.setdefault((*plan.shape, plan.stored is None), []).append(i)
+        slab = len(rows[i].written) if plan.stores else 0
+        alike.setdefault((*plan.shape, plan.stored is None, slab), []).append(i)
     order = [i for members in alike.values() for i in members]
     tokens, positions, spans, start = [], [], [], 0
     where = [np.empty(0, np.int64)] * len(plans)
@@ -132,7 +135,7 @@ def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) 
         spans.append(Span(start, 1, len(filler), {}))
         tokens, positions = [*tokens, filler], [*positions, filler]
     rotations = turns(batch.model, [plans[i] for i in order], max(0, MIN_QUERIES - start))
-    return Layout(np.concatenate(tokens), np.concatenate(positions), rotations, spans, where, batch.store)
+    return Layout(np.concatenate(tokens), np.concatenate(positions), rotations, spans, where)
 
 
 def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequence[int], start: int) -> Span:
@@ -146,16 +149,16 @@ def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequ
     shape = Span(start, sum(streams), len(first.positions), {})
     if first.visible is not None:
         shape.arrays["visible"] = stack([plan.visible for plan in plans])
-    if first.stored is None and first.keep is None:
+    if not first.stores:
         return shape
-    if batch.store is None:
+    if (slab := batch.slabs.get(len(rows[members[0]].written))) is None:
         raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
     shape.arrays["entries"] = np.array([entry for i in members for entry in rows[i].entries])
     if first.stored is not None:
         shape.arrays["slots"] = stack([plan.stored for plan in plans])
     if first.keep is not None:
         shape.arrays["keep"] = stack([plan.keep for plan in plans])
-    return replace(shape, whole=all(map(is_whole, plans)))
+    return replace(shape, store=slab.store, whole=all(map(is_whole, plans)))
 
 
 def turns(model: Predictor, plans: Sequence[Plan], filler: int) -> Arrays:

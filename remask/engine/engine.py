@@ -5,7 +5,7 @@ thread of its own. Between two steps rows are admitted, cancelled and released.
 """
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from threading import RLock
 
 import numpy as np
@@ -23,11 +23,14 @@ from .requests import Request, Snapshot, Step, check
 from .row import Row
 from .step import step
 
+MOST_OVERTAKING = 16  # later requests that may enter before one that does not fit yet, so that it waits no longer
+
 
 class Engine:
     """Runs requests on one model, many at a time. It works on ids; `text`, if given, is for who reads its handles.
 
-    `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound).
+    `max_rows` live at once, `max_waiting` queued; `memory` bounds the planned bytes of live rows (None: no bound). They
+    enter in their order, but at most `MOST_OVERTAKING` that fit may pass one that does not fit yet.
     `name` is what completions call the model, `threads` of the CPU compute each step (None: as many as torch has now).
     Thread-safe: any thread may submit, iterate and cancel. Several engines may live in one process: a step limits only
     the thread that drives it, and restores it.
@@ -155,26 +158,34 @@ class Engine:
             self._hand_out(self.live[row], made)
 
     def _admit(self) -> None:
-        while self.waiting and len(self.live) < self.max_rows:
-            row, handle = next(iter(self.waiting.items()))
-            if (
-                self.memory is not None
-                and footprint([*self.live, row], self.model, self.batch.shape).peak > self.memory
-            ):
-                return  # first come, first served: a large request is not overtaken for ever
+        """Admit waiting rows in their order; one that fits may pass some that do not, none of them too often."""
+        passed: list[Row] = []
+        for row, handle in [*self.waiting.items()]:
+            blocked = len(passed) > MOST_OVERTAKING or any(other.overtaken >= MOST_OVERTAKING for other in passed)
+            if blocked or len(self.live) >= self.max_rows:
+                return
+            if not self._fits(row):
+                passed.append(row)
+                continue
             try:
-                self.batch.admit(row)
+                self._enter(row)
             except Exception as error:  # noqa: BLE001 - no room for its keys and values, say: its caller raises it
                 handle.fail(error)
                 self._release()
                 continue
-            self.live[row] = self.waiting.pop(row)
-            row.began = time.perf_counter()
+            for other in passed:
+                other.overtaken += 1
 
-    def _fits(self, row: Row) -> bool:
-        if self.memory is None:
-            return True
-        return footprint([*self.live, row], self.model, self.batch.shape).peak <= self.memory
+    def _fits(self, row: Row, entries: Mapping[int, int] | None = None) -> bool:
+        """Return True if the memory has room for a row beside those that live, and for the `entries` of slabs."""
+        return self.memory is None or footprint([*self.live, row], self.model, entries).peak <= self.memory
+
+    def _enter(self, row: Row) -> None:
+        if not self._fits(row, self.batch.entries):
+            self.batch.shrink()
+        self.batch.admit(row)
+        self.live[row] = self.waiting.pop(row)
+        row.began = time.perf_counter()
 
     def _expire(self) -> None:
         now = time.perf_counter()

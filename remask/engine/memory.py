@@ -7,7 +7,8 @@ count with the measurement. Both are bytes of tensors; the interpreter, torch an
 import sys
 import weakref
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +36,19 @@ class Footprint:
         return self.store + max(self.activations, self.logits)
 
 
-def footprint(rows: Sequence[Row], model: Predictor, reserved: tuple[int, int] = (0, 0)) -> Footprint:
+def footprint(rows: Sequence[Row], model: Predictor, entries: Mapping[int, int] | None = None) -> Footprint:
     """Return the footprint of `rows` that take their widest step together on `model`.
 
-    They share one store, as wide as its longest row and a slot wider, for what is not kept; `reserved` are the entries
-    and slots that it already has.
+    Each stores a slot for each of its positions and a slot wider, for what is not kept; `entries` are what the slabs
+    have already, by length, whether rows use them or not.
     """
-    entries = max(reserved[0], sum(row.streams for row in rows if len(row.written)))
-    slots = max([reserved[1], *(len(row.written) for row in rows)])
+    used: Counter[int] = Counter()
+    for row in rows:
+        used[len(row.written)] += row.streams
+    slots = sum((length + 1) * count for length, count in (used | Counter(entries or {})).items() if length)
     masks = sum(row.streams * row.width.queries**2 for row in rows if row.width.masked)  # one byte a pair
     return Footprint(
-        store=entries * (slots + 1) * model.bytes_per_slot(),
+        store=slots * model.bytes_per_slot(),
         activations=model.activation_bytes(sum(row.streams * row.width.queries for row in rows)) + masks,
         logits=max((_logits(members, model) for members in together(rows)), default=0),
     )

@@ -110,7 +110,8 @@ class Row:
         self.open(0)
         self.history = History(len(canvas), *self.recipe.memory)
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
-        self.entries: list[int] = []  # of the batch's store
+        self.entries: list[int] = []  # of its slab
+        self.overtaken = 0  # by requests that came later, while it waited
         # how it ended
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None

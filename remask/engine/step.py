@@ -41,6 +41,7 @@ def step(batch: Batch, rows: Sequence[Row] | None = None) -> list[tuple[Row, Ste
     """Advance these rows of the batch once, by default all of them. Rows whose logits break end with an error and
     yield no step. An error on the way leaves every row as it was: nothing is committed before all have decided."""
     rows = batch.rows if rows is None else rows
+    batch.count()
     plans = [row.plan() for row in rows]
     parts = partition(rows, plans)
     packed, inputs = prepare(batch, rows, plans, parts)

@@ -62,6 +62,11 @@ class Plan:
     rotation: Rotation | None = None  # None: the model's own
 
     @property
+    def stores(self) -> bool:
+        """True if it reads or writes keys and values that outlive a forward."""
+        return self.stored is not None or self.keep is not None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The sizes that rows must share to be computed side by side."""
         stored = 0 if self.stored is None else len(self.stored)
@@ -125,7 +130,8 @@ class Predictor(Protocol):
         """Return the logits (R, V), float32, of hidden rows (R, d)."""
 
     def store(self, entries: int, length: int) -> Any:
-        """Make a key/value store for `entries` sequences of `length` slots, and one more slot behind them."""
+        """Make a key/value store for `entries` sequences of `length` slots, and one more slot behind them; it can
+        `move` entries to its front and `resize` (`remask.models.kv`)."""
 
     def bytes_per_slot(self) -> int:
         """Return the bytes of keys and values that one slot takes, over all layers."""

@@ -1,5 +1,7 @@
 """The store of keys and values that outlive a forward: attention writes it, a cache policy plans it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -43,9 +45,16 @@ class KVStore:
         data = self.data[layer]
         data[:, entries[:, None], :, keep] = torch.stack(fresh).permute(1, 3, 0, 2, 4).to(data.dtype)
 
-    def grow(self, entries: int, length: int) -> None:
-        """Enlarge the store, layer by layer, so that two whole stores never exist at the same time."""
+    def move(self, entries: Sequence[int]) -> None:
+        """Move the sorted `entries` to the front, the first to 0; this takes no memory."""
+        for data in self.data:
+            for new, old in enumerate(entries):
+                if new != old:
+                    data[:, new] = data[:, old]
+
+    def resize(self, entries: int) -> None:
+        """Keep the first `entries`, or add some, layer by layer, so that two whole stores never exist at one time."""
         for layer, old in enumerate(self.data):
-            two, count, heads, slots, width = old.shape
-            self.data[layer] = old.new_zeros((two, entries, heads, length + 1, width))
-            self.data[layer][:, :count, :, : slots - 1] = old[:, :, :, :-1]
+            kept = min(entries, old.shape[1])
+            self.data[layer] = old.new_zeros((len(old), entries, *old.shape[2:]))
+            self.data[layer][:, :kept] = old[:, :kept]

@@ -11,7 +11,7 @@ from torch import Tensor
 from remask.decoding.canvas import Canvas
 from remask.decoding.joint import Proposer
 from remask.decoding.recipe import Recipe
-from remask.engine.batch import Layout
+from remask.engine.batch import Batch, Layout
 from remask.engine.requests import Change, Step
 from remask.engine.row import Row
 from remask.engine.step import denoise
@@ -60,6 +60,12 @@ def run(model: Predictor, jobs: Iterable[Job]) -> list[tuple[Row, list[Step]]]:
 
 def alone(model: Predictor, job: Job) -> tuple[Row, list[Step]]:
     return run(model, [job])[0]
+
+
+def stored_bytes(batch: Batch) -> int:
+    """The bytes of all storages that hold the batch's keys and values."""
+    storages = [data.untyped_storage() for slab in batch.slabs.values() for data in slab.store.data]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 def tokens(row: Row) -> list[int]:

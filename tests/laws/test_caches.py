@@ -23,7 +23,7 @@ from remask.engine.row import Row
 from remask.engine.step import step
 from remask.models.kv import KVStore
 from remask.models.predictor import MaskPredictor
-from tests.helpers.jobs import Job, hidden, holes
+from tests.helpers.jobs import Job, hidden, holes, stored_bytes
 
 Make = Callable[..., MaskPredictor]
 
@@ -301,7 +301,7 @@ def test_the_bytes_that_are_planned_for_a_cache_are_those_that_it_takes(
     stated = footprint([row], model).store
     batch = Batch(model)
     batch.admit(row)
-    taken = 0 if batch.store is None else sum(layer.untyped_storage().nbytes() for layer in batch.store.data)
+    taken = stored_bytes(batch)
     assert stated == taken
     by_hand = 2 * 2 * 2 * 8 * dtype.itemsize * (len(TEMPLATES[0]) + 1) * row.streams
     assert taken == (0 if isinstance(cache, NoCache) else by_hand)

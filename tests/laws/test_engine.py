@@ -26,12 +26,13 @@ from remask.engine.engine import Engine
 from remask.engine.handle import Handle
 from remask.engine.memory import footprint
 from remask.engine.requests import Completion, Request, Step, samples
+from remask.engine.row import Row
 from remask.errors import BusyError, RecipeError, RequestError, RowError
 from remask.exactness import Exactness
 from remask.models.contract import Contract, Packed
 from remask.testing import TOY, Hashed, Oracle, Poisoned
 from remask.text.tokenizer import Text
-from tests.helpers.jobs import bits, holes
+from tests.helpers.jobs import bits, holes, stored_bytes
 
 PROMPT = "Q: "
 WHOLE = Recipe(blocks=Whole())
@@ -350,16 +351,55 @@ def test_the_planned_bytes_of_live_rows_never_exceed_the_memory(text: Text, leng
     recipes = (WHOLE, replace(WHOLE, cache=Dual(every=2)), replace(WHOLE, guidance=Guidance(1.0)))
     requests = [ask(length, recipes[i % 3]) for i, length in enumerate(lengths)]
     used: list[int] = []
-    model = Slow(text, lambda: used.append(footprint(engine.batch.rows, model, engine.batch.shape).peak))
+    model = Slow(text, lambda: used.append(footprint(engine.batch.rows, model, engine.batch.entries).peak))
     costs = [Engine(model).submit(request).planned_bytes for request in requests]
     engine = Engine(model, text, memory=max(costs) * scale)
-    order: list[int] = []
     handles = [engine.submit(request) for request in requests]
     while not all(handle.done for handle in handles):
         engine.step()
-        order += [i for i, handle in enumerate(handles) if handle.begun and i not in order]
     assert max(used) <= max(costs) * scale
-    assert order == sorted(order)  # first come, first served
+
+
+RECIPES = (WHOLE, replace(WHOLE, cache=Dual(every=2)), replace(WHOLE, guidance=Guidance(1.0), cache=Dual(every=2)))
+
+
+@pytest.mark.parametrize("most", [0, 3, 16])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stream_of_requests_waits_in_order_and_nobody_for_ever(
+    text: Text, monkeypatch: pytest.MonkeyPatch, seed: int, most: int
+) -> None:
+    """Small ones keep coming, faster than they leave. A large one is overtaken by so many and no more, those of one
+    size by none, and at every step the bytes stay within the memory."""
+    monkeypatch.setattr("remask.engine.engine.MOST_OVERTAKING", most)
+    rng = random.Random(seed)
+    sizes = [(rng.choice((2, 3, 4, 20)), rng.randrange(len(RECIPES))) for _ in range(40)]
+    order: list[Row] = []
+
+    def look() -> None:
+        batch = engine.batch
+        assert footprint(batch.rows, model, batch.entries).peak <= memory
+        assert stored_bytes(batch) == footprint(batch.rows, model, batch.entries).store
+        order.extend(row for row in batch.rows if row not in order)
+
+    model = Slow(text, look)
+    requests = [ask(length, RECIPES[which], seed=i) for i, (length, which) in enumerate(sizes)]
+    memory = max(Engine(model).submit(request).planned_bytes for request in requests)
+    engine = Engine(model, text, memory=memory)
+    rows: list[Row] = []
+    for request in requests:
+        engine.submit(request)
+        rows.append([*engine.waiting][-1])
+        for _ in range(rng.choice((0, 0, 1))):
+            engine.step()
+    while engine.waiting or engine.live:
+        engine.step()
+    assert sorted(order, key=rows.index) == rows and all(row.finish_reason == "length" for row in rows)
+    came = [rows.index(row) for row in order]
+    overtaking = [sum(later > one for later in came[:at]) for at, one in enumerate(came)]
+    assert max(overtaking) <= most and (max(overtaking) > 0) == (most > 0)
+    for size in set(sizes):
+        alike = [one for one in came if sizes[one] == size]
+        assert alike == sorted(alike)
 
 
 def test_a_request_that_can_never_fit_is_refused_with_the_numbers(text: Text) -> None:

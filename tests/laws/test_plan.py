@@ -135,11 +135,11 @@ def test_a_cache_that_asks_for_no_store_may_not_plan_one() -> None:
         alone(Hashed(), Job((1, *holes(2)), Recipe(cache=Greedy())))
 
 
-def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredictor) -> None:
-    """Rows that are admitted later, and are longer, make the store grow under the first."""
+def test_a_slab_grows_for_later_rows_and_keeps_what_it_held(tiny: MaskPredictor) -> None:
+    """Rows of its length that are admitted later make it grow under the first; a longer one has a slab of its own."""
     recipe = Recipe(blocks=Blocks(8), cache=Dual(every=100))
     early = Job((3, 1, 4, *holes(8)), recipe)
-    late = [Job((*range(length), *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (6, 20)]
+    late = [Job((*range(length), *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (2, 20)]
     one, expected = alone(tiny, early)
     row, batch, made = early.row(tiny.contract), Batch(tiny), []
     batch.admit(row)
@@ -147,7 +147,7 @@ def test_a_store_grows_for_longer_rows_and_keeps_what_it_held(tiny: MaskPredicto
         made += [step_ for of, step_ in step(batch) if of is row]
         if late and len(made) >= 2:
             batch.admit(late.pop(0).row(tiny.contract))
-    assert not late and batch.shape == (5, 29)
+    assert not late and batch.entries == {11: 3, 29: 2}
     assert decisions(made) == decisions(expected) and tokens(row) == tokens(one)
 
 
@@ -318,11 +318,12 @@ def test_a_key_that_is_not_kept_leaves_the_store_as_it_was(tiny: MaskPredictor) 
     batch = Batch(tiny)
     batch.admit(row)
     step(batch)
-    before, plan = torch.stack(batch.store.data)[..., :-1, :], row.plan()  # without the slot of what is not kept
+    store = batch.slabs[len(row.canvas)].store
+    before, plan = torch.stack(store.data)[..., :-1, :], row.plan()  # without the slot of what is not kept
     assert plan.keep is not None and (plan.keep < 0).any()
     step(batch)
     written = np.isin(np.arange(len(row.canvas)), plan.keep)
-    same = (torch.stack(batch.store.data)[..., :-1, :] == before).flatten(0, 3).all(0).all(-1).numpy()
+    same = (torch.stack(store.data)[..., :-1, :] == before).flatten(0, 3).all(0).all(-1).numpy()
     assert written.sum() == 4 and (same == ~written).all()
 
 
