@@ -31,7 +31,7 @@ def in_tiles(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor) -> tu
 
 
 def needed(rows: int) -> bool:
-    """Return True if so many rows are computed in tiles. Training keeps every result for the gradient, so never there."""
+    """Return True if so many rows are computed in tiles: never in training, which keeps all results for gradients."""
     return rows > ROWS_AT_ONCE and not torch.is_grad_enabled()
 
 
