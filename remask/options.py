@@ -135,8 +135,9 @@ class Options(TypedDict, total=False):
 
 
 class Capacity(TypedDict, total=False):
-    """What an engine takes at once: live rows, requests in the queue, and planned bytes of the rows."""
+    """What an engine has, CPU threads, and takes at once: live rows, requests in the queue, planned bytes of rows."""
 
+    threads: int | None
     max_rows: Annotated[int, Range(1)]
     max_waiting: Annotated[int, Range(1)]
     memory: Annotated[int | None, Range(1)]

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .screen import errors_to, is_terminal
+from .screen import errors_to, is_terminal, say
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -20,6 +20,7 @@ def load(
     dtype: str,
     quantize: str,
     threads: int | None,
+    adapter: str | None,
     family: str | None,
     field: Sequence[str] | None,
     quiet: bool,
@@ -33,14 +34,18 @@ def load(
         from ..engine.host import keep_freed_memory
 
         keep_freed_memory()  # this is a program, and all that it does from now on is forwards
-        return remask.load(
+        llm = remask.load(
             model,
+            adapter=adapter,
             device=device,
             dtype=dtype,
             quantize=None if quantize == "none" else quantize,
             threads=threads,
             **said,
         )
+    if shown and adapter is None and llm.loaded.adapter is not None:
+        say(f"{model} is an adapter: {llm.loaded.adapter}")  # its own file chose what is loaded with it
+    return llm
 
 
 def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:
