@@ -83,7 +83,7 @@ class LLM:
         stop_ids = self.stop_ids if asked["stop_ids"] is None else asked["stop_ids"]
         fitted = context.fit(ids, length, self.model.contract, rope, asked["context_policy"])
         built = self._build([*fitted.ids, *[None] * length], asked, tuple(stop_ids), fitted.rope)
-        return replace(built, dropped=fitted.dropped)
+        return replace(self._filled(built), dropped=fitted.dropped)
 
     def blank(self, positions: int, **options: Unpack[Options]) -> Request:
         """A request for a canvas of so many positions whose prompt says nothing: what memory is planned with."""
@@ -297,12 +297,20 @@ class LLM:
             candidates=asked["candidates"],
         )
 
+    def _filled(self, request: Request) -> Request:
+        """The request on a canvas that goes on to where the recipe's last block ends; its answer does not."""
+        contract, limit = self.model.contract, len(request.tokens)
+        length = min(request.recipe.blocks.fit(contract).filled(limit, contract), contract.max_positions)
+        if length <= limit:
+            return request
+        return replace(request, tokens=(*request.tokens, *[None] * (length - limit)), limit=limit)
+
     def _chosen(self, asked: Options, holes: int) -> dict[str, Any]:
         """The options as they hold here: what is asked for, and beside no recipe the checkpoint's own defaults."""
         chosen = {name: value for name, value in asked.items() if value is not None}
         if asked["recipe"] is None:
             chosen = self.defaults | chosen
-            if asked["steps"] is None:
+            if asked["steps"] is None and "steps" in self.defaults:
                 chosen["steps"] = self._steps(holes, chosen)
         if self.model.contract.block_size is not None and asked["block_length"] is None:
             chosen.pop("block_length", None)
