@@ -91,7 +91,9 @@ def recipe_of(family: str, params: dict[str, Any]) -> Recipe:
         return apply(whole, steps=params["steps"], block_length=params["block_length"])
     if family == "dream":
         alg = {"maskgit_plus": "probability", "topk_margin": "margin", "entropy": "entropy"}[params["alg"]]
-        return replace(processed, blocks=Whole(), schedule="linear_t", steps=params["steps"], confidence=alg)
+        process = replace(Recipe.load("dream").process, top_p=params.get("top_p"), top_k=params.get("top_k"))
+        dream = replace(processed, process=process, blocks=Whole(), schedule="linear_t")
+        return replace(dream, steps=params["steps"], confidence=alg)
     if family == "sdar":
         how = {"low_confidence_static": TopK(), "sequential": Sequential()}
         rule = how.get(params["remasking_strategy"], Dynamic(params["confidence_threshold"]))
@@ -130,6 +132,18 @@ def test_every_step_is_the_authors(model: Any, family: str, number: int) -> None
         sound = before_a_rewrite(theirs)
         ours, theirs = ours[:sound], theirs[:sound]
     assert theirs and ours == theirs
+
+
+def test_the_other_order_of_the_filters_is_another_decoder(model: Any) -> None:
+    predictor: MaskPredictor = model("dream")
+    changed_runs = 0
+    for case in stored()["dream"]["decodes"]:
+        if "top_k" in case["params"]:
+            recipe = recipe_of("dream", case["params"]).change({"process.filters": "top_k_first"})
+            row = Row(answer_canvas(predictor, recipe, case["prompt"], 16), recipe, predictor.contract)
+            steps = [{(c.position, c.token) for c in step.changes} for _, step in denoise(predictor, [row])]
+            changed_runs += steps != [{(p, t) for p, t in step} for step in case["steps"]]
+    assert changed_runs
 
 
 def answer_canvas(model: MaskPredictor, recipe: Recipe, prompt: list[int], length: int) -> Canvas:

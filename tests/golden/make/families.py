@@ -230,13 +230,14 @@ def decode_llada_moe(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[d
 def decode_dream(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[str, Any], list[int], Trace]]:
     """diffusion_generate, with each alg that is not a draw."""
     options = module(checkouts["dllm"] / SOURCES["dream"].folder, "generation_utils").DreamGenerationConfig
+    filters: tuple[dict[str, Any], ...] = ({}, {"top_p": 0.95, "top_k": 4}, {"top_p": 0.9, "top_k": 3})
     for alg in ("maskgit_plus", "topk_margin", "entropy"):
-        for length, steps in ((16, 16), (16, 6), (24, 12)):
+        for length, steps, kept in ((16, 16, 0), (16, 6, 0), (24, 12, 0), (16, 16, 1), (16, 6, 2)):
             for prompt in given():
-                params = {"gen_length": length, "steps": steps, "alg": alg}
+                params = {"gen_length": length, "steps": steps, "alg": alg} | filters[kept]
                 chosen = options(
-                    max_length=len(prompt) + length, steps=steps, alg=alg, alg_temp=0.0, mask_token_id=MASK,
-                    pad_token_id=EOS, bos_token_id=EOS, eos_token_id=EOS,
+                    **filters[kept], max_length=len(prompt) + length, steps=steps, alg=alg, alg_temp=0.0,
+                    mask_token_id=MASK, pad_token_id=EOS, bos_token_id=EOS, eos_token_id=EOS,
                 )  # fmt: skip
                 with watching(model) as watched:
                     out = model.diffusion_generate(torch.tensor([prompt]), generation_config=chosen)
