@@ -54,15 +54,15 @@ def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:
     return said | ({"config": parse_fields(fields)} if fields else {})
 
 
-def parse_fields(stated: Sequence[str]) -> dict[str, Any]:
-    """Fields of config.json from NAME=VALUE, the value as JSON or else as text."""
+def parse_fields(stated: Sequence[str], flag: str = "--field", example: str = "mask_token_id=5") -> dict[str, Any]:
+    """Names with values from NAME=VALUE, the value as JSON or else as text."""
     fields: dict[str, Any] = {}
     for one in stated:
         name, equals, value = one.partition("=")
         if not (name and equals):
-            raise UsageError(f"--field must be NAME=VALUE, as in mask_token_id=5, got {one!r}")
+            raise UsageError(f"{flag} must be NAME=VALUE, as in {example}, got {one!r}")
         try:
             fields[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields[name] = value
     return fields

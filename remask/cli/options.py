@@ -148,6 +148,10 @@ class Decoding:
 
             name = FAST if self.fast else asked.get("recipe")
             asked |= {"set": settings(asked.get("set", ()))} | ({} if name is None else {"recipe": Recipe.load(name)})
+        if "template_vars" in asked:
+            from .loading import parse_fields
+
+            asked["template_vars"] = parse_fields(asked["template_vars"], "--template-vars", "enable_thinking=false")
         refuse_clash(asked)
         return asked | {"stop": tuple(asked.get("stop", ()))}
 
