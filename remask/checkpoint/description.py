@@ -80,9 +80,9 @@ def inspect(
     parsed, head = with_own_head(known, parsed, stored, () if files.absent is None else files.absent.names)
     changes = None if adapter is None else read_adapter(adapter)
     if changes is not None and files.absent is None:
-        tied = parsed.tie_embeddings
-        parsed, stored = changes.merged(known, parsed, stored)
-        head = head if parsed.tie_embeddings == tied else "its own matrix, which the adapter brings"
+        base = parsed
+        parsed, stored = changes.merged(known, base, stored)
+        head = head if parsed == base else "its own matrix, which the adapter brings"
     return Description(
         folder=folder,
         family=known,
