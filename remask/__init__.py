@@ -78,17 +78,19 @@ __all__ = [
 def load(
     model: "str | PathLike[str]" = "bundled",
     *,
+    adapter: "str | PathLike[str] | None" = None,
     device: str = "auto",
     dtype: str = "auto",
     quantize: str | None = None,
     family: "str | Family | None" = None,
     config: Mapping[str, Any] | None = None,
     outline: bool = False,
-    threads: int | None = None,
     **capacity: "Unpack[Capacity]",
 ) -> "LLM":
     """Load a checkpoint: `bundled`, a folder, a .gguf file, or `org/name[@revision]`.
 
+    `adapter` is a PEFT folder, or its name on the hub: LoRA and DoRA are merged into the weights as these are read. A
+    `model` that is such a folder is loaded with the base that its adapter_config.json names.
     `quantize` rounds the weights of linear layers to 8 bits: int8 for half the memory, int8-dynamic for speed on a CPU.
     `family` and `config` say what its config.json leaves open or has wrong: which family it is of, and fields of it.
     An `outline` has shapes without memory, and can be asked for everything but an answer: its `plan()` counts what a
@@ -105,19 +107,27 @@ def load(
     from .validation import check, check_table
 
     check("model", model, str | PathLike, CheckpointError)
+    check("adapter", adapter, str | PathLike | None, CheckpointError)
     for name, text in (("device", device), ("dtype", dtype)):
         check(name, text, str, CheckpointError)
     check("quantize", quantize, str | None, CheckpointError)
     check("family", family, str | Family | None, CheckpointError)
     check("config", config, Mapping[str, Any] | None, CheckpointError)
     check("outline", outline, bool, CheckpointError)
+    check_threads(capacity.get("threads"))  # before a large model is read
     check_table(capacity, get_type_hints(Capacity, include_extras=True), CheckpointError)
-    check_threads(threads)  # before a large model is read
     weights = checkpoint.choose_weights(quantize)
     loaded = checkpoint.load(
-        fspath(model), device=device, dtype=dtype, weights=weights, family=family, config=config, outline=outline
+        fspath(model),
+        adapter=None if adapter is None else fspath(adapter),
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        family=family,
+        config=config,
+        outline=outline,
     )
-    return LLM(loaded, threads=threads, **capacity)
+    return LLM(loaded, **capacity)
 
 
 def generate(prompt: str, model: "str | PathLike[str]" = "bundled", **options: "Unpack[Options]") -> "Completion":

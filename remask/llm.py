@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Unpack, get_type_hints, overload
+from typing import Annotated, Any, TypeVar, Unpack, get_args, get_type_hints, overload
 
 from .checkpoint import Loaded
 from .checkpoint.placement import free_memory
@@ -19,15 +19,15 @@ from .engine.handle import Handle
 from .engine.host import default_threads, thread_limit
 from .engine.memory import MemoryPlan, largest, resident_bytes
 from .engine.requests import Completion, Request, samples
-from .errors import RequestError, quoted
+from .errors import RequestError, quoted, unknown_name
 from .models.rotary import Rope
-from .options import Options, apply, read
+from .options import Options, SpecialTokens, apply, read
 from .text.holes import template_parts
 from .text.tokenizer import Text
 from .trace.recorder import CANDIDATES, record
 from .validation import Range, check, check_table, plain
 
-Prompt = str | Sequence[Mapping[str, str]]
+Prompt = str | Sequence[Mapping[str, Any]]
 T = TypeVar("T")
 MOST_SAMPLES = 2**16
 MOST_ROWS = 2**17  # that are looked at for the largest batch
@@ -50,12 +50,30 @@ class LLM:
             threads = default_threads(self.model.device, loaded.config.parameters)
         self.engine = Engine(self.model, self.text, name=loaded.source, threads=threads, **engine)
 
-    def encode(self, prompt: Prompt, *, raw: bool = False) -> list[int]:
-        """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none."""
+    def encode(
+        self,
+        prompt: Prompt,
+        *,
+        raw: bool = False,
+        special_tokens: SpecialTokens | None = None,
+        template_vars: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Ids of a prompt as the model is meant to read it: through the chat template, unless `raw` or it has none.
+
+        `special_tokens` written in it are "text" or "control" tokens; None is text in messages, control tokens in raw
+        prompts. `template_vars` are variables of the template, such as enable_thinking or tools.
+        """
         check("raw", raw, bool, RequestError)
+        check("template_vars", template_vars, Mapping[str, Any] | None, RequestError)
+        if special_tokens not in (None, *get_args(SpecialTokens)):
+            raise RequestError(unknown_name("special_tokens", special_tokens, get_args(SpecialTokens)))
         if isinstance(prompt, str):
             if raw or self.text.template is None:
-                return self.text.encode(prompt)
+                if template_vars:
+                    raise RequestError(
+                        "template_vars are for a chat template, and this prompt has none; leave them out"
+                    )
+                return self.text.encode(prompt, control=special_tokens != "text")
             prompt = [{"role": "user", "content": prompt}]
         elif not isinstance(prompt, list | tuple):
             raise RequestError(f"a prompt must be text or a list of messages, got {quoted(prompt)}")
@@ -63,11 +81,18 @@ class LLM:
             raise RequestError(
                 "a raw prompt must be text, got a list of messages; join them yourself, or leave out raw"
             )
-        return self.text.encode(self.text.chat(prompt))
+        return self.text.encode_chat(prompt, template_vars, control=special_tokens == "control")
 
     def request(self, prompt: Prompt, **options: Unpack[Options]) -> Request:
         """The request that continues `prompt`. Raises RequestError or RecipeError for what cannot run."""
-        return self.continuation(self.encode(prompt, raw=read(options)["raw"]), **options)
+        asked = read(options)
+        ids = self.encode(
+            prompt,
+            raw=asked["raw"],
+            special_tokens=asked["special_tokens"],
+            template_vars=asked["template_vars"],
+        )
+        return self.continuation(ids, **options)
 
     def continuation(self, ids: Sequence[int], **options: Unpack[Options]) -> Request:
         """The request that continues the token `ids` as they stand."""
@@ -75,7 +100,7 @@ class LLM:
         if not isinstance(ids, list | tuple) or not all(type(i) is int for i in ids):
             raise RequestError(f"ids must be a list, each a whole number, got {quoted(ids)}")
         if not ids:
-            raise RequestError("the prompt is empty; give some text")
+            raise RequestError("the prompt is empty; give some text, or begin with nothing: infill('{{32}}')")
         rope = self._rope(asked)
         length = asked["gen_length"] or int(self.defaults["gen_length"])
         if asked["gen_length"] is None:  # a default gives way to the context; what was asked for does not
@@ -83,7 +108,7 @@ class LLM:
         stop_ids = self.stop_ids if asked["stop_ids"] is None else asked["stop_ids"]
         fitted = context.fit(ids, length, self.model.contract, rope, asked["context_policy"])
         built = self._build([*fitted.ids, *[None] * length], asked, tuple(stop_ids), fitted.rope)
-        return replace(built, dropped=fitted.dropped)
+        return replace(self._filled(built), dropped=fitted.dropped)
 
     def blank(self, positions: int, **options: Unpack[Options]) -> Request:
         """A request for a canvas of so many positions whose prompt says nothing: what memory is planned with."""
@@ -297,12 +322,20 @@ class LLM:
             candidates=asked["candidates"],
         )
 
+    def _filled(self, request: Request) -> Request:
+        """The request on a canvas that goes on to where the recipe's last block ends; its answer does not."""
+        contract, limit = self.model.contract, len(request.tokens)
+        length = min(request.recipe.blocks.fit(contract).filled(limit, contract), contract.max_positions)
+        if length <= limit:
+            return request
+        return replace(request, tokens=(*request.tokens, *[None] * (length - limit)), limit=limit)
+
     def _chosen(self, asked: Options, holes: int) -> dict[str, Any]:
         """The options as they hold here: what is asked for, and beside no recipe the checkpoint's own defaults."""
         chosen = {name: value for name, value in asked.items() if value is not None}
         if asked["recipe"] is None:
             chosen = self.defaults | chosen
-            if asked["steps"] is None:
+            if asked["steps"] is None and "steps" in self.defaults:
                 chosen["steps"] = self._steps(holes, chosen)
         if self.model.contract.block_size is not None and asked["block_length"] is None:
             chosen.pop("block_length", None)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Remasking = Literal["low_confidence", "probability", "margin", "entropy", "random"]
 ContextPolicy = Literal["error", "scale", "truncate-middle"]
+SpecialTokens = Literal["text", "control"]
 REMASKING = {"low_confidence": "probability"}  # LLaDA's name of a confidence
 
 
@@ -129,14 +130,25 @@ class Options(TypedDict, total=False):
     candidates: Annotated[
         int, Option("Likeliest tokens to report at every position read.", flag=False, default=0)
     ]  # fmt: skip
+    template_vars: Annotated[
+        Mapping[str, Any],
+        Option(
+            "A variable of the chat template, as in enable_thinking=false; again for more.", "NAME=VALUE", default={}
+        ),
+    ]
+    special_tokens: Annotated[
+        SpecialTokens | None,
+        Option("Special tokens in a prompt: text, or control; text in messages, control in raw prompts.", "NAME"),
+    ]
     raw: Annotated[
         bool, Option("Read the prompt as plain text, without the chat template.", flag=False, default=False)
     ]  # fmt: skip
 
 
 class Capacity(TypedDict, total=False):
-    """What an engine takes at once: live rows, requests in the queue, and planned bytes of the rows."""
+    """What an engine has, CPU threads, and takes at once: live rows, requests in the queue, planned bytes of rows."""
 
+    threads: int | None
     max_rows: Annotated[int, Range(1)]
     max_waiting: Annotated[int, Range(1)]
     memory: Annotated[int | None, Range(1)]
@@ -154,6 +166,10 @@ OTHER_NAMES = {  # what other programs call them
     "logprobs": "'candidates'",
     "top_logprobs": "'candidates'",
     "stop_token_ids": "'stop_ids'",
+    "chat_template_kwargs": "'template_vars'",
+    "template": "'template_vars'",
+    "tools": "'template_vars'",
+    "enable_thinking": "'template_vars'",
     "n": "the method samples(prompt, n)",
     "num_return_sequences": "the method samples(prompt, n)",
 }

@@ -194,7 +194,7 @@ def test_the_names_of_other_programs_are_understood(llm: LLM, name: str, meant: 
         (lambda llm: remask.load(device=0), "device must be text, got 0"),
         (lambda llm: remask.load(quantize="int9"), "unknown quantize 'int9'; use none, int8, .*; did you mean 'int8'"),
         (lambda llm: remask.load(max_rows=0), "max_rows must be at least 1, got 0"),
-        (lambda llm: remask.load(offline=True), "unknown option 'offline'; known: max_rows, max_waiting, memory"),
+        (lambda llm: remask.load(offline=1), "unknown option 'offline'; known: max_rows, max_waiting, memory, threads"),
         (lambda llm: remask.load("bundled-haystak"), "names no model; .*; did you mean 'bundled-haystack'"),
         (lambda llm: remask.load(dtype="floats32"), "unknown dtype 'floats32'; use auto, .*; did you mean 'float32'"),
     ],

@@ -21,22 +21,25 @@ from ..models.predictor import MaskPredictor
 from ..models.transformer import Transformer
 from ..text.tokenizer import Text
 from . import folder as on_disk
+from .adapter import Adapter
 from .description import Description, inspect, recognise
-from .hub import SHIPPED, cached, locate
+from .hub import SHIPPED, cached, find, locate
 from .outline import outlined
 from .placement import choose_device, choose_dtype, choose_weights, free_memory
 from .saving import published, save, split
 from .shards import fill
 
 __all__ = [
-    "Description", "Entry", "Loaded", "choose_weights", "inspect", "list_models", "load", "locate", "published",
-    "save",
+    "Adapter", "Description", "Entry", "Loaded", "choose_weights", "find", "inspect", "list_models", "load", "locate",
+    "published", "save",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A model that can answer. `source` is what was asked for, `weights_dtype` what the files hold.
+
+    `folder` is the base's where an `adapter` changes its weights.
 
     `device` is where it computes, also for an outline, which lies nowhere; there its weights take `weights_bytes`.
     """
@@ -50,6 +53,7 @@ class Loaded:
     weights_dtype: torch.dtype
     device: torch.device
     weights_bytes: int
+    adapter: Adapter | None = None
 
 
 class Entry(NamedTuple):
@@ -65,15 +69,18 @@ class Entry(NamedTuple):
 def load(
     name: str,
     *,
+    adapter: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
     weights: Weights = "plain",
-    offline: bool = False,
     family: str | Family | None = None,
     config: Mapping[str, Any] | None = None,
     outline: bool = False,
 ) -> Loaded:
     """Load the checkpoint `name`: `bundled`, a folder, or `org/name[@revision]` on the hub.
+
+    The weights are merged with a PEFT `adapter`, a folder or a name on the hub, too, while they are read. A name that
+    is an adapter itself tells its base (see `find`).
 
     `family` and `config` say what its config.json leaves open or has wrong, as for `inspect`.
 
@@ -88,24 +95,23 @@ def load(
     where = choose_device(device)
     choose_dtype(dtype, torch.float32, where, 0)  # a misspelt one is refused before a download
     kind(weights, where, torch.float32)  # so is what this machine cannot hold
-    described = inspect(
-        locate(name, offline=offline, weights=not outline), family=family, config=config, outline=outline
-    )
+    place = find(name, adapter, weights=not outline)
+    described = inspect(place.folder, adapter=place.adapter, family=family, config=config, outline=outline)
     numbers = choose_dtype(dtype, described.dtype, where, described.parameters)
-    place = torch.device("meta") if outline else where
     held = kind(weights, where, numbers)
-    model, size = _model(described, place, numbers, held)
+    model, size = _model(described, torch.device("meta") if outline else where, numbers, held)
     predictor = MaskPredictor(model, known_tokens=described.known_tokens, eot_ids=described.text.eot_ids)
     return Loaded(
         predictor=predictor,
         text=described.text,
         config=described.config,
         defaults=described.defaults.values,
-        source=name,
+        source=name if adapter is None else f"{name} with {adapter}",
         folder=described.folder,
         weights_dtype=described.dtype,
         device=where,
         weights_bytes=size,
+        adapter=described.adapter,
     )
 
 

@@ -14,6 +14,7 @@ from ..models.families.family import Family
 from ..text.tokenizer import Text
 from . import folder as on_disk
 from . import gguf
+from .adapter import Adapter, read_adapter
 from .defaults import Defaults
 from .folder import Index, Vocabulary, clip
 from .foreign import refuse_folder
@@ -42,6 +43,7 @@ class Description:
     whole_text: bool  # False: the tokenizer is not here, and `text` knows the special tokens alone
     head: str  # whether it is tied, and who says so
     mask_source: str  # who states the mask's id
+    adapter: Adapter | None = None  # whose changes are in `stored`
 
     @property
     def parameters(self) -> int:
@@ -52,6 +54,7 @@ class Description:
 def inspect(
     folder: Path | str,
     *,
+    adapter: Path | None = None,
     family: str | Family | None = None,
     config: Mapping[str, Any] | None = None,
     outline: bool = False,
@@ -61,6 +64,7 @@ def inspect(
     Two matrices are the exception: a head that is stored, but should be tied, is compared with the embedding.
     The user has the last word: `config` holds fields that override those of config.json (null leaves one out), and
     `family` is the family or its name, where architectures does not tell. For an `outline`, config.json is enough.
+    `stored` are the tensors as the PEFT adapter in the folder `adapter` changes them.
     """
     folder = Path(folder)
     files = gguf.read(folder) if folder.suffix == ".gguf" else on_disk.read(folder, outline=outline)
@@ -74,6 +78,11 @@ def inspect(
         raise CheckpointError(f"{folder}: {clip(error, 400)}") from None
     stored = files.stored(known, parsed)
     parsed, head = with_own_head(known, parsed, stored, () if files.absent is None else files.absent.names)
+    changes = None if adapter is None else read_adapter(adapter)
+    if changes is not None and files.absent is None:
+        base = parsed
+        parsed, stored = changes.merged(known, base, stored)
+        head = head if parsed == base else "its own matrix, which the adapter brings"
     return Description(
         folder=folder,
         family=known,
@@ -89,6 +98,7 @@ def inspect(
         whole_text=words.whole,
         head=head,
         mask_source=files.origin if source == "config.json" else source,
+        adapter=changes,
     )
 
 
@@ -110,7 +120,7 @@ def _parsed(
 def recognise(folder: Path, fields: Mapping[str, Any], family: str | Family | None = None) -> Family:
     """The family of a folder: as the user says, as its repository is known, or as config.json says.
 
-    Raises CheckpointError if it is none of ours, quantised, or an adapter.
+    Raises CheckpointError if it is none of ours, or quantised.
     """
     refuse_folder(folder, fields)
     home = folder.resolve().parent.parent.name  # models--org--name/snapshots/commit, as the hub's client has it

@@ -24,6 +24,7 @@ CONFIG_LIMIT = 1 << 20  # bytes
 WORDS_LIMIT = 10 << 20
 INDEX_LIMIT = 10 << 20
 INDEX = "model.safetensors.index.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # of a PEFT adapter, which may lie beside a model's own
 TOKENIZER_LIMIT = 64 << 20
 WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
 VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
@@ -165,7 +166,7 @@ def weights(folder: Path) -> Weights:
         return Weights((single,), {})
     if (said := read_json(folder, INDEX, INDEX_LIMIT)) is not None:
         return _indexed(folder, said.get("weight_map"))
-    found = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
+    found = sorted(path.name for path in folder.glob("*.safetensors") if is_own_weights(path))
     if found:
         return Weights(tuple(path for name in found if (path := member(folder, name))), {})
     if pickled := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED):
@@ -176,12 +177,17 @@ def weights(folder: Path) -> Weights:
     raise CheckpointError(f"{folder} holds no weights: there is no *.safetensors file")
 
 
+def is_own_weights(file: Path) -> bool:
+    """Whether a file is named as weights of the model itself are, in safetensors."""
+    return file.suffix == ".safetensors" and not file.name.startswith(".") and file.name != ADAPTER_WEIGHTS
+
+
 def absent_weights(folder: Path) -> Index | None:
     """What the index says where one of its files is not here, or nothing where there is no index either.
 
     None if the weights are here, or if they are here in a form that is refused.
     """
-    if any(path.suffix in (".safetensors", *PICKLED) and path.is_file() for path in folder.iterdir()):
+    if any(path.suffix in PICKLED or is_own_weights(path) for path in folder.iterdir() if path.is_file()):
         said = None if member(folder, "model.safetensors") else read_json(folder, INDEX, INDEX_LIMIT)
         if said is None or not isinstance(places := said.get("weight_map"), dict):
             return None

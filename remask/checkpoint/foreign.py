@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .folder import clip, member, read_json
+from .folder import clip, member
 
 ORIGINAL = "get the original weights, and hold those in eight bits with quantize='int8'"
 FILES = {"quantize_config.json": "GPTQ", "quant_config.json": "AWQ", "hf_quant_config.json": "ModelOpt"}
@@ -28,8 +28,7 @@ ADAPTED = ("lora_", "base_model.model.", ".base_layer.", ".modules_to_save.", "i
 
 
 def refuse_folder(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Raise CheckpointError for an adapter, and for weights that config.json's `fields` or a file call quantised."""
-    refuse_adapter(folder)
+    """Raise CheckpointError for weights that config.json's `fields` or a file call quantised."""
     for key in ("quantization_config", "quantization", "compression_config"):
         if stated := fields.get(key):
             raise CheckpointError(f"config.json: quantised weights ({_method(stated)}) are not supported; {ORIGINAL}")
@@ -51,24 +50,12 @@ def _method(stated: Any) -> str:
     return clip(dict(stated))
 
 
-def refuse_adapter(folder: Path) -> None:
-    """Raise CheckpointError for a folder with a PEFT adapter, alone or beside a model."""
-    if (said := read_json(folder, "adapter_config.json")) is None:
-        return
-    kind, base = said.get("peft_type", "of unknown type"), said.get("base_model_name_or_path")
-    beside = ", or move adapter_config.json away to run the model without it" if member(folder, "config.json") else ""
-    raise CheckpointError(
-        f"{folder} holds a PEFT adapter ({clip(kind)}) for {clip(base)}, which is not applied here; merge it with peft "
-        f"(merge_and_unload, then save_pretrained) and load the merged model{beside}"
-    )
-
-
 def refuse_names(names: Collection[str]) -> None:
     """Raise CheckpointError where the names of tensors show an adapter or quantised weights."""
     if adapted := next((name for name in sorted(names) if any(mark in name for mark in ADAPTED)), None):
         raise CheckpointError(
-            f"the checkpoint holds {clip(adapted)}, which is of a PEFT adapter; merge it with peft (merge_and_unload, "
-            "then save_pretrained) and load the merged model"
+            f"the checkpoint holds {clip(adapted)}, which is of a PEFT adapter; keep the adapter in a folder of its "
+            "own, with its adapter_config.json, or merge it with peft (merge_and_unload, then save_pretrained)"
         )
     for method, endings in ENDINGS.items():
         if found := next((name for name in sorted(names) if name.endswith(endings)), None):

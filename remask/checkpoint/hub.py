@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError, did_you_mean
-from .foreign import FILES, refuse_adapter
+from .adapter import CONFIG as ADAPTER
+from .adapter import is_adapter, stated_base
+from .foreign import FILES
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "default"
 SHIPPED = {
@@ -22,8 +24,8 @@ FORMS = "give 'bundled', a folder that holds config.json, a *.gguf file, or org/
 WANTED = (
     "config.json",
     "generation_config.json",
-    "adapter_config.json",  # this one and the next to be refused by name
-    *FILES,
+    ADAPTER,
+    *FILES,  # to be refused by name
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",
@@ -43,6 +45,13 @@ SHA256 = re.compile("[0-9a-f]{64}")  # names of large files in the cache; small 
 log = logging.getLogger(__name__)
 
 
+class Place(NamedTuple):
+    """Where a model is: its folder or GGUF file, and the folder of the PEFT adapter that changes it, if one does."""
+
+    folder: Path
+    adapter: Path | None = None
+
+
 class Cached(NamedTuple):
     """One revision of a repository in the hub's cache; `name` is what `locate` finds it by."""
 
@@ -51,12 +60,46 @@ class Cached(NamedTuple):
     size: int  # bytes
 
 
+def find(name: str, adapter: str | None = None, *, offline: bool = False, weights: bool = True) -> Place:
+    """The checkpoint `name` and its adapter, looked for as `locate` does.
+
+    An adapter beside a model's weights changes these. One alone names its base, a folder or a repository of the hub,
+    which is then looked for, too: give the base as `name` and the adapter as `adapter` to take another.
+    """
+    folder = locate(name, offline=offline, weights=weights)
+    own = is_adapter(folder)
+    if adapter is not None:
+        if own:
+            raise CheckpointError(f"{folder} holds an adapter itself; give the model as the model, and one adapter")
+        changes = locate(adapter, offline=offline)
+        if not is_adapter(changes):
+            raise CheckpointError(
+                f"no {ADAPTER} in {changes}: an adapter is a folder that peft's save_pretrained wrote"
+            )
+        return Place(folder, changes)
+    if not own or (folder / "config.json").exists():
+        return Place(folder, folder if own else None)
+    base, other = stated_base(folder), "give the base as the model, and this folder as its adapter"
+    if base is None:
+        raise CheckpointError(f"{folder} holds an adapter that does not say of which model; {other}")
+    try:
+        under = locate(base, offline=offline, weights=weights)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder} is an adapter of {_short(base)}, which cannot be had: {error}; {other}"
+        ) from None
+    if is_adapter(under):
+        raise CheckpointError(f"{folder} is an adapter of {_short(base)}, which holds an adapter itself; {other}")
+    log.info("%s is an adapter of %s, which is loaded with it", folder, base)
+    return Place(under, folder)
+
+
 def locate(name: str, *, offline: bool = False, weights: bool = True) -> Path:
     """The folder of the checkpoint `name`, downloaded if it must be; `offline` (or HF_HUB_OFFLINE=1) uses the cache.
 
-    A folder of that name comes before a repository; `bundled` and its like (SHIPPED) are the package's own
-    (`./bundled` a folder). Without `weights`, none are downloaded. Raises CheckpointError if there is none, and says
-    what was looked for.
+    It may be an adapter's (see `find`). A folder of that name comes before a repository; `bundled` and its like
+    (SHIPPED) are the package's own (`./bundled` a folder). Without `weights`, none are downloaded. Raises
+    CheckpointError if there is none, and says what was looked for.
     """
     if name in SHIPPED:
         _checked(SHIPPED[name], f"the model {name!r} is missing from this installation; reinstall remask, or " + FORMS)
@@ -135,8 +178,7 @@ def removal(name: str) -> Removal:
 
 
 def _checked(folder: Path, remedy: str) -> Path:
-    refuse_adapter(folder)
-    if not (folder / "config.json").exists():
+    if not (folder / "config.json").exists() and not is_adapter(folder):
         raise CheckpointError(f"no config.json in {str(folder)!r}: {remedy}")
     return folder
 

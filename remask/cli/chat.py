@@ -163,6 +163,10 @@ def from_text(name: str, text: str, options: dict[str, Any]) -> Any:
         from ..decoding.parsing import settings
 
         return options.get("set", {}) | settings([text])
+    if name == "template_vars":
+        from .loading import parse_fields
+
+        return options.get(name, {}) | parse_fields([text], "/set template_vars", "enable_thinking=false")
     try:
         return ON_OFF[text] if kind is bool else kind(text) if kind in (int, float) else text
     except (ValueError, KeyError):

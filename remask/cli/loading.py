@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .screen import errors_to, is_terminal
+from .screen import errors_to, is_terminal, say
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -20,6 +20,7 @@ def load(
     dtype: str,
     quantize: str,
     threads: int | None,
+    adapter: str | None,
     family: str | None,
     field: Sequence[str] | None,
     quiet: bool,
@@ -33,14 +34,18 @@ def load(
         from ..engine.host import keep_freed_memory
 
         keep_freed_memory()  # this is a program, and all that it does from now on is forwards
-        return remask.load(
+        llm = remask.load(
             model,
+            adapter=adapter,
             device=device,
             dtype=dtype,
             quantize=None if quantize == "none" else quantize,
             threads=threads,
             **said,
         )
+    if shown and adapter is None and llm.loaded.adapter is not None:
+        say(f"{model} is an adapter: {llm.loaded.adapter}")  # its own file chose what is loaded with it
+    return llm
 
 
 def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:
@@ -49,15 +54,15 @@ def told(family: str | None, fields: Sequence[str] | None) -> dict[str, Any]:
     return said | ({"config": parse_fields(fields)} if fields else {})
 
 
-def parse_fields(stated: Sequence[str]) -> dict[str, Any]:
-    """Fields of config.json from NAME=VALUE, the value as JSON or else as text."""
+def parse_fields(stated: Sequence[str], flag: str = "--field", example: str = "mask_token_id=5") -> dict[str, Any]:
+    """Names with values from NAME=VALUE, the value as JSON or else as text."""
     fields: dict[str, Any] = {}
     for one in stated:
         name, equals, value = one.partition("=")
         if not (name and equals):
-            raise UsageError(f"--field must be NAME=VALUE, as in mask_token_id=5, got {one!r}")
+            raise UsageError(f"{flag} must be NAME=VALUE, as in {example}, got {one!r}")
         try:
             fields[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields[name] = value
     return fields

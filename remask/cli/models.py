@@ -7,7 +7,7 @@ import typer
 
 from ..errors import UsageError
 from .loading import told
-from .options import FLAG, MODEL, Family, Fields
+from .options import FLAG, MODEL, Adapter, Family, Fields
 from .screen import label, say, size, tell, visible
 from .screen import page as page_on
 
@@ -38,11 +38,12 @@ def list_models() -> None:
 
 
 @group.command()
-def show(name: NAME, family: Family = None, field: Fields = None) -> None:
+def show(name: NAME, adapter: Adapter = None, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
-    from ..checkpoint import inspect, locate
+    from ..checkpoint import find, inspect
 
-    found = inspect(locate(name, weights=False), outline=True, **told(family, field))
+    place = find(name, adapter, weights=False)
+    found = inspect(place.folder, adapter=place.adapter, outline=True, **told(family, field))
     console = page_on()
     for heading, value in described(name, found).items():
         console.print(label(heading, 14), end="")
@@ -73,6 +74,8 @@ def described(name: str, found: "Description") -> dict[str, str]:
         "recipe": recipe(found),
         "licence": found.licence or "not stated",
     }
+    if found.adapter is not None:
+        lines["adapter"] = str(found.adapter)
     if (moe := config.moe) is not None:
         lines["layers"] += f", {moe.top_k} of {moe.n_experts} experts a token"
     return lines
@@ -115,11 +118,11 @@ def recipe(found: "Description") -> str:
 @group.command()
 def pull(name: NAME) -> None:
     """Download a model of the hub into its cache; what has come already is kept."""
-    from ..checkpoint import inspect, locate
+    from ..checkpoint import find, inspect
 
-    folder = locate(name)
-    found = inspect(folder)
-    tell(str(folder))
+    place = find(name)
+    found = inspect(place.folder, adapter=place.adapter)
+    tell(str(place.adapter or place.folder))
     say(f"{name}: {found.parameters:,} parameters, {size(found.bytes)}; remask run -m {name} …")
 
 
@@ -160,6 +163,7 @@ def convert(
         str, typer.Option(help="auto, float32, bfloat16, float16, or q8_0 (GGUF alone).", metavar="NAME")
     ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.", metavar=FLAG)] = False,
+    adapter: Adapter = None,
     family: Family = None,
     field: Fields = None,
 ) -> None:
@@ -167,12 +171,13 @@ def convert(
 
     What was there stays until the new one is whole.
     """
-    from ..checkpoint import inspect, locate
+    from ..checkpoint import find, inspect
     from ..checkpoint.conversion import convert as write
 
     if target.exists() and not force:
         raise UsageError(f"{str(target)!r} is there already; give another name, or --force to replace it")
-    write(inspect(locate(name), **told(family, field)), target, dtype)
+    place = find(name, adapter)
+    write(inspect(place.folder, adapter=place.adapter, **told(family, field)), target, dtype)
     tell(str(target))
     say(f"{size(_bytes(target))}; remask run -m {target} …")
 

@@ -81,6 +81,10 @@ Threads = Annotated[
 Family = Annotated[
     str | None, machine("The family, where config.json does not tell.", "--family", metavar="NAME", show_default=False)
 ]  # fmt: skip
+Adapter = Annotated[
+    str | None,
+    machine("A PEFT folder, or org/name, to merge in: LoRA or DoRA.", "--adapter", metavar="NAME", show_default=False),
+]
 Fields = Annotated[
     list[str] | None,
     machine(
@@ -113,6 +117,7 @@ class Machine:
         str, machine("none, int8 (half the memory) or int8-dynamic (fast on a CPU).", "--quantize", metavar="NAME")
     ] = "none"
     threads: Threads = None
+    adapter: Adapter = None
     family: Family = None
     field: Fields = None
 
@@ -143,6 +148,10 @@ class Decoding:
 
             name = FAST if self.fast else asked.get("recipe")
             asked |= {"set": settings(asked.get("set", ()))} | ({} if name is None else {"recipe": Recipe.load(name)})
+        if "template_vars" in asked:
+            from .loading import parse_fields
+
+            asked["template_vars"] = parse_fields(asked["template_vars"], "--template-vars", "enable_thinking=false")
         refuse_clash(asked)
         return asked | {"stop": tuple(asked.get("stop", ()))}
 

@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from ..errors import UsageError
 from .loading import told
-from .options import DEVICE, DTYPE, FLAG, MODEL, Decoding, Family, Fields, GenLength, at_least
+from .options import DEVICE, DTYPE, FLAG, MODEL, Adapter, Decoding, Family, Fields, GenLength, at_least
 from .screen import label, size, tell_json
 from .screen import page as page_on
 
@@ -29,6 +29,7 @@ def plan(
     device: Annotated[str, Option(help=DEVICE, metavar="NAME")] = "auto",
     dtype: Annotated[str, Option(help=DTYPE, metavar="NAME")] = "auto",
     quantize: Annotated[str, Option(help="none, int8 or int8-dynamic.", metavar="NAME")] = "none",
+    adapter: Adapter = None,
     family: Family = None,
     field: Fields = None,
     memory: Annotated[
@@ -54,7 +55,7 @@ def plan(
     at_least("batch", batch, 1)
     options = decoding.options() | ({} if gen_length is None else {"gen_length": gen_length})
     weights = choose_weights(quantize)
-    how: dict[str, Any] = {"device": device, "dtype": dtype, **told(family, field)}
+    how: dict[str, Any] = {"device": device, "dtype": dtype, "adapter": adapter, **told(family, field)}
     how["weights"] = "plain" if weights == "packed" else weights  # packed ones take as much, and cannot be counted
     outline = LLM(load(model, outline=True, **how))
     free = None if memory is None else parse_size(memory)

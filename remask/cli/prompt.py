@@ -18,7 +18,8 @@ def read(argument: str | None, what: str) -> str:
     else:
         text = decoded(sys.stdin.buffer.read(), what).removesuffix("\n").removesuffix("\r")
     if not text.strip():
-        raise RequestError(f"the {what} is empty; give some text")
+        nothing = ", or begin with nothing: remask infill '{{32}}'" if what == "prompt" else ""
+        raise RequestError(f"the {what} is empty; give some text{nothing}")
     return text
 
 

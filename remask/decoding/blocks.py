@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..errors import RecipeError, bounded, quoted
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Ints
 from .grid import Grid
-from .schedule import share_steps
+from .schedule import Schedule, share_steps
 from .value import Value, in_vocabulary
 
 
@@ -29,10 +30,25 @@ class Division(Value):
     def windows(self, undecided: Bools) -> list[Ints]:
         """Return the windows, in order: sorted positions, each of the undecided ones (L,) in one of them."""
 
+    def filled(self, length: int, contract: Contract) -> int:
+        """Return the length of the canvas on which an answer that ends at `length` is decoded: by default the same."""
+        return length
+
     def shares(self, sizes: Sequence[int], steps: int) -> list[int]:
         """Return the steps of each window; `sizes` are the numbers of their positions. Raises RecipeError if there are
         more windows than steps."""
         return share_steps(sizes, steps)
+
+    def timetable(
+        self, sizes: Sequence[int], steps: int | None, answer: int, schedule: Schedule
+    ) -> tuple[list[int], list[list[int]]]:
+        """Return the steps of each window, and how many positions each of them is to commit.
+
+        `steps` are those of the recipe (None: one a position), `answer` is the number of positions asked for. Raises
+        RecipeError if there are more windows than steps.
+        """
+        shares = self.shares(sizes, steps or sum(sizes))
+        return shares, [schedule(size, share) for size, share in zip(sizes, shares, strict=True)]
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """Mark the reads that may be committed in this step (B, W); by default all of them."""
@@ -50,21 +66,33 @@ class Division(Value):
 
     def fit(self, contract: Contract) -> "Division":
         """Return the rule for this model: one with a grid of its own takes no other. Raises RecipeError."""
-        size = contract.block_size
-        if size is not None and self != AlignedBlocks(size):
+        if contract.block_size is not None:
             raise RecipeError(
-                f"this model decodes on its own grid of {size} positions and takes no block_length; leave it out"
+                f"this model decodes on its own grid of {contract.block_size} positions and takes no block_length; "
+                "leave it out"
             )
         return self
 
 
 @dataclass(frozen=True)
 class Auto(Division):
-    """The model's own windows: its grid if it has one, else LLaDA's blocks of 32."""
+    """The model's own windows: its grid if it has one, else LLaDA's blocks of 32. The parameters are those of
+    `AlignedBlocks`, for a grid."""
+
+    fill: bool = False
+    denoising_steps: int | None = None
+    minimal_topk: int | None = None
 
     def fit(self, contract: Contract) -> Division:
         """Return the rule that the model has."""
-        return Blocks() if contract.block_size is None else AlignedBlocks(contract.block_size)
+        if contract.block_size is not None:
+            return AlignedBlocks(contract.block_size, self.fill, self.denoising_steps, self.minimal_topk)
+        if self != Auto():
+            raise RecipeError(
+                "blocks.fill, denoising_steps and minimal_topk are for models with a grid, and this one has none; "
+                "use blocks = auto alone"
+            )
+        return Blocks()
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """Raise RecipeError: without a model there are none."""
@@ -101,19 +129,64 @@ class Blocks(Division):
 
 @dataclass(frozen=True)
 class AlignedBlocks(Division):
-    """Windows that begin at multiples of `length`, counted from position 0: the grid of block-causal models."""
+    """Windows that begin at multiples of `length`, counted from position 0: the grid of block-causal models.
+
+    fill             the last block is decoded to its end, and what lies behind the answer is cut off: the network then
+                     sees as many [MASK]s there as in training (LLaDA2, SDAR, Fast-dLLM v2)
+    denoising_steps  forwards of a whole block, where the recipe states no steps of the whole answer; `length` if left
+                     out. A block that is partly given takes the same numbers of positions until it is full (SDAR; the
+                     `steps` of LLaDA2)
+    minimal_topk     at most answer // minimal_topk forwards a block, so that a short answer takes fewer (LLaDA2)
+    """
 
     length: int
+    fill: bool = False
+    denoising_steps: int | None = None
+    minimal_topk: int | None = None
 
     def __post_init__(self) -> None:
         if self.length < 1:
             raise RecipeError(f"blocks.length must be at least 1, got {self.length}; SDAR uses 4 to 64")
+        for name in ("denoising_steps", "minimal_topk"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise RecipeError(f"blocks.{name} must be at least 1, got {value}; leave it out for the block's length")
+
+    def fit(self, contract: Contract) -> Division:
+        """Return the rule; a model with a grid takes its own."""
+        return self if contract.block_size == self.length else super().fit(contract)
+
+    def filled(self, length: int, contract: Contract) -> int:
+        """Return the end of the last block if the rule fills it."""
+        return whole_blocks(length, self.length) if self.fill else length
+
+    def timetable(
+        self, sizes: Sequence[int], steps: int | None, answer: int, schedule: Schedule
+    ) -> tuple[list[int], list[list[int]]]:
+        """Return the same steps for every window, unless the recipe states those of the whole answer."""
+        if steps is not None or self.denoising_steps is self.minimal_topk is None:
+            return super().timetable(sizes, steps, answer, schedule)
+        share = self.length if self.denoising_steps is None else self.denoising_steps
+        if self.minimal_topk is not None:
+            share = min(share, max(1, answer // self.minimal_topk))
+        quotas = schedule(self.length, share)
+        return [share] * len(sizes), [first_of(quotas, size) for size in sizes]
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """Return the undecided positions of each cell of the grid that has any, in order."""
         positions = np.flatnonzero(undecided)
         cells = positions // self.length
         return [positions[cells == cell] for cell in np.unique(cells)]
+
+
+def first_of(quotas: Sequence[int], count: int) -> list[int]:
+    """Return the first of `quotas` that add up to `count`, the last of them cut."""
+    ends = list(accumulate(quotas))
+    return [quota - max(0, end - count) for quota, end in zip(quotas, ends, strict=True) if end - quota < count]
+
+
+def whole_blocks(length: int, size: int) -> int:
+    """Round `length` up to a multiple of `size`."""
+    return -(-length // size) * size
 
 
 @dataclass(frozen=True)
@@ -190,9 +263,11 @@ class Adaptive(Division):
 @dataclass(frozen=True)
 class SubBlocks(Division):
     """Windows of `length` inside the blocks of a block-causal model (Fast-dLLM v2, arXiv 2509.26328, §3.3; its
-    `small_block_size`). The first token of a block is committed alone, by the forward that stores the block before."""
+    `small_block_size`). The first token of a block is committed alone, by the forward that stores the block before.
+    With `fill`, the last block is decoded to its end (see `AlignedBlocks`)."""
 
     length: int = 8
+    fill: bool = False
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -207,6 +282,10 @@ class SubBlocks(Division):
                 f"{'has none' if size is None else f'has {size}'}; use blocks = auto"
             )
         return self
+
+    def filled(self, length: int, contract: Contract) -> int:
+        """Return the end of the model's last block if the rule fills it."""
+        return whole_blocks(length, contract.block_size or 1) if self.fill else length
 
     def windows(self, undecided: Bools) -> list[Ints]:
         """Return the windows of `AlignedBlocks(length)`."""

@@ -22,11 +22,13 @@ class Canvas:
     A position is exactly one of `given` (the user's, never changed), `committed` (decided by the model) and
     `undecided`. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
     the index of that step; elsewhere they are NaN, NaN and -1. `commit` and `remask` keep it so: no other code writes.
+    The answer ends before `limit`; positions behind it are there for the network alone.
     """
 
     tokens: Ints
     given: Bools
     mask_id: int
+    limit: int = -1  # -1: the length
     committed: Bools = field(init=False)
     undecided: Bools = field(init=False)
     confidence: Floats = field(init=False)
@@ -35,6 +37,7 @@ class Canvas:
 
     def __post_init__(self) -> None:
         length = len(self.tokens)
+        self.limit = length if self.limit < 0 else self.limit
         self.committed, self.undecided = np.zeros(length, bool), ~self.given
         self.confidence = np.full(length, np.nan, np.float32)
         self.logprob = np.full(length, np.nan, np.float32)
@@ -46,11 +49,11 @@ class Canvas:
         return cls.template([*prompt, *[None] * gen_length], mask_id)
 
     @classmethod
-    def template(cls, tokens: Sequence[int | None], mask_id: int) -> "Canvas":
+    def template(cls, tokens: Sequence[int | None], mask_id: int, limit: int = -1) -> "Canvas":
         """Return a canvas of given tokens and holes: every None is an undecided position."""
         given = np.array([token is not None for token in tokens], bool)
         ids = np.array([mask_id if token is None else token for token in tokens], np.int64)
-        return cls(ids, given, mask_id)
+        return cls(ids, given, mask_id, limit)
 
     def __len__(self) -> int:
         return len(self.tokens)

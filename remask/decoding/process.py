@@ -18,6 +18,7 @@ from .value import Value, in_vocabulary
 
 Compat = Literal["intended", "llada"]
 Scores = Literal["raw", "processed"]
+Filters = Literal["top_k_first", "top_p_first"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Process(Value):
 
     temperature             of the draw; 0 is greedy
     top_k, top_p            filter the draw, after the temperature, as everywhere else
+    filters                 which of the two comes first: "top_k_first" (transformers, SDAR), so that top_p counts what
+                            top_k left, or "top_p_first" (Dream)
     suppress                ids that are neither guessed nor counted in the normaliser
     logits_eos_inf          suppress the end-of-sequence ids (LLaDA, App. B.4)
     confidence_eos_eot_inf  guess EOS and end-of-turn as usual, but commit them last (LLaDA, App. B.4)
@@ -56,11 +59,14 @@ class Process(Value):
     confidence_eos_eot_inf: bool = False
     compat: Compat = "intended"
     scores: Scores = "raw"
+    filters: Filters = "top_k_first"
     exactness = Exactness.EXACT
 
     def __post_init__(self) -> None:
         if self.scores not in get_args(Scores):
             raise RecipeError(unknown_name("process.scores", self.scores, get_args(Scores)))
+        if self.filters not in get_args(Filters):
+            raise RecipeError(unknown_name("process.filters", self.filters, get_args(Filters)))
         bounded("temperature", self.temperature, 0.0, 1e6, "0 is greedy, 1 the model's own distribution")
         if self.top_k is not None and self.top_k < 1:
             raise RecipeError(f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token")

@@ -185,10 +185,13 @@ def join(parts: Sequence[Any]) -> Any:
 
 
 def keep(logits: Tensor, process: Process) -> Tensor:
-    """Return the logits that pass the filters of the recipe; the others are -inf."""
-    if process.top_k is not None:
-        logits = keep_top_k(logits, process.top_k)
-    return logits if process.top_p is None else keep_top_p(logits, process.top_p, process.temperature)
+    """Return the logits that pass the filters of the recipe, in its order; the others are -inf."""
+    for name in ("top_k", "top_p") if process.filters == "top_k_first" else ("top_p", "top_k"):
+        if name == "top_k" and process.top_k is not None:
+            logits = keep_top_k(logits, process.top_k)
+        if name == "top_p" and process.top_p is not None:
+            logits = keep_top_p(logits, process.top_p, process.temperature)
+    return logits
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor | None, Tensor | None]:

@@ -6,12 +6,12 @@ candidates that leave. Most rules decide how many of the most confident candidat
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from ..errors import bounded
+from ..errors import RecipeError, bounded, unknown_name
 from ..exactness import Exactness
 from .grid import Grid, Want
 from .value import Value
@@ -86,19 +86,29 @@ class Dynamic(Selector):
 @dataclass(frozen=True)
 class Factor(Selector):
     """The n most confident, n the largest with (n + 1) · (1 - c_n) < `factor`, c_n the n-th highest confidence
-    (Fast-dLLM, arXiv 2505.22618, Thm. 1). This is the paper's rule: the released loop also commits the first token
-    that fails, if that is the last one."""
+    (Fast-dLLM, arXiv 2505.22618, Thm. 1).
+
+    That is the `rule` "paper". The released loop also commits the first token that fails, if that is the last
+    candidate of the block, however unsure it is: "released" repeats this, for published figures.
+    """
 
     factor: float = 1.0
+    rule: Literal["paper", "released"] = "paper"
 
     def __post_init__(self) -> None:
         bounded("select.factor", self.factor, 0, 1e6, "Fast-dLLM uses 1")
+        if self.rule not in ("paper", "released"):
+            raise RecipeError(unknown_name("select.rule", self.rule, ("paper", "released")))
 
     def choose(self, grid: Grid) -> Tensor:
         """Count the n that pass: the condition is monotone in n, so the count is the largest such n."""
         ordered, _ = grid.ranked()
         n = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
-        return grid.best(((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1))
+        count = ((n + 1) * (1 - ordered.double()) < self.factor - ROUNDING).sum(1)
+        if self.rule == "released":
+            count = count.clamp(min=1)
+            count += count + 1 == grid.candidate.sum(1)
+        return grid.best(count)
 
 
 @dataclass(frozen=True)
@@ -208,17 +218,25 @@ class GumbelTopK(Selector):
 
 @dataclass(frozen=True)
 class Bernoulli(Selector):
-    """Each candidate independently, with the probability (t - s) / t, where t and s are the shares of the window's
-    steps that are left before and after this step: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524,
-    §3.2.3; Dream's `origin`)."""
+    """Each candidate independently, with the probability (t - s) / t, where t and s are the times before and after this
+    step: ancestral sampling of a linear schedule (MDLM, arXiv 2406.07524, §3.2.3; Dream's `origin`).
 
+    Time runs from 1 to `eps` over the window's steps: to 0 in MDLM, to 0.001 in Dream, which leaves more for the last
+    step, in which all leave.
+    """
+
+    eps: float = 0.0
     wants: ClassVar[tuple[Want, ...]] = ("uniform",)
+
+    def __post_init__(self) -> None:
+        bounded("select.eps", self.eps, 0, 0.5, "Dream uses 0.001")
 
     def choose(self, grid: Grid) -> Tensor:
         """Toss one coin for each candidate; the last step takes all."""
         assert grid.uniform is not None
-        before, after = grid.time.unbind(1)
-        return grid.uniform < torch.where(after > 0, 1 - after / before, 1.0)[:, None]
+        before, after = grid.time.split(1, 1)
+        times = [share + self.eps * (1 - share) for share in (before, after)]
+        return grid.uniform < torch.where(after > 0, 1 - times[1] / times[0], 1.0)
 
 
 @dataclass(frozen=True)

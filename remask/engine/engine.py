@@ -122,7 +122,8 @@ class Engine:
 
     def _row(self, request: Request, start: Snapshot | None = None) -> Row:
         check(request, self.model)
-        canvas = Canvas.template(request.tokens, self.model.contract.mask_id)
+        limit = len(request.tokens) if request.limit is None else request.limit
+        canvas = Canvas.template(request.tokens, self.model.contract.mask_id, limit)
         if start is not None:
             restore(canvas, start)
         return Row(

@@ -27,7 +27,8 @@ class Request:
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
     asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or the
     `template` with its holes filled; `dropped` tokens were left out of the prompt to make it fit. A `proposer` guesses
-    windows as a whole, for what its tokens must be together. Equal seeds give equal answers in any batch.
+    windows as a whole, for what its tokens must be together. The answer ends before `limit` (None: where the canvas
+    ends); what lies behind is decided for the network alone. Equal seeds give equal answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -40,6 +41,7 @@ class Request:
     template: str | None = None
     dropped: int = 0
     proposer: Proposer | None = None
+    limit: int | None = None
 
 
 class Change(NamedTuple):
@@ -195,6 +197,8 @@ def check(request: Request, model: Predictor) -> None:
         raise RequestError(f"deadline must be more than 0 seconds, got {request.deadline}")
     if not 0 <= request.candidates <= 100:
         raise RequestError(f"candidates must lie in 0..100, got {request.candidates}")
+    if request.limit is not None and not (0 < request.limit <= length and None in request.tokens[: request.limit]):
+        raise RequestError(f"limit must have a [MASK] before it on a canvas of {length}, got {request.limit}")
     if request.stop and request.template is not None:
         raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
     if any(not stop for stop in request.stop):

@@ -103,7 +103,7 @@ class Row:
         self.numbers = [number for axis in NUMBERS for number in numbers(getattr(self.recipe, axis))]
         self.rotation = self.recipe.rope.rotation(contract.rotary, len(canvas))
         self.streams = 2 if self.recipe.guidance.cfg_scale else 1
-        self.steps = self.recipe.steps or int(canvas.undecided.sum())
+        self.asked = int(canvas.undecided[: canvas.limit].sum())  # positions of the answer
         # what the steps change
         self.horizon = self.recipe.canvas.horizon(canvas)  # positions from here on do not exist yet
         self.forwards = 0
@@ -289,10 +289,9 @@ class Row:
         full = not self.canvas.undecided[self.window].any()
         done = full and not (self.clock < self.patience and self.recipe.revise.again(changed))
         last = self.block + 1 == len(self.windows)
-        if done and last:
-            self.finish("stop" if self.end < len(self.canvas) else "length")
-        elif self.recipe.stop.eos_prefix and (done or not self.recipe.revise.active) and self.end < len(self.canvas):
-            self.finish("stop")
+        stands = (done or not self.recipe.revise.active) and not self.canvas.undecided[: self.end].any()
+        if (done and last) or (stands and self.recipe.stop.eos_prefix):
+            self.finish("stop" if self.end < self.canvas.limit else "length")
         if done:
             self.open(self.block if last else self.block + 1)
 
@@ -317,9 +316,9 @@ class Row:
 
     def _divide(self, windows: list[Ints]) -> None:
         """Take these windows, and divide the steps among them."""
-        sizes, quotas = [len(window) for window in windows], SCHEDULES[self.recipe.schedule]
-        self.windows, self.shares = windows, self.recipe.blocks.shares(sizes, self.steps)
-        self.quotas = [quotas(size, steps) for size, steps in zip(sizes, self.shares, strict=True)]
+        recipe, sizes = self.recipe, [len(window) for window in windows]
+        self.windows = windows
+        self.shares, self.quotas = recipe.blocks.timetable(sizes, recipe.steps, self.asked, SCHEDULES[recipe.schedule])
 
     def open(self, block: int) -> None:
         """Open a window and start its clock."""
@@ -339,12 +338,12 @@ class Row:
 
     @property
     def end(self) -> int:
-        """The end of the answer: the first committed stop id with nothing undecided before it, else the length."""
+        """The end of the answer: the first committed stop id with nothing undecided before it, else its limit."""
         canvas = self.canvas
         stops = np.flatnonzero(canvas.committed & (canvas.tokens[:, None] == self.stop_ids).any(1))
         if len(stops) and not canvas.undecided[: stops[0]].any():
-            return int(stops[0])
-        return len(canvas)
+            return min(int(stops[0]), canvas.limit)
+        return canvas.limit
 
     def finish(self, reason: FinishReason) -> None:
         """End the row; the first reason stays."""

@@ -142,9 +142,12 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 def subject(llm: LLM) -> dict[str, Any]:
     """What a measurement of a model is about: its name, a digest of its weights, the type it computes in."""
+    adapter = llm.loaded.adapter
+    changed = {} if adapter is None else {"adapter": fingerprint(adapter.folder)}
     return {
         "model": llm.loaded.source,
         "weights": fingerprint(llm.loaded.folder),
+        **changed,
         "dtype": str(llm.model.dtype).removeprefix("torch."),
     }
 

@@ -627,8 +627,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "quantised in two words": (config(quantization_config="fp8"), "quantised weights ('fp8')"),
     "quantised, says a file": (file("quantize_config.json", "{}"), "quantize_config.json: quantised weights ('GPTQ')"),
     "an adapter": (
-        file("adapter_config.json", '{"peft_type": "LORA", "base_model_name_or_path": "org/base"}'),
-        "holds a PEFT adapter ('LORA') for 'org/base', which is not applied here; merge it with peft",
+        file("adapter_config.json", '{"peft_type": "IA3", "base_model_name_or_path": "org/base"}'),
+        "holds a PEFT adapter of type 'IA3'; read is LORA, with or without use_dora; merge it with peft",
     ),
     "quantised": (config(quantization_config={"quant_method": "gptq"}), "quantised weights ('gptq')"),
     # files of weights
@@ -858,14 +858,6 @@ def test_names_that_are_none_are_refused(name: str, told: str) -> None:
     assert told in refusal(lambda: locate(name))
 
 
-def test_an_adapter_alone_is_named(folder: Path) -> None:
-    alone = folder.parent / "adapter"
-    alone.mkdir()
-    (alone / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "org/base"}')
-    said = refusal(lambda: load(str(alone)))
-    assert "holds a PEFT adapter ('LORA') for 'org/base'" in said and "move adapter_config.json" not in said
-
-
 def test_a_folder_comes_before_a_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
     assert locate(f"{folder.parent.name}/tiny").samefile(folder)
@@ -897,7 +889,7 @@ def cache(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_cached_revisions_load_offline(cache: Path, made: Path, name: str, commit: str) -> None:
     before = fingerprint(cache)
-    loaded = load(name, offline=True)
+    loaded = load(str(locate(name, offline=True)))
     assert loaded.folder == cache / "snapshots" / commit
     assert torch.equal(logits(loaded.predictor), logits(load(str(made)).predictor))
     assert fingerprint(cache) == before
@@ -905,7 +897,9 @@ def test_cached_revisions_load_offline(cache: Path, made: Path, name: str, commi
 
 @pytest.mark.parametrize("name", ["org/name@v2", f"org/name@{'a' * 40}", "org/other"])
 def test_what_is_not_cached_is_refused_offline(cache: Path, name: str) -> None:
-    assert f"{name!r} is no folder here and not (wholly) in the cache" in refusal(lambda: load(name, offline=True))
+    assert f"{name!r} is no folder here and not (wholly) in the cache" in refusal(
+        lambda: load(str(locate(name, offline=True)))
+    )
 
 
 @pytest.mark.parametrize("where", ["../../../models--org--evil/blobs/x", "../../../../secret"])
@@ -915,7 +909,7 @@ def test_links_may_not_leave_the_repository_of_a_cache(cache: Path, made: Path, 
     path.symlink_to(where)
     (path.parent / where).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(made / "model.safetensors", path.parent / where)
-    assert "is a link that leads out" in refusal(lambda: load("org/name", offline=True))
+    assert "is a link that leads out" in refusal(lambda: load(str(locate("org/name", offline=True))))
 
 
 def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path) -> None:
@@ -933,7 +927,7 @@ def test_models_in_the_cache_are_listed(cache: Path, tmp_path: Path, made: Path)
     }
     assert entries["org/name"].path == cache / "snapshots" / COMMIT
     assert entries["org/name"].size == sum(path.stat().st_size for path in made.iterdir())
-    assert all(load(name, offline=True) for name in entries)
+    assert all(load(str(locate(name, offline=True))) for name in entries)
 
 
 LOCATE = """

@@ -41,7 +41,7 @@ def load_once() -> Callable[..., LLM]:
 @pytest.fixture(scope="session")
 def llm(load_once: Callable[..., LLM]) -> LLM:
     """The model of the tests, as the commands load it."""
-    return load_once(TINY_LLADA, device="auto", dtype="auto", quantize=None, threads=None)
+    return load_once(TINY_LLADA, adapter=None, device="auto", dtype="auto", quantize=None, threads=None)
 
 
 @pytest.fixture

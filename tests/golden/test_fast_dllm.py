@@ -72,6 +72,24 @@ def test_the_released_factor_rule_takes_one_token_too_many_and_ours_does_not(nam
 
 
 @every_checkpoint
+def test_the_released_rule_takes_it_too(name: str) -> None:
+    """With select.rule = "released" no step needs to be spared: published figures can be repeated."""
+    model = loaded(name).predictor
+    cases = [case for case in stored(name)["cases"] if case["params"]["factor"] is not None]
+    rows = []
+    for case in cases:
+        (golden,), params = case["rows"], case["params"]
+        rule = replace(recipe(params), select=Factor(params["factor"], "released"))
+        row = Followed(
+            Canvas.after(golden["prompt"], params["gen_length"], model.contract.mask_id), rule, model.contract
+        )
+        row.follow(golden)
+        rows.append(row)
+    for case, run in zip(cases, decoded(model, rows), strict=True):
+        assert judge(case["name"], 0, run, case["rows"][0]).outcome in ("same", "tie", "forbidden")
+
+
+@every_checkpoint
 def test_a_row_alone_is_the_row_in_this_batch(name: str) -> None:
     """All cases above shared one batch, whatever their recipes and caches."""
     for number in range(0, len(stored(name)["cases"]), 7):

@@ -1,6 +1,8 @@
 """Laws of chance: draws follow softmax(logits / T), as the authors' formula does, and nothing overflows."""
 
+from dataclasses import replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from remask.decoding.blocks import Whole
 from remask.decoding.process import keep_top_k, keep_top_p
 from remask.decoding.propose import draw, greedy
 from remask.decoding.recipe import Process, Recipe
+from remask.decoding.scan import keep
 from remask.engine.batch import Batch
 from remask.engine.step import step
+from remask.errors import RecipeError
 from remask.testing import Oracle, Uniform
 from tests.helpers.jobs import Job, alone, holes, run, tokens
 from tests.helpers.statistics import fits
@@ -224,3 +228,22 @@ def test_random_remasking_goes_through_all_orders() -> None:
     counts = {order: orders.count(order) for order in set(orders)}
     assert len(counts) == 6 and fits(list(counts.values()), np.ones(6))
     assert {tuple(tokens(row)) for row, _ in runs} == {(1, 0, 0, 0)}
+
+
+@pytest.mark.parametrize(("filters", "kept"), [("top_k_first", [0]), ("top_p_first", [0, 1])])
+def test_the_order_of_the_filters_decides_what_is_left(
+    filters: Literal["top_k_first", "top_p_first"], kept: list[int]
+) -> None:
+    """Of two tokens with 0.5 and 0.2, the first alone holds 0.65 of what top_k leaves, but not of all."""
+    logits = torch.tensor([[0.5, 0.2, 0.1, 0.1, 0.05, 0.05]]).log()
+    left = keep(logits, Process(top_k=2, top_p=0.65, filters=filters))
+    assert torch.isfinite(left)[0].nonzero()[:, 0].tolist() == kept
+    for one in (Process(top_k=3, filters=filters), Process(top_p=0.75, filters=filters)):
+        assert torch.equal(keep(logits, one), keep(logits, replace(one, filters="top_k_first")))
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"unknown process\.filters 'top_x_first'; known: top_k_first, top_p_first"):
+        Recipe.load("llada").change({"process.filters": "top_x_first"})
+    with pytest.raises(RecipeError, match=r"unknown select\.rule 'x'; known: paper, released"):
+        Recipe.load("fast-dllm-factor+select.rule=x")

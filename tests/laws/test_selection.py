@@ -1,10 +1,11 @@
 """Laws of selection: the kernel is the brute force, ties go to the lower position, and somebody always leaves."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -180,6 +181,30 @@ def test_the_last_step_of_ancestral_sampling_takes_all() -> None:
     assert chosen(Bernoulli(), [0.5] * 4, uniform=coins) == [True, True, False, False]  # half of the time is left
     last = torch.tensor([[0.25, 0.0]])
     assert chosen(Bernoulli(), [0.5] * 4, uniform=coins, time=last) == [True] * 4
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 512])
+def test_time_that_ends_before_0_leaves_more_for_the_last_step(steps: int) -> None:
+    """Dream's `origin`: t falls from 1 to 1/1000, and p = 1 - s/t at all steps but the last."""
+    times = [1 - (1 - 1e-3) * i / steps for i in range(steps + 1)]
+    for i, (t, s) in enumerate(pairwise(times)):
+        p = 1 - s / t if i + 1 < steps else 1.0
+        coins = torch.tensor([[max(0.0, p - 1e-4), p + 1e-4 if p < 1 else 0.9999]])
+        now = torch.tensor([[1 - i / steps, 1 - (i + 1) / steps]])
+        assert chosen(Bernoulli(eps=1e-3), [0.5] * 2, uniform=coins, time=now) == [True, p == 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@given(factor=st.sampled_from([0.3, 1.0, 2.0]), confidence=st.lists(st.floats(0, 0.999), min_size=5, max_size=5))
+def test_the_released_factor_rule_takes_what_its_loop_takes(count: int, factor: float, confidence: list[float]) -> None:
+    """The loop stops at the first that fails, and adds one where it stands on the last candidate."""
+    sure = sorted(confidence[:count], reverse=True)
+    bounds = [-1.0, *(1 - factor / (n + 1) for n in range(2, count + 1))]
+    assume(all(abs(c - bound) > 1e-6 for c, bound in zip(sure, bounds, strict=True)))
+    at = next((i for i, (c, bound) in enumerate(zip(sure, bounds, strict=True)) if c < bound), count - 1)
+    taken = at + 1 if at in (0, count - 1) else at
+    assert sum(chosen(Factor(factor, "released"), confidence[:count])) == taken
+    assert sum(chosen(Factor(factor), confidence[:count])) in (taken, taken - 1)
 
 
 def test_noise_orders_as_multinomial_draws_without_replacement() -> None:

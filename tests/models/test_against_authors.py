@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from remask.decoding.blocks import SubBlocks, Whole
+from remask.decoding.blocks import Auto, SubBlocks, Whole
 from remask.decoding.canvas import Canvas
 from remask.decoding.recipe import Process, Recipe, Stop
 from remask.decoding.revision import Edit
@@ -91,17 +91,20 @@ def recipe_of(family: str, params: dict[str, Any]) -> Recipe:
         return apply(whole, steps=params["steps"], block_length=params["block_length"])
     if family == "dream":
         alg = {"maskgit_plus": "probability", "topk_margin": "margin", "entropy": "entropy"}[params["alg"]]
-        return replace(processed, blocks=Whole(), schedule="linear_t", steps=params["steps"], confidence=alg)
+        process = replace(Recipe.load("dream").process, top_p=params.get("top_p"), top_k=params.get("top_k"))
+        dream = replace(processed, process=process, blocks=Whole(), schedule="linear_t")
+        return replace(dream, steps=params["steps"], confidence=alg)
     if family == "sdar":
         how = {"low_confidence_static": TopK(), "sequential": Sequential()}
         rule = how.get(params["remasking_strategy"], Dynamic(params["confidence_threshold"]))
-        return replace(processed, steps=5 * params["denoising_steps"], select=rule)
+        return replace(processed, blocks=Auto(fill=True, denoising_steps=params["denoising_steps"]), select=rule)
     if family == "llada2":
-        return replace(processed, steps=3 * params["steps"], select=Dynamic(min(1.0, params["threshold"])))
+        blocks = Auto(fill=True, denoising_steps=params["steps"], minimal_topk=params["minimal_topk"])
+        return replace(processed, blocks=blocks, select=Dynamic(min(1.0, params["threshold"])))
     if family == "llada2.1":
         rule = Threshold(min(1.0, params["threshold"]), strict=True)
         edit = Edit(params["editing_threshold"], patience=params["max_post_steps"])
-        return replace(processed, select=rule, revise=edit)
+        return replace(processed, blocks=Auto(fill=True), select=rule, revise=edit)
     if family == "rnd1":  # its schedule rounds what stays down, which in these cases is even
         return replace(whole, blocks=Whole(), steps=params["steps"], confidence="entropy")
     assert family == "fast_dllm"
@@ -118,15 +121,36 @@ def test_every_step_is_the_authors(model: Any, family: str, number: int) -> None
     recipe = recipe_of(family, case["params"])
     predictor: MaskPredictor = model(family)
     length = case["params"].get("gen_length", 33 - len(case["prompt"]))  # Fast-dLLM v2 ends with the lead of a block
-    canvas = Canvas.after(case["prompt"], length, predictor.contract.mask_id)
-    row = Row(canvas, recipe, predictor.contract)
-    steps = [{(c.position, c.token) for c in step.changes} for _, step in denoise(predictor, [row])]
-    theirs = [{(position, token) for position, token in step} for step in case["steps"]]
-    ours = [step for step in steps if step]  # a forward that changes nothing is not in their list
+    row = Row(answer_canvas(predictor, recipe, case["prompt"], length), recipe, predictor.contract)
+    steps = [[(c.position, c.token) for c in step.changes] for _, step in denoise(predictor, [row])]
+    # A forward that changes nothing in the answer is not compared: theirs do not show what they cut.
+    theirs, ours = (
+        [kept for step in made if (kept := {(p, token) for p, token in step if p < row.canvas.limit})]
+        for made in (case["steps"], steps)
+    )
     if case["params"].get("remasking_strategy") == "low_confidence_dynamic":
         sound = before_a_rewrite(theirs)
         ours, theirs = ours[:sound], theirs[:sound]
     assert theirs and ours == theirs
+
+
+def test_the_other_order_of_the_filters_is_another_decoder(model: Any) -> None:
+    predictor: MaskPredictor = model("dream")
+    changed_runs = 0
+    for case in stored()["dream"]["decodes"]:
+        if "top_k" in case["params"]:
+            recipe = recipe_of("dream", case["params"]).change({"process.filters": "top_k_first"})
+            row = Row(answer_canvas(predictor, recipe, case["prompt"], 16), recipe, predictor.contract)
+            steps = [{(c.position, c.token) for c in step.changes} for _, step in denoise(predictor, [row])]
+            changed_runs += steps != [{(p, t) for p, t in step} for step in case["steps"]]
+    assert changed_runs
+
+
+def answer_canvas(model: MaskPredictor, recipe: Recipe, prompt: list[int], length: int) -> Canvas:
+    """The canvas of an answer, with what its recipe fills behind it."""
+    limit = len(prompt) + length
+    filled = recipe.blocks.fit(model.contract).filled(limit, model.contract)
+    return Canvas.template([*prompt, *[None] * (filled - len(prompt))], model.contract.mask_id, limit)
 
 
 def before_a_rewrite(steps: list[set[tuple[int, int]]]) -> int:

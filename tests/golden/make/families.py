@@ -230,13 +230,14 @@ def decode_llada_moe(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[d
 def decode_dream(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[str, Any], list[int], Trace]]:
     """diffusion_generate, with each alg that is not a draw."""
     options = module(checkouts["dllm"] / SOURCES["dream"].folder, "generation_utils").DreamGenerationConfig
+    filters: tuple[dict[str, Any], ...] = ({}, {"top_p": 0.95, "top_k": 4}, {"top_p": 0.9, "top_k": 3})
     for alg in ("maskgit_plus", "topk_margin", "entropy"):
-        for length, steps in ((16, 16), (16, 6), (24, 12)):
+        for length, steps, kept in ((16, 16, 0), (16, 6, 0), (24, 12, 0), (16, 16, 1), (16, 6, 2)):
             for prompt in given():
-                params = {"gen_length": length, "steps": steps, "alg": alg}
+                params = {"gen_length": length, "steps": steps, "alg": alg} | filters[kept]
                 chosen = options(
-                    max_length=len(prompt) + length, steps=steps, alg=alg, alg_temp=0.0, mask_token_id=MASK,
-                    pad_token_id=EOS, bos_token_id=EOS, eos_token_id=EOS,
+                    **filters[kept], max_length=len(prompt) + length, steps=steps, alg=alg, alg_temp=0.0,
+                    mask_token_id=MASK, pad_token_id=EOS, bos_token_id=EOS, eos_token_id=EOS,
                 )  # fmt: skip
                 with watching(model) as watched:
                     out = model.diffusion_generate(torch.tensor([prompt]), generation_config=chosen)
@@ -249,8 +250,7 @@ def decode_sdar(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[s
     for strategy in ("low_confidence_static", "low_confidence_dynamic", "sequential"):
         for steps in (4, 2):
             # Where a block has fewer masks than a step wants, their top-k goes on to rewrite what is given.
-            for prompt in given() if steps == 4 else aligned():
-                length = 20 - len(prompt) % 4
+            for prompt, length in answers(given() if steps == 4 else aligned(), 20, 4):
                 params = {"gen_length": length, "denoising_steps": steps, "remasking_strategy": strategy,
                           "confidence_threshold": 0.4}  # fmt: skip
                 with watching(model) as watched, patch.object(torch, "multinomial", greedy):
@@ -262,10 +262,9 @@ def decode_sdar(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[s
 
 def decode_llada2(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[str, Any], list[int], Trace]]:
     """generate of the published class: by threshold, and with one that nothing passes."""
-    for threshold, steps in ((0.4, 8), (0.4, 4), (2.0, 8), (2.0, 4)):
-        for prompt in given() if steps == 8 else aligned():  # steps count for a whole block
-            length = 24 - len(prompt) % 8
-            params = {"gen_length": length, "steps": steps, "threshold": threshold}
+    for threshold, steps in ((0.4, 8), (0.4, 4), (2.0, 8), (2.0, 4), (2.0, 3)):
+        for prompt, length in answers([*given(), *(aligned() if steps == 4 else [])], 24, 8):
+            params = {"gen_length": length, "steps": steps, "threshold": threshold, "minimal_topk": 1 + (length == 13)}
             with watching(model) as watched:
                 out = model.generate(torch.tensor([prompt]), block_length=8, eos_id=-1, mask_id=MASK, **params)
             yield params, prompt, trace(prompt, watched.seen, prompt + out[0].tolist())
@@ -274,8 +273,7 @@ def decode_llada2(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict
 def decode_llada21(model: Any, checkouts: dict[str, Path]) -> Iterator[tuple[dict[str, Any], list[int], Trace]]:
     """generate of the published class, which rewrites what it is sure of."""
     for threshold, editing in ((0.4, 0.5), (0.4, 0.9), (2.0, 0.3)):
-        for prompt in given():
-            length = 24 - len(prompt) % 8
+        for prompt, length in answers(given(), 24, 8):
             params = {"gen_length": length, "threshold": threshold, "editing_threshold": editing, "max_post_steps": 16}
             with watching(model) as watched:
                 out = model.generate(torch.tensor([prompt]), block_length=8, eos_id=-1, mask_id=MASK, **params)
@@ -366,6 +364,13 @@ def given() -> list[list[int]]:
     """Two prompts; neither ends with a block."""
     rows = prompts()
     return [rows[0, :9].tolist(), rows[1, :11].tolist()]
+
+
+def answers(given: list[list[int]], end: int, block: int) -> Iterator[tuple[list[int], int]]:
+    """Each prompt with an answer to the end of a block, and with two that end inside one: a long and a short one."""
+    for prompt in given:
+        for length in (end - len(prompt) % block, 13, 3):
+            yield prompt, length
 
 
 def aligned() -> list[list[int]]:
