@@ -1,4 +1,4 @@
-"""The split into train and held-out examples: by solution, not by surface."""
+"""The split into train and held-out examples: by solution and by wording, not by surface."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -8,16 +8,29 @@ from typing import Literal
 from .example import Example, Task
 
 Split = Literal["train", "heldout"]
+HELDOUT_FRAMES = 0.15  # share of the wordings of a task that training never sees
 
 
 def split_of(task: Task, solution: str) -> Split:
     """Return the split of `solution`, by a hash of the task's name and the solution: the same on every machine."""
-    digest = blake2b(f"{task.name}:{solution}".encode(), digest_size=8).digest()
-    return "heldout" if int.from_bytes(digest) < task.heldout_share * 2**64 else "train"
+    return "heldout" if _place(f"{task.name}:{solution}") < task.heldout_share else "train"
+
+
+def split_of_frame(task: Task, frame: str) -> Split:
+    """Return the split of a wording; case, spaces and the marks at its end make no other one."""
+    skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
+    return "heldout" if _place(f"{task.name}:frame:{skeleton}") < HELDOUT_FRAMES else "train"
+
+
+def belongs(task: Task, example: Example, split: Split) -> bool:
+    """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it."""
+    return split_of(task, example.solution) == split and (
+        not example.frame or split_of_frame(task, example.frame) == split
+    )
 
 
 def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
-    """Draw from `task` for ever, skipping the other split.
+    """Draw from `task` for ever, skipping what is not of `split`: held-out solutions come in held-out wordings.
 
     The sequence is a function of the task, the split and the seed. It can repeat: a small task, such as 4x4 Sudoku,
     draws the same solution again.
@@ -25,5 +38,10 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
     rng = Random(f"{task.name}:{split}:{seed}")
     while True:
         example = task.draw(rng)
-        if split_of(task, example.solution) == split:
+        if belongs(task, example, split):
             yield example
+
+
+def _place(key: str) -> float:
+    """Return a number in [0, 1) that depends on `key` alone."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
