@@ -21,7 +21,8 @@ from .wording import fill, frame
 
 Part = Literal["train", "valid", "test"]
 LEVELS = ("simple", "children", "classic")
-CORPUS = ("cloze", "continuation", "questions")  # the tasks that need a folder
+JUDGED = ("stories-cloze", "qa")
+CORPUS = ("stories-cloze", "continuation", "qa")  # the tasks that need a folder
 SENTENCE = re.compile(r"[^.!?]*[.!?]+[\"')]*\s*")
 WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 LONGEST_CONTEXT = 1100  # characters of a question's text: with the question about 350 tokens
@@ -62,9 +63,9 @@ def corpus_tasks(folder: Path, part: Part) -> dict[str, Task]:
     share = 0.0 if part == "train" else 1.0
     tales = tuple(story.text for story in stories(folder, part) if story.level != "classic")
     return {
-        "cloze": Cloze(tales, share),
+        "stories-cloze": Cloze(tales, share),
         "continuation": Continuation(tales, share),
-        "questions": Questions(questions(folder, part), share),
+        "qa": Questions(questions(folder, part), share),
     }
 
 
@@ -108,7 +109,7 @@ class Cloze:
     texts: Sequence[str]
     heldout_share: float
 
-    name: ClassVar[str] = "cloze"
+    name: ClassVar[str] = "stories-cloze"
     description: ClassVar[str] = "fill one to three missing words in sentences of a real tale"
     rule: ClassVar[str] = "every word is the tale's own"
 
@@ -171,7 +172,7 @@ class Questions:
     items: Sequence[Question]
     heldout_share: float
 
-    name: ClassVar[str] = "questions"
+    name: ClassVar[str] = "qa"
     description: ClassVar[str] = "answer a question about a passage of a real tale"
     rule: ClassVar[str] = "its words overlap with a reference answer's by an F1 of one half or more"
 

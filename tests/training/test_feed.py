@@ -20,7 +20,7 @@ from remask.training.feed import IGNORED, Batch, Maker, Shape, batches, tokenise
 from remask.training.run import execute
 
 MIXTURE = Mixture(
-    tasks={"sorting": 2.0, "equations": 1.0, "continuation": 1.0, "questions": 1.0},
+    tasks={"sorting": 2.0, "equations": 1.0, "continuation": 1.0, "qa": 1.0},
     rows={"32": 6, "64": 6, "128": 4, "256": 2},
     text={"simple": 2.0, "children": 1.0, "classic": 1.0},
     turns=0.3,
@@ -146,7 +146,7 @@ def test_a_run_of_one_shape_learns_ends_by_the_clock_and_goes_on(corpus: Path, t
         (Mixture(rows={"9999": 1}), r"a length is a number from 8 to max_positions = 256, got '9999'"),
         (Mixture(text={"simple": 1.0}), r"data\.text needs batches of one shape; give data\.rows"),
         (Mixture(text={"grown": 1.0}, rows={"64": 1}), r"data\.text: .*'grown'"),
-        (Mixture(tasks={"cloze": 1.0}), r"data\.tasks: cloze, .*needs batches of one shape"),
+        (Mixture(tasks={"stories-cloze": 1.0}), r"data\.tasks: stories-cloze, .*needs batches of one shape"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(data: Mixture, message: str) -> None:
