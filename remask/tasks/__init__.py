@@ -9,6 +9,7 @@ from .example import Example, Task
 from .extraction import Extraction
 from .haystack import Haystack
 from .numbers import Numbers
+from .problems import Problems
 from .recall import Recall
 from .sorting import Sorting
 from .split import Split, examples, split_of
@@ -26,6 +27,7 @@ __all__ = [
     "Extraction",
     "Haystack",
     "Numbers",
+    "Problems",
     "Recall",
     "Sorting",
     "Split",
@@ -41,6 +43,7 @@ TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
     "numbers": Numbers(),
+    "problems": Problems(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),
@@ -54,6 +57,7 @@ TASKS: dict[str, Task] = {
 DRILLS: dict[str, Task] = {
     "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
+    "problems_drill": Problems(drill=True),
     "recall_drill": Recall(1, 12, drill=1.0),
     "sums_drill": Sums(drill=True),
 }
