@@ -8,11 +8,14 @@ from .arithmetic import Arithmetic, Equations
 from .example import Example, Task
 from .extraction import Extraction
 from .haystack import Haystack
+from .numbers import Numbers
+from .problems import Problems
 from .recall import Recall
 from .sorting import Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
 from .sudoku import Sudoku
+from .sums import Sums
 
 __all__ = [
     "DRILLS",
@@ -23,11 +26,14 @@ __all__ = [
     "Example",
     "Extraction",
     "Haystack",
+    "Numbers",
+    "Problems",
     "Recall",
     "Sorting",
     "Split",
     "Stories",
     "Sudoku",
+    "Sums",
     "Task",
     "examples",
     "split_of",
@@ -36,19 +42,24 @@ __all__ = [
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
+    "numbers": Numbers(),
+    "problems": Problems(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+    "sums": Sums(),
 }
 
 # The beginning of a curriculum: parts of the tasks above, with more to learn per token.
 DRILLS: dict[str, Task] = {
     "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
+    "problems_drill": Problems(drill=True),
     "recall_drill": Recall(1, 12, drill=1.0),
+    "sums_drill": Sums(drill=True),
 }
 
 # The training tasks of the long-context study, with a tokenizer for their words. `_dense` is nearly all pairs, which

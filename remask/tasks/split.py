@@ -1,6 +1,7 @@
 """The split into train and held-out examples: by solution and by wording, not by surface."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from random import Random
 from typing import Literal
@@ -18,8 +19,12 @@ def split_of(task: Task, solution: str) -> Split:
 
 def split_of_frame(task: Task, frame: str) -> Split:
     """Return the split of a wording; case, spaces and the marks at its end make no other one."""
-    skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
-    return "heldout" if _place(f"{task.name}:frame:{skeleton}") < HELDOUT_FRAMES else "train"
+    return "heldout" if _place_of_frame(task.name, frame) < HELDOUT_FRAMES else "train"
+
+
+def frame_of(task: Task, parts: Sequence[str]) -> str:
+    """Return the part that stands for a wording of several: a held-out one if it has one, so that none is trained."""
+    return next((part for part in parts if split_of_frame(task, part) == "heldout"), parts[0])
 
 
 def belongs(task: Task, example: Example, split: Split) -> bool:
@@ -40,6 +45,12 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
         example = task.draw(rng)
         if belongs(task, example, split):
             yield example
+
+
+@lru_cache(1 << 16)  # a frame is asked for again and again
+def _place_of_frame(name: str, frame: str) -> float:
+    skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
+    return _place(f"{name}:frame:{skeleton}")
 
 
 def _place(key: str) -> float:
