@@ -9,7 +9,7 @@ from .example import Example, Task
 from .extraction import Extraction
 from .haystack import Haystack
 from .recall import Recall
-from .sorting import Sorting
+from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
 from .sudoku import Sudoku
@@ -24,6 +24,7 @@ __all__ = [
     "Extraction",
     "Haystack",
     "Recall",
+    "RewordedSorting",
     "Sorting",
     "Split",
     "Stories",
@@ -39,6 +40,7 @@ TASKS: dict[str, Task] = {
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),
+    "sorting_reworded": RewordedSorting(),
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),

@@ -22,6 +22,14 @@ def split_of_frame(task: Task, frame: str) -> Split:
     return "heldout" if _place(f"{task.name}:frame:{skeleton}") < HELDOUT_FRAMES else "train"
 
 
+def frame_of(task: Task, *wordings: str) -> str:
+    """Return the frame of an example made of several wordings: one that is held out, if any is.
+
+    So training sees no held-out part, and not only no held-out combination of parts.
+    """
+    return next((wording for wording in wordings if split_of_frame(task, wording) == "heldout"), wordings[0])
+
+
 def belongs(task: Task, example: Example, split: Split) -> bool:
     """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it."""
     return split_of(task, example.solution) == split and (

@@ -5,11 +5,18 @@ made is a frame: by frames, wordings are held out (`split_of_frame`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 
+BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
 SLOT = re.compile(r"\{(\w+)\}")
+MACRO = re.compile(r"<(\w+)>")
+MARKS = ".!?:\"'"
+ASKING = {
+    *("can", "could", "would", "will", "do", "does", "did", "is", "are", "was", "were"),
+    *("what", "which", "who", "whose", "where", "when", "why", "how"),
+}
 ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
@@ -17,6 +24,11 @@ ONES = (
 TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 Node = str | tuple[tuple["Node", ...], ...]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of `text`."""
+    return tuple(text.split())
 
 
 def frame(rng: Random, patterns: Sequence[str]) -> str:
@@ -27,6 +39,18 @@ def frame(rng: Random, patterns: Sequence[str]) -> str:
 def fill(frame: str, **slots: object) -> str:
     """Put the values in the slots. Raises KeyError for a slot without a value."""
     return SLOT.sub(lambda slot: str(slots[slot[1]]), frame)
+
+
+def expanded(macros: Mapping[str, str], *patterns: str) -> tuple[str, ...]:
+    """Write out every `<name>` of the patterns. Raises KeyError for a name that `macros` lacks."""
+    return tuple(MACRO.sub(lambda found: macros[found[1]], pattern) for pattern in patterns)
+
+
+def sentence(text: str) -> str:
+    """Give the sentences of `text` capitals, and the last one a mark: a question mark if it begins as questions do."""
+    if text[-1] not in MARKS:
+        text += "?" if text[text.rfind(". ") + 1 :].split(maxsplit=1)[0].lower() in ASKING else "."
+    return BEGINNING.sub(lambda found: found[0].upper(), text)
 
 
 def casual(rng: Random, text: str, share: float = 0.4) -> str:
