@@ -6,7 +6,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 
 from .arithmetic import Arithmetic, Equations
 from .example import Example, Task
-from .extraction import Extraction
+from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
 from .recall import Recall
 from .sorting import RewordedSorting, Sorting
@@ -24,6 +24,7 @@ __all__ = [
     "Extraction",
     "Haystack",
     "Recall",
+    "RewordedExtraction",
     "RewordedSorting",
     "Sorting",
     "Split",
@@ -37,6 +38,7 @@ __all__ = [
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
+    "extraction_reworded": RewordedExtraction(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),
