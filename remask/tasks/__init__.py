@@ -8,7 +8,7 @@ from .arithmetic import Arithmetic, Equations
 from .example import Example, Task
 from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
-from .recall import Recall
+from .recall import Recall, RewordedRecall
 from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
@@ -25,6 +25,7 @@ __all__ = [
     "Haystack",
     "Recall",
     "RewordedExtraction",
+    "RewordedRecall",
     "RewordedSorting",
     "Sorting",
     "Split",
@@ -41,6 +42,7 @@ TASKS: dict[str, Task] = {
     "extraction_reworded": RewordedExtraction(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
+    "recall_reworded": RewordedRecall(),
     "sorting": Sorting(),
     "sorting_reworded": RewordedSorting(),
     "stories": Stories(),

@@ -95,7 +95,7 @@ PEOPLE = (
     "(Our|The|My) new {job} is {name} from {city}.",
     "(Our|The|My) {job}, {name}, is {age}( years old|).",
     "(Our|The) new colleague {name} is {age} and comes from {city}.",
-    "(My|Her|His) (friend|neighbour|cousin|aunt|uncle) {name} is {a_job} in {city}.",
+    "(My|Her|His) (friend|neighbour|cousin) {name} is {a_job} in {city}.",
     "(My|Her|His) (friend|neighbour|cousin) {name}, {age}, works as {a_job}.",
     "My (friend|neighbour|cousin) {name} lives in {city} and is {age}.",
     "{name} works as {a_job}. {He} is {age} years old.",
