@@ -13,6 +13,7 @@ from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
 from .sudoku import Sudoku
+from .words import Words
 
 __all__ = [
     "DRILLS",
@@ -32,6 +33,7 @@ __all__ = [
     "Stories",
     "Sudoku",
     "Task",
+    "Words",
     "examples",
     "split_of",
 ]
@@ -48,6 +50,7 @@ TASKS: dict[str, Task] = {
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+    "words": Words(),
 }
 
 # The beginning of a curriculum: parts of the tasks above, with more to learn per token.

@@ -12,11 +12,13 @@ from random import Random
 BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
 SLOT = re.compile(r"\{(\w+)\}")
 MACRO = re.compile(r"<(\w+)>")
-MARKS = ".!?:\"'"
-ASKING = {
-    *("can", "could", "would", "will", "do", "does", "did", "is", "are", "was", "were"),
-    *("what", "which", "who", "whose", "where", "when", "why", "how"),
-}
+MARKS = ".!?:_\"'"
+ASKING = re.compile(
+    r"(?:^|[.:,] )(?:can|could|would|will|do|does|did|is|are|was|were|what|which|who|whose|where|when|why|how)\b"
+    r"|\b(?:in|on|to|of|with|from|two|has|is|comes|lives|after) (?:what|which|how|where)\b"
+    r"|(?:yes or no|right|or not)$",
+    re.IGNORECASE,
+)
 ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
@@ -47,9 +49,9 @@ def expanded(macros: Mapping[str, str], *patterns: str) -> tuple[str, ...]:
 
 
 def sentence(text: str) -> str:
-    """Give the sentences of `text` capitals, and the last one a mark: a question mark if it begins as questions do."""
+    """Give the sentences of `text` capitals, and the last one a mark: a question mark if it asks."""
     if text[-1] not in MARKS:
-        text += "?" if text[text.rfind(". ") + 1 :].split(maxsplit=1)[0].lower() in ASKING else "."
+        text += "?" if ASKING.search(text, max(text.rfind(". "), 0)) else "."
     return BEGINNING.sub(lambda found: found[0].upper(), text)
 
 
@@ -61,7 +63,7 @@ def casual(rng: Random, text: str, share: float = 0.4) -> str:
     if style in (0, 2) and not (text[:2].isupper() or text.startswith("I ")):
         text = text[:1].lower() + text[1:]
     if style in (1, 2):
-        text = text.rstrip(".!?") or text
+        text = text.rstrip(".!? ") or text
     if style == 3:
         text = text.lower() if text.lower() != text and not re.search(r"[A-Z]\d", text) else text
     if style == 4:
