@@ -8,6 +8,7 @@ from .arithmetic import Arithmetic, Equations
 from .example import Example, Task
 from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
+from .reading import Reading
 from .recall import Recall, RewordedRecall
 from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
@@ -24,6 +25,7 @@ __all__ = [
     "Example",
     "Extraction",
     "Haystack",
+    "Reading",
     "Recall",
     "RewordedExtraction",
     "RewordedRecall",
@@ -42,6 +44,7 @@ TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "extraction": Extraction(),
     "extraction_reworded": RewordedExtraction(),
+    "reading": Reading(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "recall_reworded": RewordedRecall(),
