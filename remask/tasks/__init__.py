@@ -6,16 +6,18 @@ draws a solution that `examples(task, "train", seed)` can draw.
 
 from .arithmetic import Arithmetic, Equations
 from .example import Example, Task
-from .extraction import Extraction
+from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
 from .numbers import Numbers
 from .problems import Problems
-from .recall import Recall
-from .sorting import Sorting
+from .reading import Reading
+from .recall import Recall, RewordedRecall
+from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
 from .sudoku import Sudoku
 from .sums import Sums
+from .words import Words
 
 __all__ = [
     "DRILLS",
@@ -28,13 +30,18 @@ __all__ = [
     "Haystack",
     "Numbers",
     "Problems",
+    "Reading",
     "Recall",
+    "RewordedExtraction",
+    "RewordedRecall",
+    "RewordedSorting",
     "Sorting",
     "Split",
     "Stories",
     "Sudoku",
     "Sums",
     "Task",
+    "Words",
     "examples",
     "split_of",
 ]
@@ -44,13 +51,18 @@ TASKS: dict[str, Task] = {
     "extraction": Extraction(),
     "numbers": Numbers(),
     "problems": Problems(),
+    "extraction_reworded": RewordedExtraction(),
+    "reading": Reading(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
+    "recall_reworded": RewordedRecall(),
     "sorting": Sorting(),
+    "sorting_reworded": RewordedSorting(),
     "stories": Stories(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
     "sums": Sums(),
+    "words": Words(),
 }
 
 # The beginning of a curriculum: parts of the tasks above, with more to learn per token.

@@ -27,6 +27,14 @@ def frame_of(task: Task, parts: Sequence[str]) -> str:
     return next((part for part in parts if split_of_frame(task, part) == "heldout"), parts[0])
 
 
+def frame_of(task: Task, *wordings: str) -> str:
+    """Return the frame of an example made of several wordings: one that is held out, if any is.
+
+    So training sees no held-out part, and not only no held-out combination of parts.
+    """
+    return next((wording for wording in wordings if split_of_frame(task, wording) == "heldout"), wordings[0])
+
+
 def belongs(task: Task, example: Example, split: Split) -> bool:
     """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it."""
     return split_of(task, example.solution) == split and (

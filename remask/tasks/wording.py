@@ -5,11 +5,20 @@ made is a frame: by frames, wordings are held out (`split_of_frame`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 
+BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
 SLOT = re.compile(r"\{(\w+)\}")
+MACRO = re.compile(r"<(\w+)>")
+MARKS = ".!?:_\"'"
+ASKING = re.compile(
+    r"(?:^|[.:,] )(?:can|could|would|will|do|does|did|is|are|was|were|what|which|who|whose|where|when|why|how)\b"
+    r"|\b(?:in|on|to|of|with|from|two|has|is|comes|lives|after) (?:what|which|how|where)\b"
+    r"|(?:yes or no|right|or not)$",
+    re.IGNORECASE,
+)
 ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
@@ -17,6 +26,11 @@ ONES = (
 TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 Node = str | tuple[tuple["Node", ...], ...]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of `text`."""
+    return tuple(text.split())
 
 
 def frame(rng: Random, patterns: Sequence[str]) -> str:
@@ -29,6 +43,18 @@ def fill(frame: str, **slots: object) -> str:
     return SLOT.sub(lambda slot: str(slots[slot[1]]), frame)
 
 
+def expanded(macros: Mapping[str, str], *patterns: str) -> tuple[str, ...]:
+    """Write out every `<name>` of the patterns. Raises KeyError for a name that `macros` lacks."""
+    return tuple(MACRO.sub(lambda found: macros[found[1]], pattern) for pattern in patterns)
+
+
+def sentence(text: str) -> str:
+    """Give the sentences of `text` capitals, and the last one a mark: a question mark if it asks."""
+    if text[-1] not in MARKS:
+        text += "?" if ASKING.search(text, max(text.rfind(". "), 0)) else "."
+    return BEGINNING.sub(lambda found: found[0].upper(), text)
+
+
 def casual(rng: Random, text: str, share: float = 0.4) -> str:
     """Write `text` as people type it: a `share` loses its capital, its last mark, or both; a few gain an odd space."""
     if rng.random() >= share:
@@ -37,7 +63,7 @@ def casual(rng: Random, text: str, share: float = 0.4) -> str:
     if style in (0, 2) and not (text[:2].isupper() or text.startswith("I ")):
         text = text[:1].lower() + text[1:]
     if style in (1, 2):
-        text = text.rstrip(".!?") or text
+        text = text.rstrip(".!? ") or text
     if style == 3:
         text = text.lower() if text.lower() != text and not re.search(r"[A-Z]\d", text) else text
     if style == 4:
