@@ -75,7 +75,7 @@ class Problems:
         parts, prompt = posed(rng, family, numbers)
         answer = written(solved(family, numbers))
         solution = " ".join([family.name, *(str(numbers[name]) for name in sorted(numbers))])
-        wording = frame_of(self, parts)
+        wording = frame_of(self, *parts)
         if not self.drill:
             return Example(prompt, answer, solution, frame=wording)
         return Example(prompt, answer, solution, tuple(worked_out(answer)), learned="holes", frame=wording)

@@ -1,6 +1,6 @@
 """The split into train and held-out examples: by solution and by wording, not by surface."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from random import Random
@@ -20,11 +20,6 @@ def split_of(task: Task, solution: str) -> Split:
 def split_of_frame(task: Task, frame: str) -> Split:
     """Return the split of a wording; case, spaces and the marks at its end make no other one."""
     return "heldout" if _place_of_frame(task.name, frame) < HELDOUT_FRAMES else "train"
-
-
-def frame_of(task: Task, parts: Sequence[str]) -> str:
-    """Return the part that stands for a wording of several: a held-out one if it has one, so that none is trained."""
-    return next((part for part in parts if split_of_frame(task, part) == "heldout"), parts[0])
 
 
 def frame_of(task: Task, *wordings: str) -> str:

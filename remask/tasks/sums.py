@@ -84,7 +84,7 @@ class Sums:
     def _request(self, rng: Random) -> Example:
         drawn = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0](rng)
         parts, prompt = worded(rng, drawn)
-        return Example(prompt, "\n".join(drawn.lines), drawn.key, frame=frame_of(self, parts or [PLAIN]))
+        return Example(prompt, "\n".join(drawn.lines), drawn.key, frame=frame_of(self, *(parts or [PLAIN])))
 
     def _document(self, rng: Random) -> Example:
         """Draw equations of one split only, so that the first can name the document."""
