@@ -71,12 +71,14 @@ def counted(done: list[Outcome], gate: float | None) -> dict[str, Any]:
     return figure if gate is None else figure | {"gate": gate}
 
 
-def tasks(llm: LLM, wanted: dict[str, Task], items: int, cache: Path | None, gated: bool) -> dict[str, Any]:
+def tasks(
+    llm: LLM, wanted: dict[str, Task], items: int, cache: Path | None, gated: bool, window: int
+) -> dict[str, Any]:
     """How many of the held-out items of each task passed, in all and by group; and what was said of refusals."""
     figures: dict[str, Any] = {}
     refused = asked = empty = 0
     for name, task in wanted.items():
-        done = measure(llm, task, items, cache, name)
+        done = measure(llm, task, items, cache, name, window=window)
         figures[name] = counted(done, GATES.get(name) if gated else None)
         drawn = list(islice(examples(task, "heldout", 0), items))
         if name in GROUPS:
@@ -97,10 +99,10 @@ def tasks(llm: LLM, wanted: dict[str, Task], items: int, cache: Path | None, gat
     )
 
 
-def orders(llm: LLM, items: int, cache: Path | None) -> dict[str, Any]:
+def orders(llm: LLM, items: int, cache: Path | None, window: int) -> dict[str, Any]:
     """Low-confidence against random order, on puzzles with many blanks; the difference in points."""
-    low = measure(llm, HARD, items, cache, "hard-low_confidence", remasking="low_confidence")
-    random = measure(llm, HARD, items, cache, "hard-random", remasking="random")
+    low = measure(llm, HARD, items, cache, "hard-low_confidence", remasking="low_confidence", window=window)
+    random = measure(llm, HARD, items, cache, "hard-random", remasking="random", window=window)
     return {
         "items": len(low),
         "low_confidence": sum(bool(o.passed) for o in low),
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the corpus, for the tasks of real text")
     parser.add_argument("--tasks", nargs="*", help="all by default; 'orders' are the two orders on hard Sudoku")
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--window", type=int, default=64, help="items that are decoded side by side")
     parser.add_argument("--no-write", action="store_true")
     asked = parser.parse_args()
     keep_freed_memory()
@@ -127,9 +130,13 @@ def main() -> None:
         name for name in [*known, "orders"] if name not in ("recall_short", "sudoku6", "continuation")
     ]
     llm, gated = remask.load(asked.model, device=asked.device), asked.model not in set(SHIPPED) - {"bundled"}
-    figures = {"tasks": tasks(llm, {n: known[n] for n in names if n != "orders"}, asked.items, asked.cache, gated)}
+    figures = {
+        "tasks": tasks(
+            llm, {n: known[n] for n in names if n != "orders"}, asked.items, asked.cache, gated, asked.window
+        )
+    }
     if gated and "orders" in names:
-        figures["orders"] = orders(llm, asked.items, asked.cache)
+        figures["orders"] = orders(llm, asked.items, asked.cache, asked.window)
     if asked.no_write:
         return
     print(card(figures))
