@@ -5,6 +5,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 """
 
 from .arithmetic import Arithmetic, Equations
+from .dialogue import Dialogue, Outside, declines
 from .example import Example, Task
 from .extraction import Extraction
 from .haystack import Haystack
@@ -19,23 +20,28 @@ __all__ = [
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
+    "Dialogue",
     "Equations",
     "Example",
     "Extraction",
     "Haystack",
+    "Outside",
     "Recall",
     "Sorting",
     "Split",
     "Stories",
     "Sudoku",
     "Task",
+    "declines",
     "examples",
     "split_of",
 ]
 
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
+    "dialogue": Dialogue(),
     "extraction": Extraction(),
+    "outside": Outside(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "sorting": Sorting(),

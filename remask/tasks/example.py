@@ -17,11 +17,11 @@ class Example:
     answer: str
     solution: str
     """The canonical form of the solution: one solution is never in both splits."""
-    frame: str = ""
-    """The wording with the slots unfilled, if it has rivals: one frame is never in both splits either."""
     holes: tuple[tuple[int, int], ...] = ()
     learned: Literal["all", "holes"] = "all"
     """The part of the answer that training masks: all of it, or its holes alone."""
+    frame: str = ""
+    """The wording with the slots unfilled, if it has rivals: one frame is never in both splits either."""
 
 
 class Task(Protocol):

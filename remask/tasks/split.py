@@ -6,6 +6,7 @@ from random import Random
 from typing import Literal
 
 from .example import Example, Task
+from .natural import PROMPTS
 
 Split = Literal["train", "heldout"]
 HELDOUT_FRAMES = 0.15  # share of the wordings of a task that training never sees
@@ -18,14 +19,18 @@ def split_of(task: Task, solution: str) -> Split:
 
 def split_of_frame(task: Task, frame: str) -> Split:
     """Return the split of a wording; case, spaces and the marks at its end make no other one."""
-    skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
-    return "heldout" if _place(f"{task.name}:frame:{skeleton}") < HELDOUT_FRAMES else "train"
+    return "heldout" if _place(f"{task.name}:frame:{_skeleton(frame)}") < HELDOUT_FRAMES else "train"
 
 
 def belongs(task: Task, example: Example, split: Split) -> bool:
-    """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it."""
-    return split_of(task, example.solution) == split and (
-        not example.frame or split_of_frame(task, example.frame) == split
+    """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it.
+
+    The prompts of `natural.py` belong to neither.
+    """
+    return (
+        split_of(task, example.solution) == split
+        and (not example.frame or split_of_frame(task, example.frame) == split)
+        and _skeleton(example.prompt) not in NATURAL
     )
 
 
@@ -42,6 +47,14 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
             yield example
 
 
+def _skeleton(text: str) -> str:
+    """Return `text` without its case, its spaces and the marks at its end."""
+    return " ".join(text.lower().split()).rstrip(".!? ")
+
+
 def _place(key: str) -> float:
     """Return a number in [0, 1) that depends on `key` alone."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
+NATURAL = frozenset(map(_skeleton, PROMPTS))
