@@ -5,6 +5,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 """
 
 from .arithmetic import Arithmetic, Equations
+from .dialogue import Dialogue, Outside, declines
 from .example import Example, Task
 from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
@@ -24,11 +25,13 @@ __all__ = [
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
+    "Dialogue",
     "Equations",
     "Example",
     "Extraction",
     "Haystack",
     "Numbers",
+    "Outside",
     "Problems",
     "Reading",
     "Recall",
@@ -42,17 +45,20 @@ __all__ = [
     "Sums",
     "Task",
     "Words",
+    "declines",
     "examples",
     "split_of",
 ]
 
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
+    "dialogue": Dialogue(),
     "extraction": Extraction(),
     "numbers": Numbers(),
     "problems": Problems(),
     "extraction_reworded": RewordedExtraction(),
     "reading": Reading(),
+    "outside": Outside(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
     "recall_reworded": RewordedRecall(),

@@ -7,6 +7,7 @@ from random import Random
 from typing import Literal
 
 from .example import Example, Task
+from .natural import PROMPTS
 
 Split = Literal["train", "heldout"]
 HELDOUT_FRAMES = 0.15  # share of the wordings of a task that training never sees
@@ -28,12 +29,18 @@ def frame_of(task: Task, *wordings: str) -> str:
     So training sees no held-out part, and not only no held-out combination of parts.
     """
     return next((wording for wording in wordings if split_of_frame(task, wording) == "heldout"), wordings[0])
+    return "heldout" if _place(f"{task.name}:frame:{_skeleton(frame)}") < HELDOUT_FRAMES else "train"
 
 
 def belongs(task: Task, example: Example, split: Split) -> bool:
-    """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it."""
-    return split_of(task, example.solution) == split and (
-        not example.frame or split_of_frame(task, example.frame) == split
+    """Return whether `example` may be drawn for `split`: its solution, and its wording if it names one, are of it.
+
+    The prompts of `natural.py` belong to neither.
+    """
+    return (
+        split_of(task, example.solution) == split
+        and (not example.frame or split_of_frame(task, example.frame) == split)
+        and _skeleton(example.prompt) not in NATURAL
     )
 
 
@@ -54,8 +61,14 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
 def _place_of_frame(name: str, frame: str) -> float:
     skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
     return _place(f"{name}:frame:{skeleton}")
+def _skeleton(text: str) -> str:
+    """Return `text` without its case, its spaces and the marks at its end."""
+    return " ".join(text.lower().split()).rstrip(".!? ")
 
 
 def _place(key: str) -> float:
     """Return a number in [0, 1) that depends on `key` alone."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
+NATURAL = frozenset(map(_skeleton, PROMPTS))

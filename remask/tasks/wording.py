@@ -5,8 +5,9 @@ made is a frame: by frames, wordings are held out (`split_of_frame`).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import product
 from random import Random
 
 BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
@@ -36,6 +37,11 @@ def words(text: str) -> tuple[str, ...]:
 def frame(rng: Random, patterns: Sequence[str]) -> str:
     """Choose a pattern, and one of each of its alternatives."""
     return _chosen(rng, _parsed(rng.choice(patterns)))
+
+
+def frames(pattern: str) -> Iterator[str]:
+    """Every frame of `pattern`; the count is the product of its alternatives."""
+    return _each(_parsed(pattern))
 
 
 def fill(frame: str, **slots: object) -> str:
@@ -87,6 +93,14 @@ def _chosen(rng: Random, node: Node) -> str:
     if isinstance(node, str):
         return node
     return "".join(_chosen(rng, part) for part in rng.choice(node))
+
+
+def _each(node: Node) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+        return
+    for option in node:
+        yield from map("".join, product(*(tuple(_each(part)) for part in option)))
 
 
 @cache
