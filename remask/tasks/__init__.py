@@ -14,6 +14,7 @@ from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
 from .sudoku import Sudoku
+from .tales import Tales
 from .words import Words
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Split",
     "Stories",
     "Sudoku",
+    "Tales",
     "Task",
     "Words",
     "examples",
@@ -51,6 +53,7 @@ TASKS: dict[str, Task] = {
     "sorting": Sorting(),
     "sorting_reworded": RewordedSorting(),
     "stories": Stories(),
+    "stories_reworded": Tales(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
     "words": Words(),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 
-BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
+BEGINNING = re.compile(r'(?:^|[.?!] |\." )[a-z]')
 SLOT = re.compile(r"\{(\w+)\}")
 MACRO = re.compile(r"<(\w+)>")
 MARKS = ".!?:_\"'"
