@@ -13,7 +13,7 @@ from .recall import Recall, RewordedRecall
 from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
-from .sudoku import Sudoku
+from .sudoku import RewordedSudoku, Sudoku
 from .tales import Tales
 from .words import Words
 
@@ -31,6 +31,7 @@ __all__ = [
     "RewordedExtraction",
     "RewordedRecall",
     "RewordedSorting",
+    "RewordedSudoku",
     "Sorting",
     "Split",
     "Stories",
@@ -55,6 +56,7 @@ TASKS: dict[str, Task] = {
     "stories": Stories(),
     "stories_reworded": Tales(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
+    "sudoku4_reworded": RewordedSudoku(),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
     "words": Words(),
 }

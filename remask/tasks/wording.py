@@ -67,7 +67,7 @@ def casual(rng: Random, text: str, share: float = 0.4) -> str:
     if style == 3:
         text = text.lower() if text.lower() != text and not re.search(r"[A-Z]\d", text) else text
     if style == 4:
-        text = text.replace("?", " ?") if text.endswith("?") else text.rstrip(".") + "!"
+        text = text.replace("?", " ?") if text.endswith("?") else re.sub(r"\.$", "!", text)
     return text
 
 
