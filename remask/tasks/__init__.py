@@ -16,8 +16,9 @@ from .recall import Recall, RewordedRecall
 from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
-from .sudoku import Sudoku
+from .sudoku import RewordedSudoku, Sudoku
 from .sums import Sums
+from .tales import Tales
 from .words import Words
 
 __all__ = [
@@ -38,11 +39,13 @@ __all__ = [
     "RewordedExtraction",
     "RewordedRecall",
     "RewordedSorting",
+    "RewordedSudoku",
     "Sorting",
     "Split",
     "Stories",
     "Sudoku",
     "Sums",
+    "Tales",
     "Task",
     "Words",
     "declines",
@@ -65,7 +68,9 @@ TASKS: dict[str, Task] = {
     "sorting": Sorting(),
     "sorting_reworded": RewordedSorting(),
     "stories": Stories(),
+    "stories_reworded": Tales(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
+    "sudoku4_reworded": RewordedSudoku(),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
     "sums": Sums(),
     "words": Words(),

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import product
 from random import Random
 
-BEGINNING = re.compile(r"(?:^|[.?!] )[a-z]")
+BEGINNING = re.compile(r'(?:^|[.?!] |\." )[a-z]')
 SLOT = re.compile(r"\{(\w+)\}")
 MACRO = re.compile(r"<(\w+)>")
 MARKS = ".!?:_\"'"
@@ -73,7 +73,7 @@ def casual(rng: Random, text: str, share: float = 0.4) -> str:
     if style == 3:
         text = text.lower() if text.lower() != text and not re.search(r"[A-Z]\d", text) else text
     if style == 4:
-        text = text.replace("?", " ?") if text.endswith("?") else text.rstrip(".") + "!"
+        text = text.replace("?", " ?") if text.endswith("?") else re.sub(r"\.$", "!", text)
     return text
 
 
