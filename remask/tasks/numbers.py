@@ -41,7 +41,7 @@ class Numbers:
     def draw(self, rng: Random) -> Example:
         asked = rng.choice(KINDS)(rng)
         chosen = frame(rng, wordings()[asked.kind])
-        prompt = casual(rng, fill(chosen, **asked.slots).strip())
+        prompt = casual(rng, fill(chosen, **asked.slots).strip()).strip()
         return Example(prompt, str(asked.answer), asked.key, frame=f"{asked.kind}: {chosen}")
 
     def passes(self, example: Example, output: str) -> bool:

@@ -235,7 +235,7 @@ class Scene:
 
 
 MARKS = {"dollars": "$", "euros": "€", "pounds": "£"}
-UNITS = ("dollars", "kilometers", "meters", "kilograms", "liters")
+UNITS = ("dollars", "kilometers", "meters", "yards", "kilograms", "liters")
 PLURALS = {
     "thing": "things",
     "food": "foods",

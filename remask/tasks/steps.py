@@ -44,13 +44,8 @@ def product(left: int, right: int) -> list[str]:
     """
     whole = f"{left}*{right}={left * right}"
     small, large = sorted((left, right))
-    if (
-        small < 2
-        or large <= 12
-        or (small < 10 and large < 100)
-        or not large % 100
-        or (small < 100 and not (left % 10 and right % 10))
-    ):
+    once = small < 2 or large <= 12 or not large % 100
+    if once or (large < 100 and (small < 10 or not left % 10 or not right % 10)):
         return [whole]
     if small < 10:
         top = large // 100 * 100

@@ -31,6 +31,7 @@ SIGNS = {
     "*": ("*", "*", "*", "x", "x", "x", "×", "×", "X", "·"),
     "/": ("/", "/", "/", "/", "÷", "÷", "÷"),
 }
+SPOKEN = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 SPACES = ("{}",) * 8 + (" {} ",) * 10 + (" {}", "{} ", "  {} ")
 SIGN = re.compile(r"[-+*/]")
 RESULT = re.compile(r"(?:[-+*/()0-9]*=)?(-?[0-9]+(?:remainder[0-9]+)?)\.?")
@@ -155,10 +156,12 @@ def _asked(rng: Random, parts: list[str], expression: str) -> tuple[list[str], s
 
 def _typed(rng: Random, text: str) -> str:
     text = casual(rng, text[:1].upper() + text[1:]).strip()
-    return text if not text.endswith("!") or text[-2:-1].isalpha() else text[:-1]  # 5! is another number
+    return text if not text.endswith("!") or text[-2:-1].isalpha() else text[:-1].rstrip()  # 5! is another number
 
 
 def _in_signs(rng: Random, signs: str, numbers: Sequence[str]) -> str:
+    if "(" not in signs and rng.random() < 0.15:
+        return SIGN.sub(lambda sign: f" {SPOKEN[sign[0]]} ", signs).format(*numbers)
     space = rng.choice(SPACES) if numbers[0][:1].isdigit() else " {} "
     return SIGN.sub(lambda sign: space.format(rng.choice(SIGNS[sign[0]])), signs).format(*numbers)
 
@@ -213,19 +216,21 @@ def _rem(rng: Random) -> Sum:
 
 
 def _chain(rng: Random) -> Sum:
+    """A sum of three or four numbers, some of them taken away."""
     top = rng.choice((10, 20, 100, 100, 300))
-    one, two, three = (rng.randint(1, top) for _ in range(3))
-    first, second = rng.choices(("++", "+-", "-+", "--"), (6, 1, 1, 1))[0]
-    before = one + two if first == "+" else one - two
-    after = before + three if second == "+" else before - three
-    if before < 0 or after < 0:
-        return _chain(rng)
-    lines = [f"{one}{first}{two}={before}", f"{before}{second}{three}={after}"]
-    terms = sorted([(1, one), (1 if first == "+" else -1, two), (1 if second == "+" else -1, three)])
-    key = " ".join(["chain", *(str(sign * term) for sign, term in terms)])
-    kind, signs = "chain" if first == second == "+" else "mixed", f"{{}}{first}{{}}{second}{{}}"
-    numbers = (str(one), str(two), str(three))
-    return Sum(kind, signs, numbers, [*lines, f"{signs.format(*numbers)}={after}"], key)
+    first, *others = (rng.randint(1, top) for _ in range(rng.choice((3, 3, 3, 3, 4))))
+    signs = rng.choices("+-", (4, 1), k=len(others))
+    value, lines, whole = first, list[str](), str(first)
+    for sign, other in zip(signs, others, strict=True):
+        after = value + other if sign == "+" else value - other
+        if after < 0:
+            return _chain(rng)
+        lines.append(f"{value}{sign}{other}={after}")
+        value, whole = after, f"{whole}{sign}{other}"
+    key = " ".join(["chain", *sorted([f"+{first}", *map("{}{}".format, signs, others)])])
+    kind = "chain" if len(others) == 2 and "-" not in signs else "mixed"
+    numbers = tuple(map(str, (first, *others)))
+    return Sum(kind, "{}" + "".join(f"{sign}{{}}" for sign in signs), numbers, [*lines, f"{whole}={value}"], key)
 
 
 def _mixed(rng: Random) -> Sum:
