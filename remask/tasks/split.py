@@ -29,7 +29,6 @@ def frame_of(task: Task, *wordings: str) -> str:
     So training sees no held-out part, and not only no held-out combination of parts.
     """
     return next((wording for wording in wordings if split_of_frame(task, wording) == "heldout"), wordings[0])
-    return "heldout" if _place(f"{task.name}:frame:{_skeleton(frame)}") < HELDOUT_FRAMES else "train"
 
 
 def belongs(task: Task, example: Example, split: Split) -> bool:
@@ -59,8 +58,9 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
 
 @lru_cache(1 << 16)  # a frame is asked for again and again
 def _place_of_frame(name: str, frame: str) -> float:
-    skeleton = " ".join(frame.lower().split()).rstrip(".!? ")
-    return _place(f"{name}:frame:{skeleton}")
+    return _place(f"{name}:frame:{_skeleton(frame)}")
+
+
 def _skeleton(text: str) -> str:
     """Return `text` without its case, its spaces and the marks at its end."""
     return " ".join(text.lower().split()).rstrip(".!? ")
