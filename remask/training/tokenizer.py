@@ -41,8 +41,7 @@ def build(vocab_size: int, mixture: Mixture, corpus: Path | None, examples_per_t
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tasks = {task.name: task for task in reversed(TASKS.values())}  # variants share a name; the first stands for them
-    drawn = chain.from_iterable(islice(examples(task, "train", 0), examples_per_task) for task in tasks.values())
+    drawn = chain.from_iterable(islice(examples(task, "train", 0), examples_per_task) for task in TASKS.values())
     plain = [story.text for story in stories(corpus, "train") if story.level in PLAIN] if corpus else []
     told = (text for text in plain if mixture.text)
     tokenizer.train_from_iterator(chain(map(_plain, drawn), told, [EXTRA] * 100), trainer)
