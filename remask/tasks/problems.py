@@ -183,7 +183,7 @@ class Scene:
     def _filled(self, slot: str) -> str:
         if slot in self.numbers:
             value = self._number(slot)
-        elif slot in Subject._fields or slot in ("do", "did", "has", "is"):
+        elif slot in Subject._fields or slot in ("do", "did", "has", "is", "both"):
             value = self._person(slot)
         elif slot[0] == "$":
             value = self._money(slot[1:])
@@ -206,6 +206,8 @@ class Scene:
     def _person(self, slot: str) -> str:
         if slot in ("do", "did"):
             return "did" if slot == "did" and self.past else "does" if self.subject.single else "do"
+        if slot == "both":
+            return "we" if self.subject.they == "I" else "they"
         if slot in ("has", "is"):
             return inflected("have" if slot == "has" else "be", False, self.subject.single, self.subject.they == "I")
         return str(getattr(self.subject, slot))
@@ -344,7 +346,7 @@ def words() -> Words:
 
 @cache
 def families() -> Sequence[Family]:
-    """Return the families in the order of their file."""
+    """Return the families in the order of their files."""
     return tuple(
         Family(
             name,
@@ -353,7 +355,7 @@ def families() -> Sequence[Family]:
             tuple((s[1], s[2], s[3]) for s in STEP.finditer(row["steps"])),
             row["frames"],
         )
-        for name, row in _read("problems").items()
+        for name, row in (_read("changes") | _read("groups")).items()
     )
 
 

@@ -34,7 +34,7 @@ def test_the_table_names_each_task_by_its_name(name: str) -> None:
 
 @every_task
 def test_no_solution_is_in_both_splits(task: Task) -> None:
-    count = 200 if task.name == "sudoku6" else 2000
+    count = 200 if task.name in ("numbers", "problems", "sudoku6", "sums") else 2000
     train = {drawn.solution for drawn in take(task, "train", count)}
     heldout = {drawn.solution for drawn in take(task, "heldout", count)}
     assert train and heldout and not train & heldout
