@@ -83,7 +83,8 @@ class RewordedRecall:
         shown = separator.join([form.replace("{k}", pair[0]).replace("{v}", pair[1]) for pair in pairs])
         question = fill(ask, keys=_series(rng, [pair[0] for pair in asked]))
         question = question + "?" if layout.startswith("if") else sentence(question)
-        prompt = casual(rng, sentence(fill(layout, pairs=shown, question=question)))
+        text = fill(layout, pairs=shown, question=question)
+        prompt = casual(rng, sentence(text + "." if layout.endswith("{pairs}") else text))
         whole = frame_of(self, f"{layout} {form}", ask)
         return Example(prompt, " ".join(asked), " ".join(sorted(asked)), frame=whole)
 

@@ -116,5 +116,5 @@ BEGUN = ("once upon a time", "there was once", "once there was")  # a request of
 OPENINGS = {start: tuple(form for form in tales.OPENINGS if form.startswith(start)) for start in (*BEGUN, "")}
 SEPARATOR = "; "
 LONGEST = 2000  # characters
-SENTENCE = re.compile(r"[^.!?]+[.!?][\"']?")
+SENTENCE = re.compile(r"[^.!?\s][^.!?]*[.!?]")
 TEXT = re.compile(r"(?:[A-Za-z ,;:'\"\n-]+[.!?][\"']?)+")

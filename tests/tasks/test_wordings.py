@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from remask.tasks import TASKS, Example, Split, Task, Tales, examples, split_of
+from remask.tasks import TASKS, Example, Split, Tales, Task, examples, split_of
 from remask.tasks.phrases.sudoku import BLANKS
 from remask.tasks.split import frame_of, split_of_frame
 from remask.tasks.tales import asked_for
@@ -41,7 +41,9 @@ def test_the_wordings_are_many_and_none_is_in_both_splits(task: Task) -> None:
 @every_task
 def test_a_prompt_is_as_people_type_it(task: Task) -> None:
     for one in drawn_freely(task, 2000):
-        assert not re.search(r"[{}<>]|  |[?!]\.|:!|\.\.$|\(\||\|\)", one.prompt.replace("...", "").replace("->", ""))
+        assert not re.search(
+            r"[{}<>]|  |[?!]\.|:!|[a-z]\.\.$|\(\||\|\)", one.prompt.replace("...", "").replace("->", "-")
+        )
         assert len(one.prompt.split()) <= 150 and len(one.answer) <= 400
 
 
@@ -53,7 +55,7 @@ def test_what_a_task_holds_out_it_holds_out_in_every_wording(name: str) -> None:
 
 def test_the_frame_of_several_wordings_is_a_heldout_one_if_any_is() -> None:
     task = TASKS["words"]
-    wordings = [f"wording {number}" for number in range(40)]
+    wordings = [f"wording {number}" for number in range(400)]
     heldout = next(wording for wording in wordings if split_of_frame(task, wording) == "heldout")
     train = [wording for wording in wordings if split_of_frame(task, wording) == "train"]
     assert frame_of(task, train[0], train[1]) == train[0]
@@ -72,7 +74,7 @@ def test_the_frame_of_several_wordings_is_a_heldout_one_if_any_is() -> None:
         ("it is May. what comes next", "It is May. What comes next?"),
         ("a dog has how many legs", "A dog has how many legs?"),
         ("sort this:", "Sort this:"),
-        ("it rained. he said, \"go.\" then it stopped", 'It rained. He said, "go." Then it stopped.'),
+        ('it rained. he said, "go." then it stopped', 'It rained. He said, "go." Then it stopped.'),
     ],
 )
 def test_a_sentence_has_its_capital_and_its_mark(text: str, whole: str) -> None:
@@ -103,8 +105,6 @@ def test_the_items_are_those_of_the_question_sorted_or_reversed() -> None:
         said = one.prompt.lower().replace(" and ", ", ")
         assert ranks in (sorted(ranks), sorted(ranks, reverse=True)) or backwards in said
         assert all(item in said for item in items)
-        if separator and "and" not in one.prompt:
-            assert separator.join(reversed(items)) in said or separator in said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_one_letter_may_be_answered_with_its_digit_alone() -> None:
 
 def test_the_answer_to_a_question_is_in_the_text() -> None:
     for one in take("reading", 1500):
-        assert one.answer.lower() in one.prompt.lower()
+        assert set(re.findall(r"\w+", one.answer.lower())) <= set(re.findall(r"\w+", one.prompt.lower()))
 
 
 # Extraction
@@ -158,12 +158,10 @@ def test_every_value_is_in_the_sentence_and_the_fields_have_their_order() -> Non
 def test_the_grid_of_the_prompt_is_the_answer_with_blanks() -> None:
     for one in take("sudoku4_reworded", 500):
         digits = one.answer.replace("\n", "")
-        blank = next(mark for mark in sorted(set(BLANKS), key=one.prompt.count) if one.prompt.count(mark) >= 4)
-        pattern = r"[\s/,|;]*".join(f"[{digit}{re.escape(blank)}]" for digit in digits)
         assert any(
-            re.search(r"[\s/,|;]*".join(f"(?:{digit}|{re.escape(mark)})" for digit in digits), one.prompt)
-            for mark in set(BLANKS)
-        ), pattern
+            re.search(r"[\s/,|;]*".join(f"(?:{digit}|{re.escape(blank)})" for digit in digits), one.prompt)
+            for blank in set(BLANKS)
+        )
 
 
 # Words
@@ -197,7 +195,7 @@ def test_a_tale_names_what_was_asked_for_and_says_nothing_twice() -> None:
     task = TASKS["stories_reworded"]
     assert isinstance(task, Tales)
     for one in take("stories_reworded", 300):
-        sentences = re.findall(r"[^.!?]+[.!?]\"?", one.answer)
+        sentences = re.findall(r"[^.!?\s][^.!?]*[.!?]", one.answer)
         assert 4 <= len(sentences) <= 10
         assert not task.passes(one, f"{one.answer} {sentences[0]}")
         assert not task.passes(one, one.answer.rstrip('."?!'))

@@ -205,7 +205,7 @@ MIDDLES = (
         ),
     ),
     Beat(
-        ("{S} sold {his} {thing} to {friend}.", "{friend} bought the {thing} of {hero}."),
+        ("{S} sold the {thing} to {friend}.", "{friend} bought the {thing} of {hero}."),
         (("who bought the {thing}", "{friend}"), ("what did {friend} buy", "the {thing}")),
     ),
     Beat(

@@ -49,7 +49,7 @@ OPENINGS = (
         ),
     ),
     Beat(
-        ("it was a {weather} day and {S} stayed at the {place}.", "{S} went to the {place} on a {weather} day."),
+        ("it was a {weather} day and {S} stayed at the {place}.", "{S} was at the {place} on a {weather} day."),
         (
             ("what was the weather like", "{weather}"),
             ("what kind of day was it", "a {weather} day"),

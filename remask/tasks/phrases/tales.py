@@ -150,7 +150,7 @@ ABOUT = expanded(
     ),
     "{about}( - a story|: a story|. Tell me a story|. Write a story|, a story please| story please)",
     "(write|tell) (something|a few sentences|a few lines|five sentences|some sentences) about {about}",
-    "<wants> (to hear|) a story about {about}",
+    "<wants> (to hear |)a story about {about}",
     "I (want to|would like to) (hear|read) (a|a short|a nice) story about {about}",
     "(story|tale)( time|)(: |, )(about |){about}",
     "(write|tell) (me |us |)a (short |little |)(story|tale) (with|on) {about}( in it|)",
