@@ -48,8 +48,9 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
 
 
 def _skeleton(text: str) -> str:
-    """Return `text` without its case, its spaces and the marks at its end."""
-    return " ".join(text.lower().split()).rstrip(".!? ")
+    """Return `text` without its case, its spaces and the marks at its end; marks alone stay."""
+    spaced = " ".join(text.lower().split())
+    return spaced.rstrip(".!? ") or spaced
 
 
 def _place(key: str) -> float:
