@@ -19,12 +19,17 @@ from .typist import typed
 from .wording import SLOT, fill, frame, frames
 
 PHRASES = Path(__file__).parent / "phrases"
-COMMON = "common"  # the split key that all common wordings share: nobody's "hello" is held out
+COMMON = "what everyone types"  # the split key that all common wordings share: nobody's "hello" is held out
 COMMON_SHARE = 0.07  # of the draws of an intent, for each of its common wordings,
 MOST_COMMON = 0.35  # up to this
 MOST_WORDS = 45  # in an output that can pass
 SPARE_WORDS = frozenset(
     ["i", "i'm", "am", "a", "an", "the", "and", "or", "but", "to", "of", "in", "on", "with", "you", "your", "my", "me", "it", "its", "it's", "is", "are", "was", "be", "can", "do", "does", "don't", "not", "no", "yes", "please", "this", "that", "very", "just", "only", "so", "too", "for", "have", "will", "would"]
+    re.findall(
+        r"\S+",
+        "i i'm am a an the and or but to of in on with you your my me it its it's is are was be can do does don't not "
+        "no yes please this that very just only so too for have will would",
+    )
 )
 
 
@@ -80,7 +85,10 @@ class Book:
         intents = [intent for intent in self.intents if SLOT.search(intent.answer)]
         intents.sort(key=lambda intent: -len(intent.answer))
         return [
-            (re.compile(SLOT.sub(r"(?P<\1>.+)", re.escape(intent.answer).replace(r"\{", "{").replace(r"\}", "}"))), intent)
+            (
+                re.compile(SLOT.sub(r"(?P<\1>.+)", re.escape(intent.answer).replace(r"\{", "{").replace(r"\}", "}"))),
+                intent,
+            )
             for intent in intents
         ]
 

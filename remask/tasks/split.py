@@ -62,8 +62,9 @@ def _place_of_frame(name: str, frame: str) -> float:
 
 
 def _skeleton(text: str) -> str:
-    """Return `text` without its case, its spaces and the marks at its end."""
-    return " ".join(text.lower().split()).rstrip(".!? ")
+    """Return `text` without its case, its spaces and the marks at its end; marks alone stay."""
+    spaced = " ".join(text.lower().split())
+    return spaced.rstrip(".!? ") or spaced
 
 
 def _place(key: str) -> float:

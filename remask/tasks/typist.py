@@ -6,21 +6,81 @@ from .wording import casual
 
 LEADS = (
     *("hi, ", "hello, ", "hey, ", "hey ", "hi ", "Hi! ", "Hello! ", "Hey! ", "Hi there! ", "Good morning! ", "Hello. "),
-    *("so, ", "so ", "ok, ", "okay, ", "ok ", "and ", "well, ", "now ", "now, ", "um, ", "hmm, ", "oh, ", "but ", "then "),
-    *("tell me: ", "please tell me: ", "quick question: ", "one question: ", "a question: ", "my question: ", "question: "),
+    *(
+        "so, ",
+        "so ",
+        "ok, ",
+        "okay, ",
+        "ok ",
+        "and ",
+        "well, ",
+        "now ",
+        "now, ",
+        "um, ",
+        "hmm, ",
+        "oh, ",
+        "but ",
+        "then ",
+    ),
+    *(
+        "tell me: ",
+        "please tell me: ",
+        "quick question: ",
+        "one question: ",
+        "a question: ",
+        "my question: ",
+        "question: ",
+    ),
     *("I have a question. ", "Excuse me, ", "sorry, ", "remask, ", "hi remask, ", "Dear model, ", "hey remask, "),
-    *("just wondering, ", "by the way, ", "I was wondering: ", "Thanks! ", "Ok. ", "Great. ", "Next: ", "Another one: "),
+    *(
+        "just wondering, ",
+        "by the way, ",
+        "I was wondering: ",
+        "Thanks! ",
+        "Ok. ",
+        "Great. ",
+        "Next: ",
+        "Another one: ",
+    ),
     *("let me ask you: ", "I'm curious: ", "just curious, ", "one more thing: ", "first, ", "also, ", "good evening, "),
 )
 TAILS = (
-    *(" Please.", " please", ", please", " Thanks!", " Thank you.", " thanks", ", thanks", " pls", " thx", " :)", " :-)"),
+    *(
+        " Please.",
+        " please",
+        ", please",
+        " Thanks!",
+        " Thank you.",
+        " thanks",
+        ", thanks",
+        " pls",
+        " thx",
+        " :)",
+        " :-)",
+    ),
     *(" I am curious.", " I'd like to know.", " Just asking.", " Hurry up.", " I need it.", " Please help.", " lol"),
-    *(" It is for school.", " My son asks.", " I forgot.", " My friend wants to know.", " Be brief.", " In one sentence."),
+    *(
+        " It is for school.",
+        " My son asks.",
+        " I forgot.",
+        " My friend wants to know.",
+        " Be brief.",
+        " In one sentence.",
+    ),
     *(" Tell me.", " Please answer.", " Can you help?", " Do you know?", "?", "??", "!", "!!", "...", " ?", "?!"),
 )
 SHORT = {
     "you": "u", "are": "r", "your": "ur", "please": "pls", "thanks": "thx", "what": "wat", "because": "cuz",
     "and": "n", "people": "ppl", "about": "abt", "with": "w", "the": "da", "know": "kno", "tomorrow": "tmrw",
+    "you": "u",
+    "are": "r",
+    "your": "ur",
+    "please": "pls",
+    "thanks": "thx",
+    "what": "wat",
+    "because": "cuz",
+    "people": "ppl",
+    "about": "abt",
 }
 
 
@@ -55,5 +115,7 @@ def _slipped(rng: Random, text: str) -> str:
         return text
     place = rng.randrange(1, len(word) - 1)
     before, letter, behind = word[:place], word[place], word[place + 1 :]
-    words[at] = rng.choice((before + behind, before + letter + letter + behind, before + behind[0] + letter + behind[1:]))
+    words[at] = rng.choice(
+        (before + behind, before + letter + letter + behind, before + behind[0] + letter + behind[1:])
+    )
     return " ".join(words)
