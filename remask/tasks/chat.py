@@ -24,7 +24,6 @@ COMMON_SHARE = 0.07  # of the draws of an intent, for each of its common wording
 MOST_COMMON = 0.35  # up to this
 MOST_WORDS = 45  # in an output that can pass
 SPARE_WORDS = frozenset(
-    ["i", "i'm", "am", "a", "an", "the", "and", "or", "but", "to", "of", "in", "on", "with", "you", "your", "my", "me", "it", "its", "it's", "is", "are", "was", "be", "can", "do", "does", "don't", "not", "no", "yes", "please", "this", "that", "very", "just", "only", "so", "too", "for", "have", "will", "would"]
     re.findall(
         r"\S+",
         "i i'm am a an the and or but to of in on with you your my me it its it's is are was be can do does don't not "

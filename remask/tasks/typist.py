@@ -70,8 +70,6 @@ TAILS = (
     *(" Tell me.", " Please answer.", " Can you help?", " Do you know?", "?", "??", "!", "!!", "...", " ?", "?!"),
 )
 SHORT = {
-    "you": "u", "are": "r", "your": "ur", "please": "pls", "thanks": "thx", "what": "wat", "because": "cuz",
-    "and": "n", "people": "ppl", "about": "abt", "with": "w", "the": "da", "know": "kno", "tomorrow": "tmrw",
     "you": "u",
     "are": "r",
     "your": "ur",
