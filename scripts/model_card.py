@@ -13,9 +13,10 @@ import argparse
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from pages import RESULTS, card
@@ -28,16 +29,31 @@ from remask.evals.accuracy import Accuracy, evaluate, paired_difference
 from remask.evals.items import Outcome, outcomes
 from remask.evals.records import Record, subject
 from remask.llm import LLM
-from remask.tasks import TASKS, Example, Stories, Sudoku, Task, examples
+from remask.tasks import TASKS, Example, Stories, Sudoku, Sums, Task, examples
 from remask.tasks.corpus import corpus_tasks, overlap
+from remask.tasks.sums import PLAIN as PLAIN_WORDING
 
 OLD = dict.fromkeys(("sorting", "recall", "extraction", "sudoku4"), 0.98) | {"arithmetic": 0.92}
 NEW = dict.fromkeys(("sorting_reworded", "recall_reworded", "extraction_reworded", "sudoku4_reworded"), 0.95)
 GATES = OLD | NEW | {"problems": 0.75, "dialogue": 0.95, "outside": 0.90, "stories-cloze": 0.25}
 PARTS = {"sums + - to 100": 0.95, "sums + - to 999": 0.85, "sums *": 0.85, "sums /": 0.85}
+LENGTHS = {
+    **dict.fromkeys(("sorting_reworded", "recall_reworded", "reading", "words", "numbers", "qa"), 64),
+    **dict.fromkeys(("extraction_reworded", "dialogue", "outside", "sudoku4_reworded", "problems"), 64),
+    **dict.fromkeys(("sums", "sums_plain", "stories_reworded"), 128),
+}  # more than the longest answers; to look for the longest held-out one takes long
 HARD = Sudoku(2, 2, blanks=(10, 12))
 PLAIN = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 REFUSAL = re.compile(r"\bvery small\b.*\b(do not know|cannot)\b")
+
+
+class PlainSums(Sums):
+    """Sums in signs alone or the plainest words, which training has seen: what is new are the numbers."""
+
+    def draw(self, rng: Random) -> Example:
+        while (example := super().draw(rng)).frame != PLAIN_WORDING:
+            pass
+        return replace(example, frame="")
 
 
 def part_of_sum(example: Example) -> str:
@@ -50,7 +66,7 @@ def part_of_sum(example: Example) -> str:
     return f"sums + - to {100 if max(int(found[k]) for k in (1, 3, 4)) <= 100 else 999}"
 
 
-GROUPS: dict[str, Callable[[Example], str]] = {"sums": part_of_sum}
+GROUPS: dict[str, Callable[[Example], str]] = {"sums": part_of_sum, "sums_plain": part_of_sum}
 
 
 def measure(llm: LLM, task: Task, items: int, cache: Path | None, key: str, **options: Any) -> list[Outcome]:
@@ -78,7 +94,7 @@ def tasks(
     figures: dict[str, Any] = {}
     refused = asked = empty = 0
     for name, task in wanted.items():
-        done = measure(llm, task, items, cache, name, window=window)
+        done = measure(llm, task, items, cache, name, window=window, gen_length=LENGTHS.get(name))
         figures[name] = counted(done, GATES.get(name) if gated else None)
         drawn = list(islice(examples(task, "heldout", 0), items))
         if name in GROUPS:
@@ -86,7 +102,8 @@ def tasks(
             for example, outcome in zip(drawn, done, strict=True):
                 groups.setdefault(GROUPS[name](example), []).append(outcome)
             figures[name]["groups"] = {
-                group: counted(those, PARTS.get(group) if gated else None) for group, those in sorted(groups.items())
+                group: counted(those, PARTS.get(group) if gated and name == "sums_plain" else None)
+                for group, those in sorted(groups.items())
             }
         if name == "qa":
             figures[name]["f1"] = sum(overlap(o.output, e.answer) for o, e in zip(done, drawn, strict=True)) / len(done)
@@ -125,7 +142,8 @@ def main() -> None:
     asked = parser.parse_args()
     keep_freed_memory()
     files.make_folder(asked.cache)
-    known = TASKS | {"stories": Stories(chat_share=0)} | (corpus_tasks(asked.data, "test") if asked.data else {})
+    known: dict[str, Task] = TASKS | {"stories": Stories(chat_share=0), "sums_plain": PlainSums()}
+    known |= corpus_tasks(asked.data, "test") if asked.data else {}
     names = asked.tasks or [
         name for name in [*known, "orders"] if name not in ("recall_short", "sudoku6", "continuation")
     ]

@@ -144,7 +144,7 @@ def comparison_figures(folder: Path) -> dict[str, Any]:
 def card(figures: dict[str, Any]) -> str:
     """One line a task: what it asks, when it passes, how many did; below it what else was counted."""
     columns = ["task", "what it asks", "passes when", "held-out accuracy", "95 % interval", "gate"]
-    known = {**TASKS, Cloze.name: Cloze, Questions.name: Questions}
+    known = {**TASKS, "sums_plain": TASKS["sums"], Cloze.name: Cloze, Questions.name: Questions}
     rows, below = [], []
     for name, figure in figures["tasks"].items():
         if name == "refused inside":
