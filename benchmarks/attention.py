@@ -1,33 +1,97 @@
-"""Attention group by group against one call for all sequences, on a CUDA GPU: correctness, invariance and time.
+"""Attention group by group against one call for all sequences: errors, invariance and time. A part of `gpu.py`.
 
-    python benchmarks/attention.py [--layers 32] [--dtype bfloat16]
-
-Three mixes of rows without a cache, in the geometry of LLaDA-8B: all of one length, of two lengths, of all lengths. The
-error is the largest difference from float64, sequence by sequence. A sequence is `invariant` if it has the same bits
-alone and in the batch. Times are medians, in milliseconds for one layer. Without a GPU there is nothing to compare.
+The error is the largest difference from float64, sequence by sequence. A sequence is `invariant` if it has the same
+bits alone and in the batch. Times are medians, in milliseconds: of a layer, or of a whole forward.
 """
 
-import argparse
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import torch
+from common import LARGE, SMALL, Stopwatch, random_model
+from device import Half, batch_of
 from torch import Tensor
 from torch.nn import functional as F
 
+from remask.decoding.blocks import Blocks
+from remask.decoding.recipe import Recipe
 from remask.models.attention import Mixing, mixing
 from remask.models.attention.sdpa import Sdpa
+from remask.models.attention.varlen import OPTIONS, Varlen
 from remask.models.config import ModelConfig
 from remask.models.contract import Group
 
-HEADS, WIDTH, ROWS, TIMES = 32, 128, 32, 20
-CONFIG = ModelConfig("llada", 126464, HEADS * WIDTH, 32, HEADS, HEADS, WIDTH, 12288)
-MIXES = {
-    "all of one length": [512] * ROWS,
-    "two lengths": [256] * (ROWS // 2) + [512] * (ROWS // 2),
-    "all unlike": [256 + 8 * i for i in range(ROWS)],
-}
+Figures = dict[str, Any]
+
+
+def attention(watch: Stopwatch) -> Iterator[tuple[str, Figures]]:
+    """Compare one call for all sequences with a call a group, in bf16: three mixes of rows, then a whole forward."""
+    rows, longest = (32, 1024) if watch.cuda else (4, 128)
+    mixes = {
+        "equal": [(longest + 64) // 2] * rows,
+        "two lengths": [64] * (rows // 2) + [longest] * (rows // 2),
+        "all unlike": [64 + (longest - 64) * i // (rows - 1) for i in range(rows)],
+    }
+    yield "kernel", {"options": sorted(OPTIONS or ())}
+    yield "forward, all unlike", forward(watch, mixes["all unlike"])
+    for heads, kv_heads in ((16, 16), (16, 4)):
+        config = ModelConfig("llada", 1000, 2048, 1, heads, kv_heads, 128, 2048)
+        joint = joint_mixing(config, watch)
+        for name, lengths in mixes.items():
+            if kv_heads == heads or name == "all unlike":
+                yield f"{name}, {kv_heads} kv heads", mix(watch, config, joint, lengths)
+
+
+def joint_mixing(config: ModelConfig, watch: Stopwatch) -> Mixing:
+    """The mixing that a model takes on the device; on a CPU, where there is no kernel, its arithmetic."""
+    if not watch.cuda:
+        return partial(Varlen.of, kernel=one_by_one, device=watch.device)
+    joint = mixing(config, watch.device, torch.bfloat16)
+    if joint is Sdpa:
+        raise RuntimeError(f"torch {torch.__version__} has no variable-length attention that fits {config}")
+    return joint
+
+
+def one_by_one(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, longest: int) -> Tensor:
+    """What a kernel computes, a sequence at a time."""
+    mixed = [
+        F.scaled_dot_product_attention(*(x[a:b].transpose(0, 1) for x in (q, k, v)), enable_gqa=True).transpose(0, 1)
+        for a, b in pairwise(starts.tolist())
+    ]
+    return torch.cat(mixed)
+
+
+def mix(watch: Stopwatch, config: ModelConfig, joint: Mixing, lengths: list[int]) -> Figures:
+    """Errors against float64, invariance and ms a layer of both ways; one call errs at most twice as much."""
+    groups, generator = groups_of(lengths), torch.Generator(watch.device).manual_seed(0)
+    made = {"generator": generator, "device": watch.device}
+    q = torch.randn(groups[-1].stop, config.n_heads, config.head_dim, **made).bfloat16()
+    k, v = (torch.randn(groups[-1].stop, config.n_kv_heads, config.head_dim, **made).bfloat16() for _ in range(2))
+    wide = tuple(x.repeat_interleave(config.n_heads // x.shape[1], 1) for x in (q, k, v))
+    figures: Figures = {}
+    for way, maker in {"sdpa": Sdpa, "varlen": joint}.items():
+        mixer = maker(groups)
+        mixed = mixer.mix(0, q, k, v)
+        figures[f"{way} error"] = error(mixed, wide, groups)
+        figures[f"{way} invariant"] = invariant(maker, mixed, (q, k, v), groups)
+        figures[f"{way} ms"] = watch.milliseconds(lambda mixer=mixer: mixer.mix(0, q, k, v))
+    close = figures["varlen error"] <= 2 * figures["sdpa error"]
+    return {"ok": close and figures["varlen invariant"]} | figures
+
+
+def forward(watch: Stopwatch, lengths: list[int]) -> Figures:
+    """A forward without a cache of 0.48 B both ways: ms, and how far hidden rows are from each other."""
+    model = random_model(LARGE if watch.cuda else SMALL, watch.device, torch.bfloat16)
+    half = Half.of(batch_of(model, Recipe(blocks=Blocks(32)), [length - 32 for length in lengths], 32))
+    figures, hidden = {}, {}
+    for way, maker in {"sdpa": Sdpa, "varlen": joint_mixing(model.model.config, watch)}.items():
+        model.mixing = maker
+        hidden[way] = model.hidden(half.packed).float()
+        figures[f"{way} ms"] = watch.milliseconds(lambda: model.hidden(half.packed), 5)
+    apart = (hidden["varlen"] - hidden["sdpa"]).norm() / hidden["sdpa"].norm()
+    return {"ok": float(apart) < 0.05, "apart": float(apart)} | figures
 
 
 def groups_of(lengths: list[int]) -> list[Group]:
@@ -61,53 +125,3 @@ def invariant(mixing: Mixing, mixed: Tensor, qkv: tuple[Tensor, ...], groups: li
         torch.equal(mixing([Group(0, 1, own.stop - own.start)]).mix(0, *(x[own] for x in qkv)), mixed[own])
         for own in sequences(groups)
     )
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Return the median time of `work` on the device."""
-    took = []
-    for _ in range(TIMES + 3):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        took.append(1e3 * (time.perf_counter() - began))
-    return statistics.median(took[3:])
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, default=32, help="layers that share what is prepared once a forward")
-    parser.add_argument("--dtype", choices=["bfloat16", "float16"], default="bfloat16", help="of queries, keys, values")
-    asked = parser.parse_args()
-    if not torch.cuda.is_available():
-        print("no CUDA GPU here, so there is nothing to compare: a CPU computes attention group by group")
-        return
-    device, dtype = torch.device("cuda"), getattr(torch, asked.dtype)
-    joint = mixing(CONFIG, device, dtype)
-    if joint is Sdpa:
-        print(f"torch {torch.__version__} has no variable-length attention for {torch.cuda.get_device_name()}")
-        return
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {ROWS} rows, {asked.dtype}\n")
-    print("| mix | attention | error | invariant | ms a layer |\n|---|---|---:|---|---:|")
-    for name, lengths in MIXES.items():
-        groups, generator = groups_of(lengths), torch.Generator(device).manual_seed(0)
-        shape = (groups[-1].stop, HEADS, WIDTH)
-        q, k, v = (torch.randn(shape, generator=generator, device=device).to(dtype) for _ in range(3))
-        for way, made in {"group by group": Sdpa, "one call": joint}.items():
-            mixed = made(groups).mix(0, q, k, v)
-
-            def layers(made: Mixing = made, groups: list[Group] = groups, qkv: tuple[Tensor, ...] = (q, k, v)) -> None:
-                mixer = made(groups)
-                for layer in range(asked.layers):
-                    mixer.mix(layer, *qkv)
-
-            same = "yes" if invariant(made, mixed, (q, k, v), groups) else "no"
-            took = milliseconds(layers) / asked.layers
-            print(f"| {name} | {way} | {error(mixed, (q, k, v), groups):.1e} | {same} | {took:.2f} |", flush=True)
-
-
-if __name__ == "__main__":
-    with torch.inference_mode():
-        main()

@@ -1,6 +1,7 @@
 """Python calls of one step: how many functions of the package run, and how often the next one is in another file.
 
-Numbers, not seconds: they are the same on every machine, and a step of a small model spends most of its time here.
+Numbers, not seconds: they are the same on every machine, and a step of a small model spends much of its time here.
+Comprehensions do not count: from Python 3.12 on they are no calls.
 
     python benchmarks/calls.py
     python benchmarks/calls.py --recipe fast-dllm --rows 8 --top 20
@@ -23,6 +24,7 @@ from remask.engine.row import Row
 from remask.engine.step import step
 
 PACKAGE = str(Path(remask.__file__).parent)
+INLINE = ("<listcomp>", "<dictcomp>", "<setcomp>")
 WARM_UP = 4  # steps before the one that counts: the first of a window does more
 
 
@@ -44,7 +46,7 @@ def calls(run: Callable[[], Any]) -> Calls:
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         path = frame.f_code.co_filename
-        if event == "call" and path.startswith(PACKAGE):
+        if event == "call" and path.startswith(PACKAGE) and frame.f_code.co_name not in INLINE:
             files.append(path.removeprefix(f"{PACKAGE}/"))
             functions[files[-1], frame.f_code.co_qualname] += 1
 

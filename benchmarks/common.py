@@ -31,6 +31,7 @@ LARGE = ModelConfig(
     family="llada", vocab_size=126464, d_model=1024, n_layers=16, n_heads=16, n_kv_heads=16, head_dim=64, d_ff=2816,
     rope_theta=500000.0, mask_id=126336, eos_ids=(126081,), tie_embeddings=False,
 )  # fmt: skip
+SMALL = ModelConfig("llada", 1024, 160, 6, 5, 5, 32, 448, mask_id=1020, eos_ids=(1019,))  # the bundled geometry
 Answers = list[list[int]]  # the tokens of each answer
 
 
@@ -71,6 +72,17 @@ def random_large(dtype: torch.dtype, device: torch.device) -> MaskPredictor:
         model.embed.weight.normal_(0.0, 0.02, generator=generator)
         model.unembed.weight.normal_(0.0, 0.4, generator=generator)
     return MaskPredictor(model.to(device), known_tokens=126349)
+
+
+def random_model(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> MaskPredictor:
+    """Random weights, drawn on the device; guesses are as unlike in `random_large`."""
+    generator = torch.Generator(device).manual_seed(0)
+    with torch.device(device):
+        model = Transformer(config).to(dtype).initialise(generator)
+    with torch.no_grad():
+        model.embed.weight.normal_(0.0, 0.02, generator=generator)
+        model.unembed.weight.normal_(0.0, 0.4, generator=generator)
+    return MaskPredictor(model)
 
 
 def held(predictor: MaskPredictor, weights: Weights) -> MaskPredictor:
@@ -119,9 +131,19 @@ class Stopwatch:
         self.drain()
         return self.read() - began, result
 
+    def milliseconds(self, call: Callable[[], Any], times: int = 20) -> float:
+        """The median of `times` calls behind three that do not count; of one behind one on a CPU, to rehearse."""
+        first, count = (3, times) if self.cuda else (1, 1)
+        return 1e3 * statistics.median([self.seconds(call)[0] for _ in range(first + count)][first:])
+
+    @property
+    def cuda(self) -> bool:
+        """Whether the device is an NVIDIA GPU."""
+        return self.device.type == "cuda"
+
     def drain(self) -> None:
         """Wait for what the device has been given."""
-        if self.device.type == "cuda":
+        if self.cuda:
             torch.cuda.synchronize()
 
 

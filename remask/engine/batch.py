@@ -160,7 +160,7 @@ def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequ
 
 def turns(model: Predictor, plans: Sequence[Plan], filler: int) -> Arrays:
     """Return the rotations of plans that lie in this order before `filler` rows; nothing if all take the model's."""
-    rotary, distinct = model.contract.rotary, list(dict.fromkeys(plan.rotation for plan in plans))
+    rotary, distinct = model.contract.rotary, list(dict.fromkeys([plan.rotation for plan in plans]))
     if rotary is None or distinct == [None]:
         return {}
     known = [rotary.own if rotation is None else rotation for rotation in distinct]

@@ -1,6 +1,6 @@
 """The rows of a step that decide together, and what their rules see: flat for the scan, a grid for what settles."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -15,8 +15,9 @@ from ..decoding.history import Memory
 from ..decoding.joint import JointRow
 from ..decoding.recipe import Recipe
 from ..decoding.scan import Reads, Seen
+from ..decoding.settle import Changes
 from ..models.contract import Bools, Ints, Plan
-from .row import NUMBERS, Row, among, together
+from .row import NUMBERS, Row, together
 from .transfer import Array, Arrays, Tensors
 
 
@@ -45,24 +46,12 @@ class Part:
     @property
     def top(self) -> int:
         """The largest number of candidates that a row asks for."""
-        return max(row.candidates for row in self.rows)
+        return max([row.candidates for row in self.rows])
 
     @cached_property
     def counts(self) -> Ints:
         """The number of reads of each row (B,)."""
         return np.array([len(plan.reads) for plan in self.plans])
-
-    @property
-    def wants(self) -> dict[str, bool]:
-        """Which of the inputs that cost time the recipe uses."""
-        recipe = self.rows[0].recipe
-        return {
-            "keys": recipe.process.temperature > 0,
-            "scores": recipe.confidence == "random",
-            "coins": "uniform" in recipe.wants,
-            "likelihood": "likelihood" in recipe.wants,
-            "memory": recipe.memory[0] > 0,
-        }
 
     @cached_property
     def numbers(self) -> Array:
@@ -77,29 +66,11 @@ class Part:
 
     def inputs(self) -> Arrays:
         """Return what the rows know of their reads, on the host: (R, …), but (B, …) for what is said of a whole row."""
-        flat, wants = self._flat, self.wants
-        inside = flat(lambda row, at: among(at, row.window))
-        values: Arrays = {
-            "position": flat(lambda row, at: at),
-            "candidate": flat(lambda row, at: row.canvas.undecided[at]) & inside,
-            "committed": flat(lambda row, at: row.canvas.committed[at]) & inside,
-            "current": flat(lambda row, at: row.canvas.tokens[at]),
-            "stored": flat(lambda row, at: row.canvas.confidence[at]),
-            "weight": flat(lambda row, at: row.recipe.prior.weights(row.canvas, row.window, at)),
-            "quota": np.array([row.quota for row in self.rows]),
-            "time": np.array([row.time for row in self.rows], np.float32),
-            "previous": np.array([row.previous for row in self.rows]),
-        }
-        if wants["keys"]:
-            values["keys"] = flat(lambda row, at: row.keys(at).view(np.int64))
-        if wants["scores"]:
-            values["scores"] = flat(lambda row, at: row.scores(at))
-        if wants["coins"]:
-            values["coins"] = flat(lambda row, at: row.coins(at))
-        if wants["memory"]:
-            values["tokens"] = flat(lambda row, at: row.history.tokens[at])
-            values["shares"] = flat(lambda row, at: row.history.shares[at])
-            values["drift"] = flat(lambda row, at: row.history.drift[at, :-1])
+        known = [row.inputs(plan.reads) for row, plan in zip(self.rows, self.plans, strict=True)]
+        values = {name: np.concatenate([of[name] for of in known]) for name in known[0]}
+        values["quota"] = np.array([row.quota for row in self.rows])
+        values["time"] = np.array([row.time for row in self.rows], np.float32)
+        values["previous"] = np.array([row.previous for row in self.rows])
         if canvases := [row.canvas for row in self.rows if row.proposer]:
             values["tokens of canvas"] = np.concatenate([canvas.tokens for canvas in canvases])
             values["decided"] = np.concatenate([~canvas.undecided for canvas in canvases])
@@ -130,11 +101,14 @@ class Part:
     def reads(self, inputs: Tensors) -> Reads:
         """Return the inputs of a scan."""
         memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
-        current = inputs["current"] if self.wants["likelihood"] else None
-        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, self._classes)
+        current = inputs["current"] if "likelihood" in self.rows[0].recipe.wants else None
+        classes = self._classes if "decided" in inputs else None
+        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, classes)
 
     def joint(self, inputs: dict[str, Tensor]) -> list[JointRow]:
         """Return the rows that propose their windows jointly, and read something."""
+        if "decided" not in inputs:
+            return []
         made, first = [], 0
         for row, reads in zip(self.rows, self._slices, strict=True):
             if row.proposer is None:
@@ -151,41 +125,31 @@ class Part:
     def grid(self, inputs: Tensors, seen: Seen) -> Grid:
         """Return the grid (B, W) on which the rules decide; scores are float64 there."""
 
-        def spread(values: Tensor) -> Tensor:
-            return values.unflatten(0, (len(self.rows), -1)) if cell is None else values[cell]
-
-        def optional(values: Tensor | None) -> Tensor | None:
-            return None if values is None else spread(values.double())
-
-        cell = inputs.get("cell")
-        position = spread(inputs["position"])
-        valid = inputs.get("valid", torch.ones_like(position, dtype=torch.bool))
-        drift = None
+        flat = {name: inputs[name] for name in ("position", "candidate", "committed", "current", "stored")}
+        flat |= {"guess": seen.guess, "confidence": (seen.confidence * inputs["weight"]).double()}
+        if seen.entropy is not None:
+            flat["entropy"] = seen.entropy.double()
+        if seen.likelihood is not None:
+            flat["likelihood"] = seen.likelihood.double()
+        if "coins" in inputs:
+            flat["uniform"] = inputs["coins"]
         if seen.drift is not None:
-            drift = spread(torch.cat((seen.drift[:, None], inputs["drift"]), 1).double())
-        return Grid(
-            valid=valid,
-            position=position,
-            candidate=spread(inputs["candidate"]) & valid,
-            committed=spread(inputs["committed"]) & valid,
-            current=spread(inputs["current"]),
-            stored=spread(inputs["stored"]),
-            guess=spread(seen.guess),
-            confidence=spread((seen.confidence * inputs["weight"]).double()),
-            quota=inputs["quota"],
-            time=inputs["time"],
-            previous=inputs["previous"],
-            entropy=optional(seen.entropy),
-            likelihood=optional(seen.likelihood),
-            uniform=spread(inputs["coins"]) if "coins" in inputs else None,
-            drift=drift,
-        )
+            flat["drift"] = torch.cat((seen.drift[:, None], inputs["drift"]), 1).double()
+        clock = {name: inputs[name] for name in ("quota", "time", "previous")}
+        if "cell" not in inputs:  # as many reads in each row
+            cells = {name: values.unflatten(0, (len(self.rows), -1)) for name, values in flat.items()}
+            return Grid(valid=torch.ones_like(cells["candidate"]), **cells, **clock)
+        valid, cells = inputs["valid"], {name: values[inputs["cell"]] for name, values in flat.items()}
+        cells |= {name: cells[name] & valid for name in ("candidate", "committed")}
+        return Grid(valid=valid, **cells, **clock)
 
-    def unspread(self, cells: Tensor, inputs: Tensors) -> Tensor:
-        """Return the values of the reads (R,) of a grid's (B, W)."""
+    def unspread(self, changes: Changes, inputs: Tensors) -> Changes:
+        """Return the changes of the reads (R,) from those of a grid (B, W)."""
+        cells = [getattr(changes, f.name) for f in fields(changes)]
         if "cell" not in inputs:
-            return cells.flatten()
-        return torch.cat([cells[b, :count] for b, count in enumerate(self.counts.tolist())])
+            return Changes(*[values.flatten() for values in cells])
+        counts = self.counts.tolist()
+        return Changes(*[torch.cat([values[b, :count] for b, count in enumerate(counts)]) for values in cells])
 
     @property
     def _slices(self) -> list[slice]:
@@ -194,12 +158,8 @@ class Part:
         return [slice(int(end - count), int(end)) for end, count in zip(ends, self.counts, strict=True)]
 
     @property
-    def _classes(self) -> ReadClasses | None:
-        """The token classes of the reads; None if no row proposes jointly."""
+    def _classes(self) -> ReadClasses:
+        """The token classes of the reads, where some rows propose jointly."""
         asked = zip(self.rows, self._slices, strict=True)
         spans = tuple((own.start, own.stop, row.proposer.classes) for row, own in asked if row.proposer)
-        return ReadClasses(spans, max(classes.count for *_, classes in spans)) if spans else None
-
-    def _flat(self, of: Callable[[Row, Ints], Array]) -> Array:
-        parts = [of(row, plan.reads) for row, plan in zip(self.rows, self.plans, strict=True)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return ReadClasses(spans, max(classes.count for *_, classes in spans))

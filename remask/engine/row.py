@@ -25,6 +25,7 @@ from ..errors import RecipeError, RowError
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Floats, Ints, Plan
 from .requests import Candidate, Change, FinishReason, Guesses, State, Step
+from .transfer import Arrays
 
 STATES: tuple[State, ...] = ("committed", "revised", "masked")  # what becomes of what is allowed
 COINS = 0x5DEECE66D  # makes the third stream of random numbers differ from the first
@@ -181,6 +182,30 @@ class Row:
         return View(
             self.canvas, self.window, reads, self.clock, self.streams, self.written, self.forwards, self.contract, shown
         )
+
+    def inputs(self, reads: Ints) -> Arrays:
+        """Return what the row knows of its `reads` (R,), for the scan and the rules: (R, …) each, by name. What costs
+        time is there only if the recipe uses it."""
+        canvas, recipe, inside = self.canvas, self.recipe, among(reads, self.window)
+        values: Arrays = {
+            "position": reads,
+            "candidate": canvas.undecided[reads] & inside,
+            "committed": canvas.committed[reads] & inside,
+            "current": canvas.tokens[reads],
+            "stored": canvas.confidence[reads],
+            "weight": recipe.prior.weights(canvas, self.window, reads),
+        }
+        if recipe.process.temperature > 0:
+            values["keys"] = self.keys(reads).view(np.int64)
+        if recipe.confidence == "random":
+            values["scores"] = self.scores(reads)
+        if "uniform" in recipe.wants:
+            values["coins"] = self.coins(reads)
+        if recipe.memory[0] > 0:
+            history = self.history
+            values |= {"tokens": history.tokens[reads], "shares": history.shares[reads]}
+            values["drift"] = history.drift[reads, :-1]
+        return values
 
     def keys(self, positions: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """Return the keys (R,) of this step's random numbers at `positions` (R,)."""

@@ -88,7 +88,7 @@ def result(model: Predictor, part: Part, inputs: Tensors, hidden: Tensor) -> Ten
         changes = Changes(*[seen.healthy.new_zeros(0, 0)] * 4)
     else:
         changes = settle(part.grid(inputs, seen), recipe, contract.block_size)
-    changes = Changes(*(part.unspread(getattr(changes, f.name), inputs) for f in fields(changes)))
+    changes = part.unspread(changes, inputs)
     seen = amend(seen, joint, changes, recipe, contract)
     named = {f.name: getattr(seen, f.name) for f in fields(seen) if f.name != "tables"}
     named |= {f.name: getattr(changes, f.name) for f in fields(changes)}

@@ -38,8 +38,9 @@ def to_device(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[Array]:
-    """Return the tensors on the host, of their own shapes and types, by one copy of one buffer; a CPU shares memory."""
-    if all(tensor.device.type == "cpu" for tensor in tensors):
+    """Return the tensors of one device on the host, of their own shapes and types, by one copy of one buffer; a CPU
+    shares memory."""
+    if not tensors or tensors[0].device.type == "cpu":
         return [tensor.numpy() for tensor in tensors]
     return gathered(tensors)
 

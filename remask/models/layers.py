@@ -76,7 +76,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """The weights of multi-head attention over packed rows, grouped-query if `n_kv_heads < n_heads`."""
+    """The weights of multi-head attention, grouped-query if `n_kv_heads < n_heads`; `Layer` computes with them."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -87,15 +87,6 @@ class Attention(nn.Module):
         self.out = nn.Linear(self.heads * self.head_dim, config.d_model, bias=config.out_bias)
         self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
-
-    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, each (N, heads, head_dim), of rows (N, d)."""
-        heads = self.qkv(x).view(x.shape[0], -1, self.head_dim)
-        unrotated, values = heads[:, : -self.kv_heads], heads[:, -self.kv_heads :]
-        if self.q_norm is not None and self.k_norm is not None:
-            unrotated = torch.cat((self.q_norm(unrotated[:, : self.heads]), self.k_norm(unrotated[:, self.heads :])), 1)
-        rotated = rotate(unrotated, cos, sin)
-        return rotated[:, : self.heads], rotated[:, self.heads :], values
 
 
 class GatedMLP(nn.Module):
@@ -197,16 +188,29 @@ class Layer(nn.Module):
         moe = config.moe_at(layer)
         self.mlp = GatedMLP(config.d_model, config.d_ff) if moe is None else Experts(config.d_model, moe)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mixer: Mixer, rows: Tensor | None = None) -> Tensor:
-        """Map rows (N, d) to (N, d), or to (len(rows), d): of the other rows only keys and values are computed."""
-        mixed = mixer.mix(self.attention.layer, *in_tiles(self.before, x, *rotary))
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mixer: Mixer, rows: Tensor | None = None, tiled: bool = False
+    ) -> Tensor:
+        """Map rows (N, d) to (N, d), or to (len(rows), d): of the other rows only keys and values are computed.
+
+        `tiled` cuts the rows into tiles, for less memory.
+        """
+        qkv = in_tiles(self.before, x, *rotary) if tiled else self.before(x, *rotary)
+        mixed = mixer.mix(self.attention.layer, *qkv)
+        del qkv
         if rows is not None:
             x, mixed = x[rows], mixed[rows]
-        return in_tiles(self.behind, x, mixed)[0]
+        return (in_tiles(self.behind, x, mixed) if tiled else self.behind(x, mixed))[0]
 
     def before(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the part before attention: queries, keys and values of rows (N, d)."""
-        return self.attention.project(self.attention_norm(x), cos, sin)
+        """Compute the part before attention: queries, keys and values, each (N, heads, head_dim), of rows (N, d)."""
+        own = self.attention
+        heads = own.qkv(self.attention_norm(x)).view(len(x), -1, own.head_dim)
+        unrotated, values = heads[:, : -own.kv_heads], heads[:, -own.kv_heads :]
+        if own.q_norm is not None and own.k_norm is not None:
+            unrotated = torch.cat((own.q_norm(unrotated[:, : own.heads]), own.k_norm(unrotated[:, own.heads :])), 1)
+        rotated = rotate(unrotated, cos, sin)
+        return rotated[:, : own.heads], rotated[:, own.heads :], values
 
     def behind(self, x: Tensor, mixed: Tensor) -> tuple[Tensor]:
         """Compute the part behind attention, from rows (N, d) and their mixed values."""

@@ -56,8 +56,8 @@ class MaskPredictor:
         part of a layer until the next part ends. The intermediate tensors of a part exist for one tile of rows. The
         parts are:
 
-        before     the norm; queries, keys and values; in float32 queries and keys times the cosine, their halves
-                   swapped, the sum, and a wide copy if the model has another dtype.
+        before     queries, keys and values; at first the norm, then, in float32, queries and keys times the cosine,
+                   their halves swapped, the sum, and a wide copy if the model has another dtype.
         mixing     queries, keys and values, the rotated ones, and the mixed values of attention.
         behind     the mixed values, the new residual, its norm; gate and up, silu(gate), their product. With experts:
                    the same for each expert of a row, or the outputs of the experts, in order and weighed in float32,
@@ -78,7 +78,7 @@ class MaskPredictor:
             mlp = max(mlp, visits, shared)
         whole, out = ((q + 2 * kv) * size, d * size) if queries > tile else (0, 0)  # the tensors that the tiles fill
         rotation = rotated * wide + (q + kv) * config.qk_norm * size
-        before = queries * whole + tile * ((d + q + 2 * kv) * size + rotation)
+        before = queries * whole + tile * ((q + 2 * kv) * size + max(d * size, rotation))
         mixing = queries * ((whole or (2 * q + 3 * kv) * size) + q * size)
         behind = queries * (q * size + out) + tile * (2 * d * size + mlp)
         return queries * (d * size + 8 * config.rotary_dim + 24) + max(before, mixing, behind)

@@ -16,12 +16,9 @@ SCORES_AT_ONCE = 2**24  # scores of one head; a mask over so many, which kernels
 
 
 def in_tiles(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor) -> tuple[Tensor, ...]:
-    """Apply `function`, which treats each row alone, to `inputs` (N, …), at most ROWS_AT_ONCE rows at a time.
-
-    Training keeps every result for the gradient, so there the function gets all rows at once.
-    """
+    """Apply `function`, which treats each row alone, to `inputs` (N, …), at most ROWS_AT_ONCE rows at a time."""
     rows = len(inputs[0])
-    if rows <= ROWS_AT_ONCE or torch.is_grad_enabled():
+    if not needed(rows):
         return function(*inputs)
     whole: tuple[Tensor, ...] = ()
     for tile in tiles(rows, ROWS_AT_ONCE):
@@ -31,6 +28,11 @@ def in_tiles(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor) -> tu
             out[tile] = part
         del parts, part  # free them before the next tile is computed
     return whole
+
+
+def needed(rows: int) -> bool:
+    """Return True if so many rows are computed in tiles: never in training, which keeps all results for gradients."""
+    return rows > ROWS_AT_ONCE and not torch.is_grad_enabled()
 
 
 def tiles(rows: int, at_most: int) -> Iterator[slice]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from . import tiles
 from .attention import Mixing
 from .attention.sdpa import Sdpa
 from .config import ModelConfig
@@ -53,11 +54,11 @@ class Transformer(nn.Module):
         if (size := self.config.block_size) is not None:
             groups = [block_causal(group, batch.positions, size) for group in groups]
         mixer, rotary = mixing(groups), self.rotary(batch.positions, batch.rotations)
-        x = self.embed(batch.tokens)
+        x, tiled = self.embed(batch.tokens), tiles.needed(len(batch.tokens))
         *body, last = self.blocks
         for block in body:
-            x = block(x, rotary, mixer)
-        hidden: Tensor = self.norm(last(x, rotary, mixer, batch.reads))
+            x = block(x, rotary, mixer, tiled=tiled)
+        hidden: Tensor = self.norm(last(x, rotary, mixer, batch.reads, tiled))
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:

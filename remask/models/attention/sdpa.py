@@ -26,8 +26,9 @@ class Sdpa:
 
 def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
     """Return the mixed values (rows × queries, heads · head_dim) of one group; read and write its store."""
-    queries = by_head(group, q)
-    keys, values = keys_and_values(layer, k, v, group)
+    queries, keys, values = by_head(group, q, k, v)
+    if group.store is not None:
+        keys, values = with_stored(layer, (keys, values), group)
     visible = None if group.visible is None else group.visible[:, None]
     gqa, at_once = q.shape[1] != k.shape[1], max(1, SCORES_AT_ONCE // (group.rows * keys.shape[2]))
     if group.queries <= at_once:
@@ -41,18 +42,17 @@ def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
     return mixed.reshape(group.rows * group.queries, -1)
 
 
-def by_head(group: Group, x: Tensor) -> Tensor:
-    """Return a view (rows, heads, queries, head_dim) of a group's part of packed `x` (N, heads, head_dim)."""
-    return x[group.start : group.stop].view(group.rows, group.queries, *x.shape[1:]).transpose(1, 2)
+def by_head(group: Group, *packed: Tensor) -> list[Tensor]:
+    """Return views (rows, heads, queries, head_dim) of a group's part of `packed` tensors (N, heads, head_dim)."""
+    rows, queries = group.rows, group.queries
+    own = [x.narrow(0, group.start, rows * queries) for x in packed]
+    return [x.view(rows, queries, *x.shape[1:]).transpose(1, 2) for x in own]
 
 
-def keys_and_values(layer: int, k: Tensor, v: Tensor, group: Group) -> KeysValues:
+def with_stored(layer: int, own: KeysValues, group: Group) -> KeysValues:
     """Return the keys and values (rows, kv_heads, keys, head_dim) that the group's queries see: the stored ones, then
-    their own; write their own to the slots in `group.keep`."""
-    visible = own = by_head(group, k), by_head(group, v)
-    store, entries = group.store, group.entries
-    if store is None:
-        return own
+    their `own`; write their own to the slots in `group.keep`."""
+    visible, store, entries = own, group.store, group.entries
     if group.slots is not None and group.whole is None:
         visible = store.join(layer, entries, group.slots, own)
     if group.keep is not None:

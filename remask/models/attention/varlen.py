@@ -60,7 +60,8 @@ class Varlen:
         if not self.joint:
             return sdpa.Sdpa(self.others).mix(layer, q, k, v)
         for group in self.joint:
-            sdpa.keys_and_values(layer, k, v, group)  # for what it writes
+            if group.keep is not None:
+                group.store.write(layer, group.entries, group.keep, sdpa.by_head(group, k, v))
         longest = max(group.queries for group in self.joint)
         mixed = self.kernel(self.gather(q), self.gather(k), self.gather(v), self.starts, longest)
         if self.others or len(self.runs) > 1:
