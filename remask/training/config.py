@@ -197,7 +197,6 @@ def _fixed(config: TrainConfig) -> None:
         "data.text": bool(data.text),
         "compile": config.compile,
         "data.turns": data.turns > 0,
-        f"data.tasks: {', '.join(CORPUS)}": bool(set(CORPUS) & set(data.tasks)),
     }
     if not data.rows and (first := next((key for key, given in needs.items() if given), None)):
         raise UsageError(f"{first} needs batches of one shape; give data.rows = {{ 64 = 128, … }}")

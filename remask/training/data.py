@@ -1,5 +1,6 @@
 """From task examples to batches of token ids. Batch number i is a function of (seed, i), so nothing needs saving."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -34,7 +35,9 @@ def in_holes(text: Text, example: Example) -> list[bool]:
     return [any(first < stop and last > start for start, stop in example.holes) for first, last in spans]
 
 
-def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int) -> list[Rows]:
+def draw(
+    text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int, known: Mapping[str, Task] = KNOWN
+) -> list[Rows]:
     """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights.
 
     A task that starts later is left out of the batches before.
@@ -42,7 +45,7 @@ def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, toke
     rng = Random(f"{seed}:{split}:{index}")
     begun = {name: weight for name, weight in mixture.tasks.items() if mixture.starts.get(name, 0) <= index}
     names = rng.choices(list(begun), list(begun.values()), k=mixture.groups)
-    return [rows(text, mixture, KNOWN[name], split, rng, tokens // mixture.groups) for name in names]
+    return [rows(text, mixture, known[name], split, rng, tokens // mixture.groups) for name in names]
 
 
 def rows(text: Text, mixture: Mixture, task: Task, split: Split, rng: Random, tokens: int) -> Rows:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +20,7 @@ from ..errors import RemaskError
 from ..models.config import ModelConfig
 from ..models.contract import Group, Packed
 from ..models.transformer import Transformer
+from ..tasks import Task
 from ..tasks.corpus import corpus_tasks
 from ..text.tokenizer import Text
 from .checkpoints import TrainingState
@@ -141,7 +142,8 @@ def learning(
     """What a step learns from: batches of one shape from the feed, or of a few tasks, in threads of their own."""
     if not config.data.rows:
         with thread_per_group(config.data.groups) as threads:
-            yield lambda: groups_of_tasks(state, config, text, threads)
+            tasks = KNOWN if corpus is None else KNOWN | corpus_tasks(corpus, "train")
+            yield lambda: groups_of_tasks(state, config, text, tasks, threads)
         return
     tokens = tokenise(text, corpus, run) if corpus is not None and config.data.text else None
     feed = batches(text, config.data, config.seed, corpus, tokens, first=state.step, workers=workers)
@@ -190,7 +192,9 @@ def thread_per_group(groups: int) -> Iterator[Executor]:
             torch.set_num_threads(threads)
 
 
-def groups_of_tasks(state: TrainingState, config: TrainConfig, text: Text, workers: Executor) -> tuple[Tensor, int]:
+def groups_of_tasks(
+    state: TrainingState, config: TrainConfig, text: Text, tasks: Mapping[str, Task], workers: Executor
+) -> tuple[Tensor, int]:
     """Set the gradients of the next batch, a function of the seed and the step alone.
 
     Every masked token weighs the same: far faster to learn from than 1/t weights, and the same minimum.
@@ -199,7 +203,7 @@ def groups_of_tasks(state: TrainingState, config: TrainConfig, text: Text, worke
     assert isinstance(model, Transformer)
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
-    batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step)
+    batch = draw(text, config.data, "train", config.seed, state.step, how.tokens_per_step, tasks)
     noised = [noise(rows, model.config, how.edit_share, generator, device) for rows in batch]
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     count = sum(int(group.masked.sum()) for group in noised)
