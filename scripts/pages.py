@@ -29,6 +29,7 @@ from remask import files
 from remask.decoding.recipe import Recipe
 from remask.evals.statistics import wilson
 from remask.tasks import TASKS
+from remask.tasks.corpus import Cloze, Questions
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -141,16 +142,43 @@ def comparison_figures(folder: Path) -> dict[str, Any]:
 
 
 def card(figures: dict[str, Any]) -> str:
-    """One line a task: what it asks, when it passes, how many did; below it the orders, if they were measured."""
+    """One line a task: what it asks, when it passes, how many did; below it what else was counted."""
     columns = ["task", "what it asks", "passes when", "held-out accuracy", "95 % interval", "gate"]
-    rows = []
+    known = {**TASKS, "sums_plain": TASKS["sums"], Cloze.name: Cloze, Questions.name: Questions}
+    rows, below = [], []
     for name, figure in figures["tasks"].items():
-        task, gate, (share, interval) = TASKS[name], figure.get("gate"), accuracy(figure["passed"], figure["items"])
-        met = "met" if gate is not None and figure["passed"] >= gate * figure["items"] else "not met"
-        verdict = "–" if gate is None else f"{gate:.0%}: {met}"
-        rows.append([name, task.description, task.rule, share, interval, verdict])
-    text = markdown(columns, rows)
-    return f"{text}\n\n{orders(figures['orders'])}" if "orders" in figures else text
+        if name == "refused inside":
+            below.append(refused(figure))
+            continue
+        task = known[name]
+        rows.append([name, task.description, task.rule, *accuracy(figure["passed"], figure["items"]), verdict(figure)])
+        for group, part in figure.get("groups", {}).items():
+            rows.append([f"– {group}", "", "", *accuracy(part["passed"], part["items"]), verdict(part)])
+        if "f1" in figure:
+            below.append(
+                f"The answers of {name} overlap with the reference answers by a mean F1 of {figure['f1']:.1%}."
+            )
+    if "orders" in figures:
+        below.append(orders(figures["orders"]))
+    return "\n\n".join([markdown(columns, rows), *below])
+
+
+def verdict(figure: dict[str, Any]) -> str:
+    """The gate, and whether it is met."""
+    gate = figure.get("gate")
+    if gate is None:
+        return "–"
+    return f"{gate:.0%}: {'met' if figure['passed'] >= gate * figure['items'] else 'not met'}"
+
+
+def refused(figure: dict[str, Any]) -> str:
+    """How often the model declines what it can do, or says nothing."""
+    share, interval = accuracy(figure["passed"], figure["items"])
+    empty, within = accuracy(figure["empty"], figure["items"])
+    return (
+        f"Of all these held-out questions inside its abilities the model declines {share}, 95 % interval {interval}; "
+        f"its answer is empty for {empty}, {within}."
+    )
 
 
 def orders(figures: dict[str, Any]) -> str:

@@ -8,7 +8,20 @@ from typer import Argument, Option
 
 from .. import __version__, files
 from ..errors import UsageError
-from .options import FLAG, GenLength, Items, Machine, Prompts, Seed, Settings, Tasks, at_least, output, task_names
+from .options import (
+    FLAG,
+    Data,
+    GenLength,
+    Items,
+    Machine,
+    Prompts,
+    Seed,
+    Settings,
+    Tasks,
+    at_least,
+    output,
+    tasks_named,
+)
 from .progress import carry_out
 from .prompt import read_all
 from .screen import TABLE, page, say, tell_json
@@ -32,6 +45,7 @@ def bench(
     timed: Annotated[int, Option(help="Items that are timed.", metavar="N")] = 8,
     rows: Annotated[int, Option(help="Items side by side while timing.", metavar="N")] = 1,
     setting: Settings = None,
+    data: Data = None,
     gen_length: GenLength = None,
     seed: Seed = 0,
     out: Annotated[Path | None, output(OUT, "--out", "-o", metavar="DIR")] = None,
@@ -51,6 +65,7 @@ def bench(
     from ..evals.contenders import contenders, shipped
 
     rivals = contenders(recipes or shipped(), setting or ())
+    meant = tasks_named(task or ["sorting"], data)
     files.make_folder(out)
     texts = None if prompts is None else read_all((), prompts)
     from ..evals.bench import Bench, Clock
@@ -58,8 +73,7 @@ def bench(
     from ..evals.workloads import about, workloads
 
     llm = machine.load()
-    names = task_names(task or ["sorting"])
-    works = workloads(llm, tasks=names, prompts=texts, items=items, seed=seed, gen_length=gen_length)
+    works = workloads(llm, tasks=meant, prompts=texts, items=items, seed=seed, gen_length=gen_length)
     whole = {"remask": __version__} | about(llm, works, seed=seed, gen_length=gen_length)
     record = Record.open(out / "record.jsonl" if out else None, whole)
     compared = Bench(llm, rivals, works, record, Clock(rounds, timed, rows), seed)

@@ -10,6 +10,7 @@ from .. import __version__
 from ..errors import UsageError
 from .options import (
     FLAG,
+    Data,
     GenLength,
     Items,
     Machine,
@@ -20,7 +21,7 @@ from .options import (
     at_least,
     decoding,
     output,
-    task_names,
+    tasks_named,
 )
 from .progress import carry_out
 from .prompt import read_all
@@ -50,6 +51,7 @@ def drift(
     texts: Annotated[list[str] | None, GIVEN] = None,
     prompts: Prompts = None,
     task: Tasks = None,
+    data: Data = None,
     items: Items = 200,
     gen_length: GenLength = None,
     seed: Seed = 0,
@@ -76,12 +78,13 @@ def drift(
     if reference.key == other.key:
         raise UsageError(f"{other.label} is the same recipe as the reference {reference.label}; change one of them")
     given = None if task else read_all(texts or (), prompts)
+    meant = tasks_named(task or [], data)
     from ..evals.bench import Bench
     from ..evals.records import Record
     from ..evals.workloads import about, workloads
 
     llm = machine.load()
-    works = workloads(llm, tasks=task_names(task or []), prompts=given, items=items, seed=seed, gen_length=gen_length)
+    works = workloads(llm, tasks=meant, prompts=given, items=items, seed=seed, gen_length=gen_length)
     whole = {"remask": __version__} | about(llm, works, seed=seed, gen_length=gen_length)
     bench = Bench(llm, (reference, other), works, Record.open(out, whole), seed=seed)
     for (_, key), why in bench.refused.items():

@@ -9,8 +9,8 @@ from typer import Argument, Option
 from typer.core import TyperGroup
 
 from ..errors import UsageError
-from . import compare, longcontext, perplexity
-from .options import Decoding, Items, Machine, at_least, spread, task_names
+from . import bits, compare, longcontext, perplexity
+from .options import Data, Decoding, Items, Machine, at_least, spread, tasks_named
 from .progress import progress
 from .screen import tell, tell_json
 
@@ -33,6 +33,7 @@ def tasks(
     machine: Machine,
     names: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
     items: Items = 1000,
+    data: Data = None,
     gen_length: Annotated[
         int | None, Option("--gen-length", help="Default: the longest answer, rounded up to 32.", show_default=False)
     ] = None,
@@ -41,12 +42,12 @@ def tasks(
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object a task.")] = False,
 ) -> None:
-    """Measure how many held-out examples of the generated tasks a model answers, one token a step unless told."""
+    """Measure how many held-out examples of the tasks a model answers, one token a step unless told."""
     at_least("items", items, 1)
     at_least("gen_length", gen_length, 1)
     if commands := [name for name in names if name in COMMANDS]:
         raise UsageError(f"{commands[0]} is a command of its own: remask eval {commands[0]} …")
-    names = task_names(names)
+    meant = tasks_named(names, data)
     options = {k: v for k, v in decoding.options().items() if k != "seed" and v != ()}
     from ..evals.accuracy import Accuracy, resume
     from ..evals.items import outcomes
@@ -56,10 +57,10 @@ def tasks(
     about = subject(llm) | {"gen_length": gen_length, "seed": decoding.seed, "options": repr(options)}
     record = Record.open(out, about)
     options = {"gen_length": gen_length, **options} if gen_length else options
-    for name in names:
+    for name, task in meant.items():
         done = outcomes(record, task=name)
         with progress(name, items, len(done)) as advance:
-            for outcome in resume(llm, name, items, record, seed=decoding.seed, **options):
+            for outcome in resume(llm, name, task, items, record, seed=decoding.seed, **options):
                 done.append(outcome)
                 advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
         show(Accuracy.of(name, done[:items]), as_json)
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "ruler": longcontext.ruler,
     "longqa": longcontext.longqa,
     "ppl": perplexity.ppl,
+    "bits-per-byte": bits.bits_per_byte,
     "compare": compare.compare,
 }
 group = typer.Typer(

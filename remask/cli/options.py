@@ -15,6 +15,7 @@ from ..options import as_text
 
 if TYPE_CHECKING:
     from ..llm import LLM
+    from ..tasks import Task
 
 T = TypeVar("T")
 
@@ -101,6 +102,8 @@ Items = Annotated[int, Option("--items", "-n", help="Held-out examples a task.",
 Tasks = Annotated[
     list[str] | None, Option("--task", help="A generated task, or 'all'; again for more.", metavar="TASK")
 ]
+DATA = "A folder of real text, for the tasks stories-cloze and qa: its test part is asked."
+Data = Annotated[Path | None, Option("--data", help=DATA, metavar="DIR", show_default=False)]
 PROMPTS = "One a line; in a .jsonl file a string or {\"prompt\": …} a line; '-' reads stdin."
 Prompts = Annotated[Path | None, Option("--prompts", help=PROMPTS, metavar="FILE")]
 Seed = Annotated[int, decoding("Of the examples and all random numbers; 0 if not given.", "--seed", metavar="N")]
@@ -191,15 +194,20 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     return flat
 
 
-def task_names(asked: list[str]) -> list[str]:
-    """The names of generated tasks that are meant; `all` is all of them."""
+def tasks_named(asked: list[str], data: Path | None = None) -> "dict[str, Task]":
+    """The tasks that are meant, by name; `all` is all the generated ones, and `data` holds what others are made of."""
     from ..tasks import TASKS
+    from ..tasks.corpus import JUDGED, corpus_tasks
 
+    known = TASKS | (corpus_tasks(data, "test") if data is not None else {})
     wanted = list(TASKS) if asked == ["all"] else list(dict.fromkeys(asked))
-    if unknown := [name for name in wanted if name not in TASKS]:
-        known, near = ", ".join(TASKS), did_you_mean(unknown[0], [*TASKS, "all"])
-        raise UsageError(f"unknown task {quoted(unknown[0])}; known: {known}, or all{near}")
-    return wanted
+    for name in wanted:
+        if name in JUDGED and data is None:
+            raise UsageError(f"the task {name} is made of real text; give its folder with --data")
+        if name not in known:
+            near = did_you_mean(name, [*known, "all"])
+            raise UsageError(f"unknown task {quoted(name)}; known: {', '.join([*TASKS, *JUDGED])}, or all{near}")
+    return {name: known[name] for name in wanted}
 
 
 def at_least(name: str, value: int | float | None, low: int) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,11 +25,19 @@ if TYPE_CHECKING:
 
 CONFIG = "A TOML file, or the name of one in the package, as bundled."
 OUT = "The folder of the run; one that was begun goes on."
+DATA = "A folder of real text, for a configuration that learns from it."
+STEPS = "Steps instead of the configuration's."
+MINUTES = "End after so many minutes; the learning rate falls in time for it."
+WORKERS = "Processes that make batches ahead, where all batches have one shape."
 
 
 def train(
     config: Annotated[str, Option("--config", "-c", help=CONFIG, metavar="NAME|FILE", show_default=False)],
     out: Annotated[Path, Option("--out", "-o", help=OUT, metavar="DIR", show_default=False)],
+    data: Annotated[Path | None, Option("--data", help=DATA, metavar="DIR", show_default=False)] = None,
+    steps: Annotated[int | None, Option("--steps", help=STEPS, metavar="N", show_default=False)] = None,
+    minutes: Annotated[float | None, Option("--minutes", help=MINUTES, metavar="M", show_default=False)] = None,
+    workers: Annotated[int, Option("--workers", help=WORKERS, metavar="N", min=0, max=256)] = 0,
     device: Device = "auto",
     threads: Threads = None,
 ) -> int:
@@ -36,6 +45,9 @@ def train(
     from ..training import config as configs
 
     asked = configs.load(located(config))
+    how = asked.optimisation
+    how = replace(how, steps=how.steps if steps is None else steps, minutes=how.minutes if minutes is None else minutes)
+    asked = configs.validate(replace(asked, optimisation=how))
 
     import torch
 
@@ -53,7 +65,7 @@ def train(
     last: Progress | None = None
     try:
         with shown(asked, done) as show:
-            for last in execute(asked, out, where):
+            for last in execute(asked, out, where, corpus=data, workers=workers):
                 show(last)
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from step {reached(out):,}")

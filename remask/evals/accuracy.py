@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..llm import LLM
-from ..tasks import TASKS, Task
+from ..tasks import Task
 from .items import Outcome, decode, gen_length, of_task, outcomes
 from .records import Record
 from .statistics import Z, tango, wilson
@@ -65,14 +65,16 @@ def evaluate(
     return decode(llm, ((item, chosen) for item in of_task(llm, task, items, seed=seed, skip=skip)), window)
 
 
-def resume(llm: LLM, task: str, items: int, record: Record, *, seed: int = 0, **options: Any) -> Iterator[Outcome]:
-    """Outcomes of those held-out items of the task named `task` that `record` lacks; each is on record when it comes.
+def resume(
+    llm: LLM, name: str, task: Task, items: int, record: Record, *, seed: int = 0, **options: Any
+) -> Iterator[Outcome]:
+    """Outcomes of those held-out items that `record` lacks of the task `name`; each is on record when it comes.
 
     Options are those of `evaluate`.
     """
-    done = len(outcomes(record, task=task))
-    for outcome in evaluate(llm, TASKS[task], items, seed=seed, skip=done, **options):
-        record.add({"task": task} | asdict(outcome))
+    done = len(outcomes(record, task=name))
+    for outcome in evaluate(llm, task, items, seed=seed, skip=done, **options):
+        record.add({"task": name} | asdict(outcome))
         yield outcome
 
 

@@ -4,13 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..llm import LLM
-from ..tasks import TASKS
+from ..tasks import Task
 from .items import Item, of_prompts, of_task
 from .items import gen_length as longest
 from .records import subject
+
+NONE: Mapping[str, Task] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,11 @@ class Workload:
         return cls("prompts", of_prompts(llm, prompts, options), gen_length)
 
     @classmethod
-    def of_task(cls, llm: LLM, task: str, items: int, *, seed: int = 0, gen_length: int | None = None) -> "Workload":
-        """Held-out examples of the generated task of this name; the longest of its answers fits by default."""
-        return cls(task, of_task(llm, TASKS[task], items, seed=seed), gen_length or longest(llm, TASKS[task]))
+    def of_task(
+        cls, llm: LLM, name: str, task: Task, items: int, *, seed: int = 0, gen_length: int | None = None
+    ) -> "Workload":
+        """Held-out examples of a task; the longest of its answers fits by default."""
+        return cls(name, of_task(llm, task, items, seed=seed), gen_length or longest(llm, task))
 
     @property
     def judged(self) -> bool:
@@ -41,7 +46,7 @@ class Workload:
 def workloads(
     llm: LLM,
     *,
-    tasks: Sequence[str] = (),
+    tasks: Mapping[str, Task] = NONE,
     prompts: Sequence[str] | None = None,
     items: int = 200,
     seed: int = 0,
@@ -50,7 +55,7 @@ def workloads(
     """The `prompts` as one workload if there are any, else one of `items` held-out examples for each of `tasks`."""
     if prompts is not None:
         return [Workload.of_prompts(llm, prompts, gen_length)]
-    return [Workload.of_task(llm, task, items, seed=seed, gen_length=gen_length) for task in tasks]
+    return [Workload.of_task(llm, name, task, items, seed=seed, gen_length=gen_length) for name, task in tasks.items()]
 
 
 def about(llm: LLM, workloads: Sequence[Workload], *, seed: int = 0, gen_length: int | None = None) -> dict[str, Any]:

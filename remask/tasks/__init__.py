@@ -5,50 +5,84 @@ draws a solution that `examples(task, "train", seed)` can draw.
 """
 
 from .arithmetic import Arithmetic, Equations
+from .dialogue import Dialogue, Outside, declines
 from .example import Example, Task
-from .extraction import Extraction
+from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
-from .recall import Recall
-from .sorting import Sorting
+from .numbers import Numbers
+from .problems import Problems
+from .reading import Reading
+from .recall import Recall, RewordedRecall
+from .sorting import RewordedSorting, Sorting
 from .split import Split, examples, split_of
 from .stories import Stories
-from .sudoku import Sudoku
+from .sudoku import RewordedSudoku, Sudoku
+from .sums import Sums
+from .tales import Tales
+from .words import Words
 
 __all__ = [
     "DRILLS",
     "HAYSTACKS",
     "TASKS",
     "Arithmetic",
+    "Dialogue",
     "Equations",
     "Example",
     "Extraction",
     "Haystack",
+    "Numbers",
+    "Outside",
+    "Problems",
+    "Reading",
     "Recall",
+    "RewordedExtraction",
+    "RewordedRecall",
+    "RewordedSorting",
+    "RewordedSudoku",
     "Sorting",
     "Split",
     "Stories",
     "Sudoku",
+    "Sums",
+    "Tales",
     "Task",
+    "Words",
+    "declines",
     "examples",
     "split_of",
 ]
 
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
+    "dialogue": Dialogue(),
     "extraction": Extraction(),
+    "numbers": Numbers(),
+    "problems": Problems(),
+    "extraction_reworded": RewordedExtraction(),
+    "reading": Reading(),
+    "outside": Outside(),
     "recall": Recall(),
     "recall_short": Recall(1, 4),  # the beginning of the curriculum of recall; both have the same split
+    "recall_reworded": RewordedRecall(),
     "sorting": Sorting(),
+    "sorting_reworded": RewordedSorting(),
     "stories": Stories(),
+    "stories_reworded": Tales(),
     "sudoku4": Sudoku(2, 2, blanks=(4, 12)),
+    "sudoku4_reworded": RewordedSudoku(),
     "sudoku6": Sudoku(2, 3, blanks=(8, 22)),
+    "sums": Sums(),
+    "words": Words(),
 }
 
 # The beginning of a curriculum: parts of the tasks above, with more to learn per token.
 DRILLS: dict[str, Task] = {
     "arithmetic_drill": Arithmetic(drill=True),
     "equations": Equations(),
+    "problems_drill": Problems(drill=True),
     "recall_drill": Recall(1, 12, drill=1.0),
+    "sums_drill": Sums(drill=True),
 }
 
 # The training tasks of the long-context study, with a tokenizer for their words. `_dense` is nearly all pairs, which

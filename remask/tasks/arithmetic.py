@@ -1,12 +1,13 @@
 """Word problems, solved step by step, and the equations of their steps."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, NamedTuple
 
 from .example import Example
+from .steps import same_result, worked_out, written
 
 WOMEN = ("Lily", "Joy", "Anna", "Emma", "Mia", "Nora", "Rosa", "Sara", "Lucy", "Zoe")
 MEN = ("Randy", "Tom", "Ben", "Jack", "Leo", "Max", "Noah", "Paul", "Sam", "Tim")
@@ -245,7 +246,6 @@ FAMILIES = (
         _solve_boxes,
     ),
 )
-FINAL = "The answer is "
 RESULT = re.compile(r"(?<==)\d+")
 
 
@@ -272,14 +272,14 @@ class Arithmetic:
     def draw(self, rng: Random) -> Example:
         family = rng.choice(FAMILIES)
         operands = rng.choice(family.operands)
-        prompt, answer = family.pose(rng, operands), _written(family.steps(operands))
+        prompt, answer = family.pose(rng, operands), written(family.steps(operands))
         solution = " ".join([family.name, *map(str, operands)])
         if not self.drill:
             return Example(prompt, answer, solution)
-        return Example(prompt, answer, solution, tuple(_worked_out(answer)), learned="holes")
+        return Example(prompt, answer, solution, tuple(worked_out(answer)), learned="holes")
 
     def passes(self, example: Example, output: str) -> bool:
-        return _same_result(example, output)
+        return same_result(example, output)
 
 
 @dataclass(frozen=True)
@@ -317,30 +317,3 @@ def _equation(rng: Random, operation: str) -> str:
         step = rng.choice(family.steps(rng.choice(family.operands)))
         if operation in step:
             return step
-
-
-def _written(steps: list[str]) -> str:
-    """Return the answer: one equation a line, then the result of the last."""
-    return "\n".join([*steps, f"{FINAL}{steps[-1].rpartition('=')[2]}."])
-
-
-def _worked_out(answer: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of the results in an answer, and of their repetitions in later lines."""
-    results = set()
-    for number in re.finditer(r"\d+", answer):
-        if answer[number.start() - 1] == "=":
-            results.add(number.group())
-        if number.group() in results:
-            yield number.span()
-
-
-def _same_result(example: Example, output: str) -> bool:
-    result = _result(output)
-    return result is not None and result == _result(example.answer)
-
-
-def _result(text: str) -> str | None:
-    """Return the integer behind the last `The answer is`, as text; None if there is none, or if more text follows."""
-    _, marker, tail = text.rpartition(FINAL)
-    number = re.fullmatch(r"(-?[0-9]+)\.?\s*", tail) if marker else None
-    return number[1] if number else None

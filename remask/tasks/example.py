@@ -16,10 +16,12 @@ class Example:
     prompt: str
     answer: str
     solution: str
-    """The canonical form of the solution. It alone decides the split, so one solution is never in both splits."""
+    """The canonical form of the solution: one solution is never in both splits."""
     holes: tuple[tuple[int, int], ...] = ()
     learned: Literal["all", "holes"] = "all"
     """The part of the answer that training masks: all of it, or its holes alone."""
+    frame: str = ""
+    """The wording with the slots unfilled, if it has rivals: one frame is never in both splits either."""
 
 
 class Task(Protocol):

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
-from itertools import permutations
+from itertools import accumulate, permutations
 from operator import and_
 from random import Random
 from typing import ClassVar
 
 from .example import Example
+from .phrases.sudoku import AFTER, BEFORE, BLANKS, GRIDS
+from .wording import casual, frame, sentence
 
 DIGITS = "123456789"
 BLANK = "."
@@ -214,3 +216,39 @@ def _grids_with() -> tuple[dict[str, int], ...]:
         {digit: sum(1 << number for number, grid in enumerate(grids) if grid[cell] == digit) for digit in DIGITS[:4]}
         for cell in range(16)
     )
+
+
+@dataclass(frozen=True)
+class RewordedSudoku:
+    """A 4x4 Sudoku in any wording, on four lines or one: `please solve this sudoku: 12../.34./..../4..1`.
+
+    The answer is the solved rows on four lines, as of `Sudoku`.
+
+    Split key: the solved grid, as of `Sudoku`.
+    """
+
+    name: ClassVar[str] = "sudoku4"
+    description: ClassVar[str] = "solve a 4x4 Sudoku that is written and asked for in any way"
+    rule: ClassVar[str] = "the output starts with the rows of the only solution"
+    heldout_share: ClassVar[float] = 1 / 6
+
+    def draw(self, rng: Random) -> Example:
+        drawn = SUDOKU.draw(rng)
+        rows = drawn.prompt.split("\n")[1:]
+        between_rows, between_cells, _ = rng.choices(GRIDS, cum_weights=GRID_WEIGHTS)[0]
+        grid = between_rows.join([between_cells.join(row) for row in rows]).replace(BLANK, rng.choice(BLANKS))
+        if rng.random() < 0.8:
+            request = frame(rng, BEFORE)
+            prompt = casual(rng, sentence(request)) + rng.choice("\n " if between_rows == "\n" else "  \n") + grid
+        else:
+            request = frame(rng, AFTER)
+            prompt = grid + rng.choice("\n\n ") + casual(rng, sentence(request))
+        return Example(prompt, drawn.answer, drawn.solution, frame=request)
+
+    def passes(self, example: Example, output: str) -> bool:
+        rows = [row.replace(" ", "") for row in output.strip().split("\n")[: SUDOKU.size]]
+        return rows == example.answer.split("\n")
+
+
+SUDOKU = Sudoku(2, 2, blanks=(4, 12))
+GRID_WEIGHTS = tuple(accumulate(weight for _, _, weight in GRIDS))

@@ -23,6 +23,7 @@ class TrainingState:
     average: dict[str, Tensor]
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
+    seconds: float = 0.0  # that the run has taken
 
     def save(self, run: Path, fingerprint: dict[str, Any]) -> None:
         """Write `run/state`; a kill at any moment leaves the old state or the new one."""
@@ -34,7 +35,7 @@ class TrainingState:
         with replacing(run / "state") as fresh:
             fresh.mkdir()
             save_file({k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "state.safetensors")
-            write_json(fresh / "state.json", {"step": self.step, "config": fingerprint})
+            write_json(fresh / "state.json", {"step": self.step, "seconds": self.seconds, "config": fingerprint})
 
     def load(self, run: Path, fingerprint: dict[str, Any]) -> bool:
         """Take up `run/state` if there is one. Raises UsageError if it belongs to another configuration."""
@@ -56,7 +57,7 @@ class TrainingState:
                     _, _, slot, key = name.split(".", 3)
                     slots.setdefault(int(slot), {})[key] = value
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step = said["step"]
+        self.step, self.seconds = said["step"], said.get("seconds", 0.0)
         return True
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from ..errors import UsageError, did_you_mean, printable, quoted, unknown_name
 from ..models.config import ModelConfig
 from ..tasks import DRILLS, HAYSTACKS, TASKS
+from ..tasks.corpus import CORPUS, LEVELS
 from ..validation import Range, check
 
 MANY = 2**31 - 1
@@ -69,6 +70,7 @@ class Optimisation:
     """Muon for the matrices of the body, AdamW for the rest; warm-up, stable, then decay to zero (WSD)."""
 
     steps: Count = 10_000
+    minutes: Amount | None = None  # the run ends after so much time, if that comes before its steps; the rate follows
     tokens_per_step: Count = 4096
     learning_rate: Amount = 2e-3  # AdamW; Muon's updates are scaled to the same size
     matrix_optimizer: Literal["muon", "adamw"] = "muon"
@@ -93,6 +95,10 @@ class Mixture:
     random_length: Share = 0.01  # share of batches cut to a random length (LLaDA, §2.2)
     long_tail: Share = 0.25  # share of batches padded up to a random canvas of at most `longest_canvas`
     longest_canvas: Natural = 96
+    rows: Mapping[str, Count] = field(default_factory=dict)  # rows of each length: batches of one shape (`feed`)
+    text: Mapping[str, Amount] = field(default_factory=dict)  # running text by level, for the rows that are left
+    text_share: Share = 0.5  # of the tokens of such a batch
+    turns: Share = 0.0  # share of the examples that come second in a talk
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ class TrainConfig:
     seed: Natural = 0
     init: str | None = None
     induction: bool = False
+    compile: bool = False  # the forward and backward pass, once: it needs batches of one shape
     save_every: Count = 200
     log_every: Count = 20
     evaluate_every: Count = 200
@@ -166,14 +173,35 @@ def validate(config: TrainConfig) -> TrainConfig:
         raise UsageError(f"data.starts: {unknown[0]!r} is not in data.tasks; they are {', '.join(sorted(data.tasks))}")
     if all(data.starts.get(name, 0) > 0 for name in data.tasks):
         raise UsageError(f"data.starts leaves no task for the first step, got {data.starts}; let one start at 0")
-    if unknown := sorted(set(data.tasks) - set(KNOWN)):
-        raise UsageError(f"data.tasks: {unknown_name('task', unknown[0], KNOWN)}")
+    names = [*KNOWN, *CORPUS]
+    if unknown := sorted(set(data.tasks) - set(names)):
+        raise UsageError(f"data.tasks: {unknown_name('task', unknown[0], names)}")
+    _fixed(config)
     if mixed := set(data.tasks) & set(HAYSTACKS) and set(data.tasks) - set(HAYSTACKS):
         raise UsageError(
             f"data.tasks: {min(mixed)!r} has other words than {', '.join(HAYSTACKS)}, which have a tokenizer of "
             "their own; train them apart"
         )
     return config
+
+
+def _fixed(config: TrainConfig) -> None:
+    """Raise UsageError unless the keys for batches of one shape fit together."""
+    data, longest = config.data, config.model.max_positions
+    for length in data.rows:
+        if not (length.isdecimal() and 8 <= int(length) <= longest):
+            raise UsageError(f"data.rows: a length is a number from 8 to max_positions = {longest}, got {length!r}")
+    if unknown := sorted(set(data.text) - set(LEVELS)):
+        raise UsageError(f"data.text: {unknown_name('level', unknown[0], LEVELS)}")
+    needs = {
+        "data.text": bool(data.text),
+        "compile": config.compile,
+        "data.turns": data.turns > 0,
+    }
+    if not data.rows and (first := next((key for key, given in needs.items() if given), None)):
+        raise UsageError(f"{first} needs batches of one shape; give data.rows = {{ 64 = 128, … }}")
+    if data.rows and (config.optimisation.edit_share or config.model.attention != "full"):
+        raise UsageError("data.rows is for full attention without edit_share; leave it out")
 
 
 def _known(table: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:

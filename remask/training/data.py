@@ -1,5 +1,6 @@
 """From task examples to batches of token ids. Batch number i is a function of (seed, i), so nothing needs saving."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -7,7 +8,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ..tasks import Example, Split, examples
+from ..tasks import Example, Split, Task, examples
 from ..text.tokenizer import Text
 from .config import KNOWN, Mixture
 
@@ -16,7 +17,6 @@ from .config import KNOWN, Mixture
 class Rows:
     """Examples of one task, equally long: `tokens` (B, L) and which of them may be masked (B, L)."""
 
-    task: str
     tokens: Tensor
     maskable: Tensor
 
@@ -35,7 +35,9 @@ def in_holes(text: Text, example: Example) -> list[bool]:
     return [any(first < stop and last > start for start, stop in example.holes) for first, last in spans]
 
 
-def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int) -> list[Rows]:
+def draw(
+    text: Text, mixture: Mixture, split: Split, seed: int, index: int, tokens: int, known: Mapping[str, Task] = KNOWN
+) -> list[Rows]:
     """Batch number `index`: about `tokens` ids over `mixture.groups` tasks, drawn in proportion to their weights.
 
     A task that starts later is left out of the batches before.
@@ -43,12 +45,12 @@ def draw(text: Text, mixture: Mixture, split: Split, seed: int, index: int, toke
     rng = Random(f"{seed}:{split}:{index}")
     begun = {name: weight for name, weight in mixture.tasks.items() if mixture.starts.get(name, 0) <= index}
     names = rng.choices(list(begun), list(begun.values()), k=mixture.groups)
-    return [rows(text, mixture, name, split, rng, tokens // mixture.groups) for name in names]
+    return [rows(text, mixture, known[name], split, rng, tokens // mixture.groups) for name in names]
 
 
-def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tokens: int) -> Rows:
+def rows(text: Text, mixture: Mixture, task: Task, split: Split, rng: Random, tokens: int) -> Rows:
     """About `tokens` ids of one task; shorter rows end in end-of-sequence tokens, learned too (LLaDA §2.3)."""
-    source = examples(KNOWN[name], split, rng.getrandbits(48))
+    source = examples(task, split, rng.getrandbits(48))
     drawn = list(islice(source, 4))
     pairs = [encode(text, example) for example in drawn]
     longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
@@ -77,4 +79,4 @@ def rows(text: Text, mixture: Mixture, name: str, split: Split, rng: Random, tok
         first = int(maskable.float().argmax(1).max()) + 1  # every row keeps at least one token to learn
         length = rng.randint(min(first, length), length)
         ids, maskable = ids[:, :length], maskable[:, :length]
-    return Rows(name, ids, maskable)
+    return Rows(ids, maskable)

@@ -21,6 +21,7 @@ from ..errors import UsageError
 from ..files import locked, make_folder, replacing, write
 from ..models.transformer import Transformer
 from ..tasks import HAYSTACKS, haystack
+from ..tasks.corpus import CORPUS
 from ..text.tokenizer import Text
 from . import tokenizer as bpe
 from .config import TrainConfig
@@ -31,18 +32,23 @@ from .loop import Progress, train
 SAMPLER = {"steps": 64, "gen_length": 64, "block_length": 32, "temperature": 0.0, "cfg_scale": 0.0}
 
 
-def execute(config: TrainConfig, out: Path, device: torch.device) -> Iterator[Progress]:
-    """Run or resume `config` in the folder `out`, yielding progress; at the end `out/checkpoint` can be loaded."""
+def execute(
+    config: TrainConfig, out: Path, device: torch.device, *, corpus: Path | None = None, workers: int = 0
+) -> Iterator[Progress]:
+    """Run or resume `config` in the folder `out`, yielding progress; at the end `out/checkpoint` can be loaded.
+
+    `corpus` is the folder of real text that some tasks need, and `workers` processes make batches of one shape.
+    """
     make_folder(out)
     if device.type == "cpu":
         keep_freed_memory()
     torch.set_flush_denormal(True)  # small gradients become denormal after some hundred steps: three times slower
     try:  # before anything computes, because threads take the setting over when they begin
         with alone(out):
-            model, text = prepare(config, out)
+            model, text = prepare(config, out, corpus)
             model.to(device)
             history = read_metrics(out)
-            for progress in train(config, model, text, out):
+            for progress in train(config, model, text, out, corpus=corpus, workers=workers):
                 history = [line for line in history if line["step"] < progress.step] + [asdict(progress)]
                 write_metrics(out, history)
                 if progress.heldout is not None:
@@ -65,15 +71,20 @@ def alone(out: Path) -> Iterator[None]:
         yield
 
 
-def prepare(config: TrainConfig, out: Path) -> tuple[Transformer, Text]:
-    """The model to train and its tokenizer: fresh from the seed, or the weights and tokenizer of `config.init`."""
+def prepare(config: TrainConfig, out: Path, corpus: Path | None) -> tuple[Transformer, Text]:
+    """The model to train and its tokenizer: fresh from the seed, or the weights and tokenizer of `config.init`.
+
+    Raises UsageError if the configuration has tasks or text of a corpus, and there is none.
+    """
+    if corpus is None and (config.data.text or set(CORPUS) & set(config.data.tasks)):
+        raise UsageError(f"{config.name} learns from real text; give its folder as data (see docs/training.md)")
     if config.init is not None:
         loaded = checkpoint.load(config.init, device="cpu", dtype="float32")
         return warm_start(loaded.predictor.model, config, loaded.text), loaded.text
     path = out / "tokenizer.json"
     if not path.exists():
         own_words = any(name in HAYSTACKS for name in config.data.tasks)
-        made = bpe.build_words(haystack.WORDS) if own_words else bpe.build(config.model.vocab_size)
+        made = bpe.build_words(haystack.WORDS) if own_words else bpe.build(config.model.vocab_size, config.data, corpus)
         with replacing(path) as fresh:
             made.save(str(fresh))
     text = bpe.wrap(Tokenizer.from_file(str(path)))

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import chain, islice
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ..tasks import TASKS, Example, examples
+from ..tasks.corpus import stories
 from ..text.chat import LLADA_TEMPLATE
 from ..text.tokenizer import Text
+from .config import Mixture
 
 SPECIAL = {
     "bos_token": "<|startoftext|>",
@@ -15,13 +18,14 @@ SPECIAL = {
     "pad_token": "<|endoftext|>",
     "mask_token": "<|mdm_mask|>",
 }
+PLAIN = ("simple", "children")  # the levels whose words the vocabulary is made of
 UNKNOWN = "<|unknown|>"
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 EXTRA = "user assistant system \n\n The quick brown fox jumps over the lazy dog. Hello! What is your name? Thank you."
 
 
-def build(vocab_size: int, examples_per_task: int = 4000) -> Tokenizer:
-    """Train the tokenizer on the training split of every task; special tokens take the last ids."""
+def build(vocab_size: int, mixture: Mixture, corpus: Path | None, examples_per_task: int = 4000) -> Tokenizer:
+    """Train the tokenizer on the training split of every task, and on stories; special tokens take the last ids."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -37,9 +41,10 @@ def build(vocab_size: int, examples_per_task: int = 4000) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tasks = {task.name: task for task in reversed(TASKS.values())}  # variants share a name; the first stands for them
-    drawn = chain.from_iterable(islice(examples(task, "train", 0), examples_per_task) for task in tasks.values())
-    tokenizer.train_from_iterator(chain(map(_plain, drawn), [EXTRA] * 100), trainer)
+    drawn = chain.from_iterable(islice(examples(task, "train", 0), examples_per_task) for task in TASKS.values())
+    plain = [story.text for story in stories(corpus, "train") if story.level in PLAIN] if corpus else []
+    told = (text for text in plain if mixture.text)
+    tokenizer.train_from_iterator(chain(map(_plain, drawn), told, [EXTRA] * 100), trainer)
     tokenizer.add_special_tokens(added)
     return tokenizer
 

@@ -73,7 +73,7 @@ for progress in execute(load(Path(sys.argv[1])), Path(sys.argv[2]), torch.device
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
-    bpe.build(320, examples_per_task=20).save(str(path))
+    bpe.build(320, Mixture(), None, examples_per_task=20).save(str(path))
     return path
 
 
@@ -217,12 +217,12 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     from remask.training.config import Optimisation
 
     how = Optimisation(steps=100, learning_rate=1.0, warmup=10, decay=0.4)
-    rates = [rate_at(how, step) for step in range(100)]
+    rates = [rate_at(how, step, step / 100) for step in range(100)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10:60] == [1.0] * 50
     assert rates[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
     flat = Optimisation(steps=100, learning_rate=1.0, warmup=10, decay=0.0)
-    assert rate_at(flat, 99) == 1.0
+    assert rate_at(flat, 99, 0.99) == 1.0
 
 
 def looked_up(model: Transformer) -> float:
@@ -453,7 +453,9 @@ def test_weights_that_are_not_finite_never_replace_the_state(
     folder: Path, monkeypatch: pytest.MonkeyPatch, broken: int, loss: str
 ) -> None:
     rate = loop.rate_at
-    monkeypatch.setattr(loop, "rate_at", lambda how, step: rate(how, step) if step < broken else float("nan"))
+    monkeypatch.setattr(
+        loop, "rate_at", lambda how, step, share: rate(how, step, share) if step < broken else float("nan")
+    )
     (folder / "tiny.toml").write_text(CONFIG.replace("log_every = 1", "log_every = 50"))
     message = f"step 4: the loss is {loss} and .* learning_rate below 0.002 .*state still holds step 2"
     with pytest.raises(RemaskError, match=message) as refused:

@@ -121,20 +121,20 @@ def test_the_bases_have_the_same_curriculum_and_the_arms_it_ends_in() -> None:
 def test_a_checkpoint_goes_on_under_another_theta_and_not_under_another_width(tmp_path: Path) -> None:
     geometry = Geometry(528, d_model=32, n_layers=1, n_heads=2, d_ff=32, max_positions=64, rope_theta=488.0)
     tasks = Mixture(tasks={"haystack64": 1.0})
-    model, text = prepare(TrainConfig(model=geometry, data=tasks), tmp_path)
+    model, text = prepare(TrainConfig(model=geometry, data=tasks), tmp_path, None)
     init = str(save(model, text, tmp_path))
-    changed, _ = prepare(TrainConfig(model=replace(geometry, rope_theta=100.0), data=tasks, init=init), tmp_path)
+    changed, _ = prepare(TrainConfig(model=replace(geometry, rope_theta=100.0), data=tasks, init=init), tmp_path, None)
     assert changed.config.rope_theta == 100
     assert all(torch.equal(weight.bfloat16(), changed.state_dict()[name].bfloat16())
                for name, weight in model.state_dict().items())  # fmt: skip
     with pytest.raises(UsageError, match=r"model\.d_ff is 64, and the checkpoint"):
-        prepare(TrainConfig(model=replace(geometry, d_ff=64), data=tasks, init=init), tmp_path)
+        prepare(TrainConfig(model=replace(geometry, d_ff=64), data=tasks, init=init), tmp_path, None)
 
 
 def test_a_causal_model_learns_the_next_token_and_answers_left_to_right(tmp_path: Path) -> None:
     geometry = Geometry(528, d_model=32, n_layers=1, n_heads=2, d_ff=32, max_positions=64, attention="causal")
     config = validate(TrainConfig(model=geometry, data=Mixture(tasks={"haystack64_behind": 1.0})))
-    save(*prepare(config, tmp_path), tmp_path)
+    save(*prepare(config, tmp_path, None), tmp_path)
     loaded = load_checkpoint(str(tmp_path / "checkpoint"))
     contract, model = loaded.predictor.contract, loaded.predictor.model
     assert (contract.shift, contract.block_size) == (1, 1)

@@ -1,0 +1,1 @@
+"""The words and the wordings that tasks draw from: data, written by hand."""
