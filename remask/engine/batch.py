@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import RecipeError
 from ..models.contract import Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotations
 from .row import Row
-from .transfer import Array, Arrays, Tensors
+from .transfer import Array, Arrays, Tensors, upload
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
 
@@ -30,11 +31,16 @@ class Batch:
         self.free: list[int] = []
 
     def admit(self, row: Row) -> None:
-        """Admit a row; it takes part from the next step on."""
+        """Admit a row; it takes part from the next step on. For a fork, make the stored keys and values again."""
         if slots := len(row.written):
             self._reserve(row.streams, slots)
             row.entries, self.free = self.free[: row.streams], self.free[row.streams :]
         self.rows.append(row)
+        try:
+            self._store_again(row)
+        except BaseException:
+            self.evict(row)
+            raise
 
     def evict(self, row: Row) -> None:
         """Remove a row and free its entries; other rows do not change. Without any row left, free the store."""
@@ -43,6 +49,15 @@ class Batch:
         row.entries = []
         if len(self.free) == self.shape[0]:
             self.store, self.shape, self.free = None, (0, 0), []
+
+    @torch.inference_mode()
+    def _store_again(self, row: Row) -> None:
+        """Compute the forwards of a row's past that made its stored keys and values, in their order."""
+        for plan in row.stored:
+            layout = lay(self, [plan], [row])
+            sources = layout.sources(layout.where[0].flatten())
+            self.model.hidden(layout.packed(upload(sources, self.model.device)))
+        row.stored = []
 
     def _reserve(self, entries: int, slots: int) -> None:
         count, length = self.shape

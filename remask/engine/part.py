@@ -82,7 +82,7 @@ class Part:
         values: Arrays = {
             "position": flat(lambda row, at: at),
             "candidate": flat(lambda row, at: row.canvas.undecided[at]) & inside,
-            "committed": flat(lambda row, at: row.canvas.committed[at]) & inside,
+            "committed": flat(lambda row, at: row.canvas.revisable[at]) & inside,
             "current": flat(lambda row, at: row.canvas.tokens[at]),
             "stored": flat(lambda row, at: row.canvas.confidence[at]),
             "weight": flat(lambda row, at: row.recipe.prior.weights(row.canvas, row.window, at)),
@@ -90,6 +90,8 @@ class Part:
             "time": np.array([row.time for row in self.rows], np.float32),
             "previous": np.array([row.previous for row in self.rows]),
         }
+        if most := max((len(tokens) for row in self.rows for tokens in row.bans.values()), default=0):
+            values["banned"] = flat(lambda row, at: row.banned(at, most))
         if wants["keys"]:
             values["keys"] = flat(lambda row, at: row.keys(at).view(np.int64))
         if wants["scores"]:
@@ -131,7 +133,7 @@ class Part:
         """Return the inputs of a scan."""
         memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
         current = inputs["current"] if self.wants["likelihood"] else None
-        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, self._classes)
+        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, self._classes, inputs.get("banned"))
 
     def joint(self, inputs: dict[str, Tensor]) -> list[JointRow]:
         """Return the rows that propose their windows jointly, and read something."""
