@@ -22,7 +22,6 @@ from .past import Edit, Past
 from .requests import Block, Completion, Snapshot, Step
 from .row import Row
 
-
 REFRESHED = "refreshed at fork: an edit changed tokens whose keys and values were stored, so all are computed anew"
 
 

@@ -2,20 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remask.decoding.blocks import Blocks
+from remask.decoding.caches import NoCache
 from remask.decoding.canvas import Growing
+from remask.decoding.prior import Leftward
 from remask.decoding.recipe import Recipe
+from remask.engine.batch import Batch
 from remask.engine.engine import Engine
 from remask.engine.fork import restore
+from remask.engine.handle import Handle
 from remask.engine.past import Edit, Past
 from remask.engine.requests import Request, Step
 from remask.engine.row import Row
-from remask.engine.step import denoise
+from remask.engine.step import denoise, step
 from remask.errors import RequestError
 from remask.models.contract import Predictor
 from remask.models.predictor import MaskPredictor
@@ -38,11 +44,16 @@ def rest(model: Predictor, row: Row) -> list[Step]:
     return [step for _, step in denoise(model, [row])] if row.finish_reason is None else []
 
 
-def fork(model: Predictor, job: Job, step: int, edit: Edit = Edit()) -> tuple[list[Step], list[Step], Row]:
-    """The steps of a run, those of its fork, and the row of the fork."""
-    one, steps = alone(model, job)
-    row = restore(past(job, one).until(step).edited(edit), model.contract)
-    return steps, rest(model, row), row
+class Stepwise:
+    """A row in a batch of its own, one step at a time."""
+
+    def __init__(self, model: Predictor, row: Row) -> None:
+        self.row, self.batch = row, Batch(model)
+        self.batch.admit(row)
+
+    def step(self) -> Step | None:
+        made = step(self.batch)
+        return made[0][1] if made else None
 
 
 def moments(steps: Sequence[Step]) -> list[int]:
@@ -56,9 +67,9 @@ def moments(steps: Sequence[Step]) -> list[int]:
 @given(models, jobs(), st.data())
 def test_without_edits_a_fork_goes_on_as_its_run_to_the_last_bit(model: Fake, job: Job, data: st.DataObject) -> None:
     one, steps = alone(model, job)
-    step = data.draw(st.integers(0, len(steps)))
-    again = restore(past(job, one).until(step), model.contract)
-    assert bits(rest(model, again)) == bits(steps[step:])
+    at = data.draw(st.integers(0, len(steps)))
+    again = restore(past(job, one).until(at), model.contract)
+    assert bits(rest(model, again)) == bits(steps[at:])
     assert (again.finish_reason, tokens(again)) == (one.finish_reason, tokens(one))
 
 
@@ -70,18 +81,18 @@ def test_every_shipped_recipe_goes_on_to_the_last_bit(name: str, temperature: fl
         recipe = replace(recipe, process=replace(recipe.process, temperature=temperature))
     job = Job((1, 2, *holes(9), 3, *holes(12)), recipe, seed=11)
     one, steps = alone(model, job)
-    for step in moments(steps):
-        again = restore(past(job, one).until(step), model.contract)
-        assert bits(rest(model, again)) == bits(steps[step:]) and tokens(again) == tokens(one)
+    for at in moments(steps):
+        again = restore(past(job, one).until(at), model.contract)
+        assert bits(rest(model, again)) == bits(steps[at:]) and tokens(again) == tokens(one)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_on_a_transformer_a_fork_decides_as_its_run(tiny: MaskPredictor, recipe: Recipe) -> None:
     job = Job((*np.random.default_rng(1).integers(0, VOCAB, 4).tolist(), *holes(11)), recipe, seed=2)
     one, steps = alone(tiny, job)
-    for step in moments(steps):
-        again = restore(past(job, one).until(step), tiny.contract)
-        assert decisions(rest(tiny, again)) == decisions(steps[step:]) and tokens(again) == tokens(one)
+    for at in moments(steps):
+        again = restore(past(job, one).until(at), tiny.contract)
+        assert decisions(rest(tiny, again)) == decisions(steps[at:]) and tokens(again) == tokens(one)
 
 
 @pytest.mark.parametrize("name", sorted(GRIDDED))
@@ -93,6 +104,238 @@ def test_on_a_block_causal_transformer_a_fork_decides_as_its_run(blockwise: Mask
     if recipe.revise.edits:
         pytest.skip("needs a model that edits")
     one, steps = alone(blockwise, job)
-    for step in moments(steps):
-        again = restore(past(job, one).until(step), blockwise.contract)
-        assert decisions(rest(blockwise, again)) == decisions(steps[step:]) and tokens(again) == tokens(one)
+    for at in moments(steps):
+        again = restore(past(job, one).until(at), blockwise.contract)
+        assert decisions(rest(blockwise, again)) == decisions(steps[at:]) and tokens(again) == tokens(one)
+
+
+def test_without_its_stored_keys_a_fork_would_decide_otherwise() -> None:
+    """So the law above tests them."""
+    model, job = Hashed(5), Job((1, 2, *holes(16)), LOADED["fast-dllm-prefix"])
+    one, steps = alone(model, job)
+    again = restore(past(job, one).until(5), model.contract)
+    assert again.stored
+    again.stored = []
+    assert bits(rest(model, again)) != bits(steps[5:])
+
+
+def test_forks_of_forks_and_growing_canvases_go_on_too() -> None:
+    model = Hashed(9)
+    job = Job((1, *holes(20)), Recipe(canvas=Growing(4, 3, 0.9, 2), steps=20), seed=4)
+    one, steps = alone(model, job)
+    assert not steps[0].changes  # it grows first
+    for at in range(len(steps) + 1):
+        again = restore(past(job, one).until(at), model.contract)
+        rest(model, again)
+        twice = restore(past(job, again).until(min(at + 2, len(steps))), model.contract)
+        rest(model, twice)
+        assert tokens(twice) == tokens(again) == tokens(one)
+
+
+# --- with edits ---
+
+
+@st.composite
+def edits(draw: st.DrawFn, row: Row) -> Edit:
+    """Any edit that this row can take."""
+    canvas = row.canvas
+    free = np.flatnonzero(~canvas.given).tolist()
+    committed = np.flatnonzero(canvas.committed).tolist()
+    guessable = sorted({*range(row.contract.vocab_size)} - {*row.contract.forbidden})
+    chosen = draw(
+        st.lists(st.sampled_from(["set", "pin", "ban", "remask", ""]), min_size=len(free), max_size=len(free))
+    )
+    kinds = dict(zip(free, chosen, strict=True))
+    sets = {at: draw(st.sampled_from(guessable)) for at in free if kinds[at] == "set"}
+    bans = {at: tuple(draw(st.sets(st.sampled_from(guessable), max_size=3))) for at in free if kinds[at] == "ban"}
+    bans = {at: tuple(token for token in bad if token != canvas.tokens[at]) for at, bad in bans.items()}
+    pins, back = ([at for at in committed if kinds[at] == kind] for kind in ("pin", "remask"))
+    return Edit(set=sets, pin=pins, ban={at: bad for at, bad in bans.items() if bad}, remask=back)
+
+
+@given(models, jobs(), st.data())
+def test_edits_hold_and_the_run_ends(model: Fake, job: Job, data: st.DataObject) -> None:
+    one, steps = alone(model, job)
+    log = past(job, one).until(data.draw(st.integers(0, len(steps))))
+    before = restore(log, model.contract)
+    edit = data.draw(edits(before))
+    left = before.canvas.undecided.copy()
+    left[list(edit.set)], left[list(edit.remask)] = False, True
+    if not left.any() and any(before.canvas.tokens[at] != token for at, token in edit.set.items()):
+        with pytest.raises(RequestError, match="nothing is left to decide"):
+            restore(log.edited(edit), model.contract)
+        return
+    row = restore(log.edited(edit), model.contract)
+    if row.finish_reason is not None:  # the run had ended, and no token is another now
+        assert not edit.remask and all(before.canvas.tokens[at] == token for at, token in edit.set.items())
+        return
+    fixed = edit.set | {at: int(before.canvas.tokens[at]) for at in edit.pin}
+    given_ = np.flatnonzero(row.canvas.given)
+    assert all(row.canvas.undecided[at] for at in edit.remask)
+    run = Stepwise(model, row)
+    for _ in range(500):
+        made = run.step()
+        assert all(row.canvas.tokens[at] == token for at, token in fixed.items())
+        assert (row.canvas.tokens[given_] == before.canvas.tokens[given_]).all()
+        assert all(row.canvas.tokens[at] not in bad for at, bad in edit.ban.items() if row.canvas.committed[at])
+        assert made is None or all(change.position not in fixed for change in made.changes)
+        if row.finish_reason:
+            break
+    if row.finish_reason == "error":
+        assert job.recipe.process.suppress or job.recipe.process.logits_eos_inf or edit.ban  # all were taken away
+        return
+    assert row.finish_reason in ("stop", "length")
+    assert not row.canvas.undecided[: row.end].any()
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("name", sorted(GRIDDED))
+def test_an_exact_cache_stays_exact_after_edits(name: str, shift: int) -> None:
+    """Blocks that were stored, left, gone back to and passed over: all as if nothing were ever stored."""
+    model, recipe = fitting(name, Hashed(6)), LOADED[name]
+    model.contract = replace(model.contract, shift=shift)
+    job = Job((1, 2, *holes(5), 3, *holes(30)), recipe, seed=3)
+    one, steps = alone(model, job)
+    for at in moments(steps):
+        log = past(job, one).until(at)
+        committed = np.flatnonzero(restore(log, model.contract).canvas.committed).tolist()
+        back = [place for place in committed if place in (2, 6, 11, 19, 21)]
+        log = log.edited(Edit(set={20: 4, 37: 5}, ban={21: [1, 2]}, remask=back))
+        cached = restore(log, model.contract)
+        plain = replace(log, request=replace(log.request, recipe=replace(recipe, cache=NoCache())))
+        computed = restore(plain, model.contract)
+        assert bits(rest(model, cached)) == bits(rest(model, computed)) and tokens(cached) == tokens(computed)
+        assert not computed.refreshed
+
+
+def test_a_set_position_holds_under_guidance_and_is_part_of_the_answer() -> None:
+    """It is not given: the stream without the prompt sees it, and the answer has it."""
+    model, job = Hashed(2), Job((1, 2, *holes(6)), RECIPES["cfg"])
+    one, _ = alone(model, job)
+    row = restore(past(job, one).until(2).edited(Edit(set={5: 7})), model.contract)
+    assert row.canvas.unconditional()[5] == 7 and row.canvas.committed[5] and not row.canvas.given[5]
+    assert (row.canvas.confidence[5], row.canvas.logprob[5]) == (1.0, 0.0)
+
+
+def test_the_pace_stays_where_nothing_is_sent_back() -> None:
+    """A fork spends on the rest of its window what the run would have; a window that edits have filled is skipped."""
+    model, job = Hashed(2), Job((1, *holes(12)), Recipe(blocks=Blocks(4), steps=6))
+    one, steps = alone(model, job)
+    row = restore(past(job, one).until(1).edited(Edit(set=dict.fromkeys(range(5, 9), 3))), model.contract)
+    assert [step.window for step in rest(model, row)] == [steps[1].window, steps[4].window, steps[5].window]
+
+
+# --- what an edit refuses ---
+
+REFUSED = {
+    "outside the canvas; give one of 0..8": Edit(pin=[9]),
+    "position 0 is given by the request": Edit(remask=[0]),
+    "remask: position 8 is undecided": Edit(remask=[8]),
+    "pin: position 8 is undecided": Edit(pin=[8]),
+    "token id 16 is outside the vocabulary of 16": Edit(set={8: 16}),
+    "token id 99 is outside the vocabulary of 16": Edit(ban={8: [99]}),
+    "token id 15 is one that this model never gives out": Edit(set={8: 15}),
+    "token id 3 is banned at position 8": Edit(set={8: 3}, ban={8: 3}),
+    "no token is left for position 8": Edit(ban={8: range(15)}),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_an_edit_that_the_canvas_cannot_take_is_refused(reason: str) -> None:
+    job = Job((1, *holes(8)), Recipe(prior=Leftward(100.0)))
+    one, _ = alone(Hashed(), job)
+    with pytest.raises(RequestError, match=reason):
+        restore(past(job, one).until(4).edited(REFUSED[reason]), TOY)
+
+
+def test_a_banned_token_that_stands_there_must_go_first() -> None:
+    job = Job((1, *holes(8)))
+    one, steps = alone(Hashed(), job)
+    at, token = steps[0].changes[0].position, steps[0].changes[0].token
+    log = past(job, one).until(4)
+    with pytest.raises(RequestError, match=f"position {at} holds token id {token}; remask it too"):
+        restore(log.edited(Edit(ban={at: token})), TOY)
+    row = restore(log.edited(Edit(ban={at: token}, remask=[at])), TOY)
+    rest(Hashed(), row)
+    assert row.canvas.committed[at] and row.canvas.tokens[at] != token
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"set": {1: 2}, "pin": [1]},
+        {"pin": [1], "remask": [1]},
+        {"set": {1: 2}, "remask": [1]},
+        {"pin": [-1]},
+        {"pin": [True]},
+        {"pin": "12"},
+        {"pin": 3},
+        {"set": [1]},
+        {"set": {1: "a"}},
+        {"set": {"1": 1}},
+        {"ban": {1: 0.5}},
+    ],
+)
+def test_what_is_no_edit_is_refused(edit: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"leave out one|takes"):
+        Edit(**edit)
+
+
+def test_a_past_of_another_model_or_request_is_refused() -> None:
+    job = Job((1, *holes(8)))
+    one, _ = alone(Hashed(), job)
+    log = past(job, one)
+    for other in (replace(job, template=(*holes(1), 2)), replace(job, recipe=RECIPES["credit"])):
+        with pytest.raises(RequestError, match="fork with the model and the request of the run"):
+            restore(replace(past(other, one), log=log.log), TOY)
+    with pytest.raises(RequestError, match="fork with the model and the request of the run"):
+        restore(log, replace(TOY, forbidden=tuple(range(15))))
+    for at in (-1, 9, 1.5):
+        with pytest.raises(RequestError, match="step"):
+            log.until(at)  # type: ignore[arg-type]
+
+
+# --- in an engine ---
+
+
+def engine_runs(model: Predictor, jobs: Sequence[Job]) -> tuple[Engine, list[Handle]]:
+    """The handles of an engine whose runs have ended."""
+    engine = Engine(model)
+    handles = [engine.submit(Request(job.template, job.recipe, job.seed, job.stop_ids)) for job in jobs]
+    for handle in handles:
+        handle.result()
+    return engine, handles
+
+
+@given(models, st.lists(jobs(), min_size=2, max_size=4), st.data())
+def test_forks_in_a_batch_change_nothing_for_their_neighbours(
+    model: Fake, batch: list[Job], data: st.DataObject
+) -> None:
+    engine, handles = engine_runs(model, batch)
+    pasts = [handle.past(data.draw(st.integers(0, handle.past().steps - 1))) for handle in handles]
+    banned = data.draw(st.sampled_from([3, 5]))
+    free = [np.flatnonzero(handle.snapshot(log.steps).undecided) for handle, log in zip(handles, pasts, strict=True)]
+    forks = [engine.fork(log) for log in pasts]
+    edited = [engine.fork(log, Edit(ban={int(at[0]): banned})) for log, at in zip(pasts, free, strict=True) if len(at)]
+    fresh = [engine.submit(handle.request) for handle in handles]
+    for handle, again in zip((*handles, *handles), (*forks, *fresh), strict=True):
+        assert replace(again.result(), seconds=0) == replace(handle.result(), seconds=0)
+    for handle in edited:
+        assert handle.result().finish_reason in ("stop", "length")
+
+
+def test_a_handle_shows_its_past_and_its_forks() -> None:
+    engine, (handle,) = engine_runs(Hashed(1), [Job((1, *holes(8)), RECIPES["dual"])])
+    early, now = handle.snapshot(step=3), handle.snapshot()
+    assert early.committed.sum() == 3 and (now.tokens[early.committed] == early.tokens[early.committed]).all()
+    at, free = int(np.flatnonzero(early.committed)[0]), int(np.flatnonzero(early.undecided)[0])
+    forked = engine.fork(handle.past(3), Edit(set={free: 4}, remask=[at]))
+    assert (handle.parent, forked.parent, forked.begun) == (None, 3, False)
+    assert [type(event) for event in forked.before()] == [Step, Step, Step, Edit]
+    assert "refreshed at fork" in forked.result().warnings[-1]
+    assert forked.snapshot().pinned.tolist() == [place == free for place in range(9)]
+    assert forked.snapshot(step=2).committed.sum() == 2 and not forked.snapshot(step=2).pinned.any()
+    untouched = engine.fork(handle.past(3), Edit(pin=[at], ban={free: 4}))
+    assert not untouched.result().warnings and untouched.snapshot().tokens[free] != 4
+    with pytest.raises(RequestError, match="has ended after 8 steps"):
+        engine.fork(handle.past())
