@@ -85,6 +85,8 @@ def possible(row: Row, move: Move) -> bool:
         return False
     if leaders is not None and not ({*leaders.position.tolist()} <= {*range(len(canvas))}):
         return False
+    if leaders is not None and len(leaders.token) and leaders.token.shape[1] != row.history.width:
+        return False
     places = [change.position for change in move.changes]
     return len({*places}) == len(places) and {*places} <= window and all(allowed(row, c) for c in move.changes)
 

@@ -147,19 +147,11 @@ class Handle:
 
     def snapshot(self, step: int | None = None) -> Snapshot:
         """The canvas as it is now, or as it was after `step` steps. Raises RequestError if so many were not taken."""
-        row = self._row if step is None else restore(self.past(step), self._row.contract)
-        canvas = row.canvas
-        return Snapshot(
-            tokens=canvas.tokens.copy(),
-            given=canvas.given.copy(),
-            committed=canvas.committed.copy(),
-            confidence=canvas.confidence.copy(),
-            logprob=canvas.logprob.copy(),
-            age=canvas.age.copy(),
-            mask_id=canvas.mask_id,
-            end=row.end,
-            pinned=canvas.pinned.copy(),
-        )
+        return snapshot(self._row if step is None else restore(self.past(step), self._row.contract))
+
+    def origin(self) -> Snapshot:
+        """The canvas before the first step and the first edit."""
+        return snapshot(begin(self.request, self._row.contract, self._past.start))
 
     def past(self, step: int | None = None) -> Past:
         """The run up to now, or to the end of its first `step` steps: what `Engine.fork` goes on from.
@@ -277,6 +269,22 @@ class SettledAnswer:
         new, self.at = slice(self.at, end), end
         canvas = self.row.canvas
         return self.settled.read(canvas.tokens[new][canvas.committed[new]].tolist(), last=last)
+
+
+def snapshot(row: Row) -> Snapshot:
+    """The canvas of a row as it is now."""
+    canvas = row.canvas
+    return Snapshot(
+        tokens=canvas.tokens.copy(),
+        given=canvas.given.copy(),
+        committed=canvas.committed.copy(),
+        confidence=canvas.confidence.copy(),
+        logprob=canvas.logprob.copy(),
+        age=canvas.age.copy(),
+        mask_id=canvas.mask_id,
+        end=row.end,
+        pinned=canvas.pinned.copy(),
+    )
 
 
 def decided(row: Row, until: int) -> Ints:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask.decoding.blocks import Blocks
+import remask
+from remask.decoding.blocks import Adaptive, Blocks
 from remask.decoding.caches import NoCache
 from remask.decoding.canvas import Growing
 from remask.decoding.prior import Leftward
 from remask.decoding.recipe import Recipe
+from remask.decoding.selection import Threshold
 from remask.engine.batch import Batch
 from remask.engine.engine import Engine
 from remask.engine.fork import restore
@@ -22,10 +27,16 @@ from remask.engine.past import Edit, Past
 from remask.engine.requests import Request, Step
 from remask.engine.row import Row
 from remask.engine.step import denoise, step
-from remask.errors import RequestError
+from remask.errors import RequestError, UsageError
+from remask.llm import LLM
 from remask.models.contract import Predictor
 from remask.models.predictor import MaskPredictor
 from remask.testing import TOY, Fake, Hashed
+from remask.text.tokenizer import Text
+from remask.trace.board import board_of, frames
+from remask.trace.format import Trace, read
+from remask.trace.past import past as trace_past
+from remask.trace.recorder import Recorder
 from tests.conftest import VOCAB
 from tests.helpers.jobs import Job, alone, bits, decisions, holes, tokens
 from tests.helpers.strategies import jobs, models
@@ -339,3 +350,130 @@ def test_a_handle_shows_its_past_and_its_forks() -> None:
     assert not untouched.result().warnings and untouched.snapshot().tokens[free] != 4
     with pytest.raises(RequestError, match="has ended after 8 steps"):
         engine.fork(handle.past())
+
+
+# --- from a file ---
+
+
+def recorded(text: Text, handle: Handle) -> tuple[Trace, str]:
+    """The run of a handle as a trace, and its text."""
+    file = StringIO()
+    recorder = Recorder(file, handle)
+    for made in handle:
+        recorder.step(made)
+    recorder.end()
+    return read(StringIO(file.getvalue())), file.getvalue()
+
+
+FILED = {
+    **{name: recipe for name, recipe in RECIPES.items() if "adaptive" not in name},
+    "adaptive": Recipe(blocks=Adaptive(3, 6, 0.05, tuple(range(20))), select=Threshold(0.1)),
+    "growing": Recipe(canvas=Growing(4, 3, 0.9, 2)),
+}
+
+
+@pytest.mark.parametrize("recipe", FILED.values(), ids=FILED)
+def test_a_file_gives_the_past_of_its_handle_to_the_last_bit(text: Text, recipe: Recipe) -> None:
+    model = Hashed(3, contract=replace(TOY, vocab_size=text.size))
+    engine = Engine(model, text)
+    request = Request((1, 2, *holes(14)), recipe, seed=2**63 + 5, stop_ids=(14,))
+    handle = engine.submit(request)
+    trace, _ = recorded(text, handle)
+    for at in moments(handle.past().log):  # type: ignore[arg-type]
+        live, filed = (restore(log, model.contract) for log in (handle.past(at), trace_past(trace, at)))
+        assert bits(rest(model, live)) == bits(rest(model, filed)) and tokens(live) == tokens(filed)
+
+
+def test_the_file_of_a_fork_stands_alone(text: Text) -> None:
+    """It has its parent's steps and its own edits, is shown like any other, and can be forked in turn."""
+    model = Hashed(3, contract=replace(TOY, vocab_size=text.size))
+    engine = Engine(model, text)
+    handle = engine.submit(Request((1, 2, *holes(10)), RECIPES["rcr"], seed=4))
+    trace, _ = recorded(text, handle)
+    early = handle.snapshot(3)
+    back, free = int(np.flatnonzero(early.committed)[0]), int(np.flatnonzero(early.undecided)[-1])
+    edit = Edit(set={free: 5}, ban={free - 1: [6]}, remask=[back])
+    forked = engine.fork(trace_past(trace, 3), edit)
+    canvas = board_of(forked)
+    own, written = recorded(text, forked)
+    assert own.header["parent"] == {"step": 3} and "parent" not in trace.header
+    assert [line["changes"] for line in own.steps[:3]] == [line["changes"] for line in trace.steps[:3]]
+    assert own.final().tolist() == forked.snapshot().tokens.tolist()
+    assert (canvas.token[free], canvas.state[free], canvas.state[back]) == (5, "given", "masked")
+    *_, before, after = islice(frames(own), 5)
+    assert before["tokens"] == early.tokens.tolist() and after["tokens"] == forked.snapshot(4).tokens.tolist()
+    assert [type(event) for event in trace_past(own).log] == [type(event) for event in forked.past().log]
+    again = engine.fork(trace_past(own, 4))
+    assert replace(again.result(), seconds=0) == replace(forked.result(), seconds=0)
+    cut = read(StringIO(written[: written.index('\n{"step":3') + 1]))  # the edit is the last line
+    assert replace(engine.fork(trace_past(cut)).result(), seconds=0) == replace(forked.result(), seconds=0)
+
+
+OLD = '{"format":"remask-trace","version":1,"mask_id":15,"tokens":[1,15],"given":[[0,1]],"seed":0,"recipe":{}}'
+HEAD = OLD.replace('"version":1', '"version":2,"request":REQUEST')
+ASKED = '{"stop_ids":[],"stop":[],"candidates":0,"template":null,"dropped":0,"proposer":false}'
+MADE = '{"step":0,"block":0,"changes":[[1,3,"committed",9,-1]],"t_ms":1,"move":MOVE}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([OLD], "written as version 1"),
+        ([HEAD.replace("REQUEST", ASKED.replace("false", "true"))], "had a proposer"),
+        ([HEAD.replace("REQUEST", "{}")], "missing or malformed"),
+        ([HEAD.replace("REQUEST", ASKED).replace("[1,15]", "[1,3]")], "partly decided"),
+        (["HEAD", MADE.replace(',"move":MOVE', "")], "missing or malformed"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[0.5,1]],"horizon":2}')], "missing or malformed"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[99999999999,1]],"horizon":2}')], "missing or malformed"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[],"horizon":-2}')], "horizon takes whole numbers"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[1,1]],"horizon":3}')], "step 0 of the past"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[1,1]],"horizon":2,"inside":[0]}')], "step 0 of the past"),
+        (
+            ["HEAD", MADE.replace("MOVE", '{"scores":[[1,1]],"horizon":2,"leaders":[[],[],[],[]]}')],
+            "step 0 of the past",
+        ),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[1,1]],"horizon":2}').replace("[[1,3", "[[1,15")], "step 0 of the"),
+        (["HEAD", MADE.replace("MOVE", '{"scores":[[1,1]],"horizon":2}').replace("[[1,3", "[[0,3")], "step 0 of the"),
+        (["HEAD", '{"edit":0,"set":[[0,3]],"pin":[],"ban":[],"remask":[],"changes":[]}'], "position 0 is given"),
+        (["HEAD", '{"edit":0,"set":[[1,"3"]],"pin":[],"ban":[],"remask":[],"changes":[]}'], "set takes whole numbers"),
+        (["HEAD", '{"edit":0,"changes":[]}'], "missing or malformed"),
+    ],
+)
+def test_a_file_that_says_too_little_or_too_much_is_refused(lines: list[str], reason: str) -> None:
+    head = HEAD.replace("REQUEST", ASKED)
+    with pytest.raises(RequestError, match=reason):
+        Engine(Hashed()).fork(trace_past(read([head if line == "HEAD" else line for line in lines])))
+
+
+def test_the_library_forks_handles_pasts_and_files(llm: LLM, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    handle = llm.submit("Sort 5380217.", gen_length=8, steps=8)
+    done = remask.record(handle, path).result()
+    for run in (handle, handle.past(), path, str(path)):
+        again = llm.fork(run, 3).result()
+        assert (again.text, again.tokens, again.forwards) == (done.text, done.tokens, done.forwards)
+    first = len(handle.request.tokens) - 8
+    four = llm.text.encode("4")
+    forked = llm.fork(path, 3, set={first: "4"}, ban={first + 1: ["3", four[0]]})
+    fork = remask.record(forked, tmp_path / "fork.jsonl").result()
+    assert fork.text.startswith("4") and fork.tokens[0] == four[0] and fork.tokens[1] not in llm.text.encode("34")
+    assert llm.fork(tmp_path / "fork.jsonl", 5).result().text == fork.text
+    with pytest.raises(RequestError, match="is 0 tokens of this model, and must be one"):
+        llm.fork(handle, 3, set={first: ""})
+    with pytest.raises(RequestError, match=r"step must lie in 0\.\.8"):
+        llm.fork(handle, 9)
+    with pytest.raises(UsageError, match="cannot read"):
+        llm.fork(tmp_path / "none.jsonl")
+
+
+def test_a_fork_reads_on_in_its_text_and_minds_its_stop_string(llm: LLM) -> None:
+    handle = llm.submit("Sort 5380217.", gen_length=8, steps=8)
+    done = handle.result()
+    assert "".join(llm.fork(handle, 4).pieces()) == done.text
+    stop = done.text[len(done.text) // 2]
+    stopped = llm.submit("Sort 5380217.", gen_length=8, steps=8, stop=stop)
+    short = stopped.result()
+    again = llm.fork(stopped, stopped.past().steps - 1).result()
+    assert again.text == short.text == done.text.split(stop)[0]
+    with pytest.raises(RequestError, match="has ended after"):
+        llm.fork(stopped)
