@@ -268,8 +268,7 @@ class LLM:
         return ids[0]
 
     def _tokens(self, tokens: Token | Sequence[Token]) -> list[int]:
-        one = isinstance(tokens, str) or not isinstance(tokens, Sequence)
-        return [self._token(token) for token in ([tokens] if one else tokens)]  # type: ignore[list-item]
+        return [self._token(token) for token in ((tokens,) if isinstance(tokens, int | str) else tokens)]
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""

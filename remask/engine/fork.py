@@ -68,7 +68,7 @@ def redo(row: Row, move: Move) -> Step:
             "fork with the model and the request of the run"
         )
     index, plan = row.forwards, row.plan()
-    step = row.carry_out(plan, move)
+    step, row.elapsed = row.carry_out(plan, move), move.seconds
     if plan.keep is not None and (plan.keep >= 0).any():
         everything = int(row.written[row.written >= 0].min()) == index
         row.stored = [plan] if everything else [*row.stored, plan]

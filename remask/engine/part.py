@@ -26,6 +26,15 @@ def partition(rows: Sequence[Row], plans: Sequence[Plan]) -> list["Part"]:
     return [Part(members, [plan[row] for row in members]) for members in together(rows)]
 
 
+def banned(row: Row, positions: Ints, width: int) -> Ints:
+    """Return the tokens (R, width) that are never guessed at `positions` (R,) of a row, filled up with -1."""
+    tokens = np.full((len(positions), width), -1, np.int64)
+    for line, position in zip(tokens, positions.tolist(), strict=True):
+        bans = row.bans.get(position, ())
+        line[: len(bans)] = bans
+    return tokens
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows whose recipes take the same branches, and their plans.
@@ -91,7 +100,7 @@ class Part:
             "previous": np.array([row.previous for row in self.rows]),
         }
         if most := max((len(tokens) for row in self.rows for tokens in row.bans.values()), default=0):
-            values["banned"] = flat(lambda row, at: row.banned(at, most))
+            values["banned"] = flat(lambda row, at: banned(row, at, most))
         if wants["keys"]:
             values["keys"] = flat(lambda row, at: row.keys(at).view(np.int64))
         if wants["scores"]:

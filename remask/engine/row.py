@@ -119,6 +119,7 @@ class Row:
         self.bans: dict[int, tuple[int, ...]] = {}  # tokens that are never guessed at a position
         self.stored: list[Plan] = []  # the forwards of a replay that make the stored keys and values again
         self.refreshed = False  # because an edit changed tokens whose keys were stored
+        self.elapsed = 0.0  # seconds that its past took
         # how it ended
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
@@ -137,11 +138,6 @@ class Row:
         first = self.plan()
         hidden = len(self.canvas) - len(self.view(first.reads).everything)
         return Width(len(first.positions) + hidden, first.visible is not None or self.contract.block_size is not None)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds from its beginning to its last step; 0 before the first."""
-        return next((event.seconds for event in reversed(self.log) if isinstance(event, Move)), 0.0)
 
     # --- the clock of the open window ---
 
@@ -197,14 +193,6 @@ class Row:
     def scores(self, positions: Ints) -> Floats:
         """Return uniform numbers (R,) for random remasking at `positions` (R,): a second stream, beside the draw's."""
         return noise.uniform(noise.keys(~self.seed, self.forwards, positions)).astype(np.float32)
-
-    def banned(self, positions: Ints, width: int) -> Ints:
-        """Return the tokens (R, width) that are never guessed at `positions` (R,), filled up with -1."""
-        tokens = np.full((len(positions), width), -1, np.int64)
-        for row, position in zip(tokens, positions.tolist(), strict=True):
-            bans = self.bans.get(position, ())
-            row[: len(bans)] = bans
-        return tokens
 
     def coins(self, positions: Ints) -> Floats:
         """Return uniform numbers (R,) for the rules of selection and revision that draw: a third stream."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import remask
@@ -318,21 +318,21 @@ def engine_runs(model: Predictor, jobs: Sequence[Job]) -> tuple[Engine, list[Han
     return engine, handles
 
 
-@given(models, st.lists(jobs(), min_size=2, max_size=4), st.data())
+@settings(max_examples=8)
+@given(models, st.lists(jobs(), min_size=2, max_size=3), st.data())
 def test_forks_in_a_batch_change_nothing_for_their_neighbours(
     model: Fake, batch: list[Job], data: st.DataObject
 ) -> None:
     engine, handles = engine_runs(model, batch)
     pasts = [handle.past(data.draw(st.integers(0, handle.past().steps - 1))) for handle in handles]
-    banned = data.draw(st.sampled_from([3, 5]))
-    free = [np.flatnonzero(handle.snapshot(log.steps).undecided) for handle, log in zip(handles, pasts, strict=True)]
+    canvas = handles[0].snapshot(pasts[0].steps)
+    bans = {int(at): data.draw(st.sampled_from([3, 5])) for at in np.flatnonzero(canvas.undecided)[:1]}
+    edited = engine.fork(pasts[0], Edit(ban=bans))
     forks = [engine.fork(log) for log in pasts]
-    edited = [engine.fork(log, Edit(ban={int(at[0]): banned})) for log, at in zip(pasts, free, strict=True) if len(at)]
     fresh = [engine.submit(handle.request) for handle in handles]
     for handle, again in zip((*handles, *handles), (*forks, *fresh), strict=True):
-        assert replace(again.result(), seconds=0) == replace(handle.result(), seconds=0)
-    for handle in edited:
-        assert handle.result().finish_reason in ("stop", "length")
+        assert repr(replace(again.result(), seconds=0)) == repr(replace(handle.result(), seconds=0))  # NaN is NaN
+    assert edited.result().finish_reason in ("stop", "length")
 
 
 def test_a_handle_shows_its_past_and_its_forks() -> None:
