@@ -91,7 +91,7 @@ class Part:
         values: Arrays = {
             "position": flat(lambda row, at: at),
             "candidate": flat(lambda row, at: row.canvas.undecided[at]) & inside,
-            "committed": flat(lambda row, at: row.canvas.revisable[at]) & inside,
+            "committed": flat(lambda row, at: row.canvas.committed[at] & ~row.canvas.pinned[at]) & inside,
             "current": flat(lambda row, at: row.canvas.tokens[at]),
             "stored": flat(lambda row, at: row.canvas.confidence[at]),
             "weight": flat(lambda row, at: row.recipe.prior.weights(row.canvas, row.window, at)),

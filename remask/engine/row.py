@@ -266,7 +266,7 @@ class Row:
         """Return what may happen: given and pinned positions stay, only what is undecided is revealed, only what is
         committed is revised, all of it in `window`, and revision ends, so that the row moves on."""
         canvas, inside = self.canvas, among(reads, window)
-        revisable = inside & canvas.revisable[reads] & (self.clock < self.patience)
+        revisable = inside & canvas.committed[reads] & ~canvas.pinned[reads] & (self.clock < self.patience)
         reveal = decision.reveal & inside & canvas.undecided[reads]
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
@@ -295,13 +295,14 @@ class Row:
 
     def _write(self, changes: Sequence[Change], index: int) -> Counts:
         """Write the changes of step `index` into the canvas, and count them."""
-        if new := [change for change in changes if change.state != "masked"]:
-            at, tokens, _, confidence, logprob = zip(*new, strict=True)
-            scores = np.array((confidence, logprob), np.float32)
-            self.canvas.commit(np.array(at), np.array(tokens), scores[0], scores[1], index)
-        if back := [change.position for change in changes if change.state == "masked"]:
+        edits, back = 0, [change.position for change in changes if change.state == "masked"]
+        if new := [change for change in changes if change.state != "masked"] if back else changes:
+            at, tokens, states, confidence, logprob = zip(*new, strict=True)
+            ids, scores = np.array((at, tokens)), np.array((confidence, logprob), np.float32)
+            edits = states.count("revised")
+            self.canvas.commit(ids[0], ids[1], scores[0], scores[1], index)
+        if back:
             self.canvas.remask(np.array(back))
-        edits = sum(change.state == "revised" for change in new)
         return Counts(len(new) - edits, edits, len(back), self.extra)
 
     def _advance(self, changed: Counts) -> None:
