@@ -18,16 +18,19 @@ from .engine.engine import Engine
 from .engine.handle import Handle
 from .engine.host import default_threads, thread_limit
 from .engine.memory import MemoryPlan, largest, resident_bytes
+from .engine.past import Edit, Past, check_tables
 from .engine.requests import Completion, Request, samples
 from .errors import RequestError, quoted, unknown_name
 from .models.rotary import Rope
 from .options import Options, SpecialTokens, apply, read
 from .text.holes import template_parts
 from .text.tokenizer import Text
+from .trace.past import past_of_file
 from .trace.recorder import CANDIDATES, record
 from .validation import Range, check, check_table, plain
 
 Prompt = str | Sequence[Mapping[str, Any]]
+Token = int | str
 T = TypeVar("T")
 MOST_SAMPLES = 2**16
 MOST_ROWS = 2**17  # that are looked at for the largest batch
@@ -225,6 +228,33 @@ class LLM:
         """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
         return self._all([self.infilling(template, **options)])[0]
 
+    def fork(
+        self,
+        run: Handle | Past | str | Path,
+        step: int | None = None,
+        *,
+        set: Mapping[int, Token] | None = None,
+        pin: Sequence[int] = (),
+        ban: Mapping[int, Token | Sequence[Token]] | None = None,
+        remask: Sequence[int] = (),
+    ) -> Handle:
+        """Go on from a run as it was after `step` steps (None: all so far), with edits of its canvas by position.
+
+        `run` is a handle, its past, or the trace file of one; it stays as it is. `set` puts a token at a position,
+        `pin` keeps what is committed there, `ban` names tokens that are never guessed there, `remask` sends back to
+        [MASK]. A token is its id, or text that is one token. Raises RequestError for what cannot be.
+        """
+        if isinstance(run, Handle):
+            past = run.past(step)
+        elif isinstance(run, Past):
+            past = run if step is None else run.until(step)
+        else:
+            past = past_of_file(run, step)
+        check_tables(set=set or {}, ban=ban or {})
+        sets = {at: self._token(token) for at, token in (set or {}).items()}
+        bans = {at: self._tokens(tokens) for at, tokens in (ban or {}).items()}
+        return self.engine.fork(past, Edit(sets, pin, bans, remask))
+
     async def agenerate(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
         """`generate` one answer without blocking the running event loop. Answers under way share the batch.
 
@@ -253,6 +283,17 @@ class LLM:
         check_table(values, get_type_hints(Scoring, include_extras=True), RequestError)
         with thread_limit(self.engine.threads):
             return log_likelihood(self.model, self.encode(prompt, raw=raw), self.text.encode(answer), **values)
+
+    def _token(self, token: Token) -> int:
+        """The id of a token, or of text that is one."""
+        if not isinstance(token, str):
+            return token
+        if len(ids := self.text.encode(token)) != 1:
+            raise RequestError(f"{quoted(token)} is {len(ids)} tokens of this model, and must be one; give an id")
+        return ids[0]
+
+    def _tokens(self, tokens: Token | Sequence[Token]) -> list[int]:
+        return [self._token(token) for token in ((tokens,) if isinstance(tokens, int | str) else tokens)]
 
     def _all(self, requests: Sequence[Request]) -> list[Completion]:
         """Run `requests` side by side; all of them or none."""

@@ -21,8 +21,9 @@ class Canvas:
 
     A position is exactly one of `given` (the user's, never changed), `committed` (decided by the model) and
     `undecided`. At a committed position `confidence` and `logprob` are those of the step that decided it, and `age` is
-    the index of that step; elsewhere they are NaN, NaN and -1. `commit` and `remask` keep it so: no other code writes.
-    The answer ends before `limit`; positions behind it are there for the network alone.
+    the index of that step; elsewhere they are NaN, NaN and -1. A committed position is `pinned` if no rule may revise
+    it. `commit`, `pin` and `remask` keep it so: no other code writes. The answer ends before `limit`; positions behind
+    it are there for the network alone.
     """
 
     tokens: Ints
@@ -34,11 +35,12 @@ class Canvas:
     confidence: Floats = field(init=False)
     logprob: Floats = field(init=False)
     age: Ints = field(init=False)
+    pinned: Bools = field(init=False)
 
     def __post_init__(self) -> None:
         length = len(self.tokens)
         self.limit = length if self.limit < 0 else self.limit
-        self.committed, self.undecided = np.zeros(length, bool), ~self.given
+        self.committed, self.undecided, self.pinned = np.zeros(length, bool), ~self.given, np.zeros(length, bool)
         self.confidence = np.full(length, np.nan, np.float32)
         self.logprob = np.full(length, np.nan, np.float32)
         self.age = np.full(length, -1, np.int64)
@@ -66,7 +68,16 @@ class Canvas:
     def remask(self, at: Ints) -> None:
         """Send the committed positions `at` (n,) back to [MASK]."""
         self.tokens[at], self.confidence[at], self.logprob[at], self.age[at] = self.mask_id, np.nan, np.nan, -1
-        self.committed[at], self.undecided[at] = False, True
+        self.committed[at], self.undecided[at], self.pinned[at] = False, True, False
+
+    def pin(self, at: Ints) -> None:
+        """Protect the committed positions `at` (n,) from revision."""
+        self.pinned[at] = True
+
+    @property
+    def revisable(self) -> Bools:
+        """The committed positions (L,) that a rule may rewrite or send back to [MASK]."""
+        return self.committed & ~self.pinned
 
     def unconditional(self) -> Ints:
         """Return the tokens (L,) with [MASK] at all given positions: the second stream of classifier-free guidance

@@ -96,6 +96,14 @@ def suppress(logits: Tensor, ids: Tensor) -> Tensor:
     return logits.index_fill(-1, ids, -torch.inf) if len(ids) else logits
 
 
+def ban(logits: Tensor, banned: Tensor | None) -> Tensor:
+    """Set the tokens `banned` (R, n) to -inf, each row's own; -1 stands for none."""
+    if banned is None:
+        return logits
+    least = torch.full_like(banned, torch.inf, dtype=logits.dtype).masked_fill(banned >= 0, -torch.inf)
+    return logits.scatter_reduce(1, banned.clamp(min=0), least, "amin")
+
+
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """Keep the `k` largest logits of each row, and all that are equal to the k-th; set the others to -inf."""
     if k >= logits.shape[-1]:

@@ -70,8 +70,8 @@ class Reviser(Value):
 
     def reads(self, canvas: Canvas, window: Ints) -> Ints:
         """Return the committed positions that the rule reads, besides the undecided ones of `window`; by default those
-        of the window."""
-        return window[canvas.committed[window]]
+        of the window that it may revise."""
+        return window[canvas.revisable[window]]
 
     def widen(self, plan: Plan, canvas: Canvas, window: Ints) -> Plan:
         """Return the plan, with query rows of the rule's own (such as shadow rows) after the plan's rows. Under a right

@@ -18,7 +18,7 @@ from .classes import ClassTables, ReadClasses
 from .columns import cut
 from .confidence import entropy, score
 from .history import Memory, divergence
-from .process import Process, guide, keep_top_k, keep_top_p, suppress, tempered
+from .process import Process, ban, guide, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw, greedy, perturbed
 from .recipe import Recipe
 
@@ -36,13 +36,15 @@ class Reads:
     current: Tensor | None = None  # (R,) the token there now
     memory: Memory | None = None  # (R, steps, width) the record of earlier steps
     classes: ReadClasses | None = None  # of the tokens, where a row proposes its window jointly
+    banned: Tensor | None = None  # (R, n) tokens that are never guessed there, -1 for none
 
     def cut(self, rows: slice) -> "Reads":
         """The same for some of the positions."""
-        keys, uniform, current = (None if x is None else x[rows] for x in (self.keys, self.uniform, self.current))
+        flat = (self.keys, self.uniform, self.current, self.banned)
+        keys, uniform, current, banned = (None if x is None else x[rows] for x in flat)
         memory = None if self.memory is None else Memory(*(x[rows] for x in self.memory))
         classes = None if self.classes is None else self.classes.cut(rows)
-        return Reads(keys, uniform, current, memory, classes)
+        return Reads(keys, uniform, current, memory, classes, banned)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def reduce(logits: Tensor, reads: Reads, recipe: Recipe, contract: Contract, top
     drift = None if reads.memory is None else divergence(logits, reads.memory)
     logits = recipe.history.enhance(logits, reads.memory)
     logits = suppress(logits, ids(process.suppress + contract.eos_ids * process.logits_eos_inf, logits.device))
+    logits = ban(logits, reads.banned)
     scores = tempered(keep(logits, process), process.temperature) if process.scores == "processed" else None
 
     forbidden = ids(contract.forbidden, logits.device)

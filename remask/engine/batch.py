@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import RecipeError
@@ -15,7 +16,7 @@ from ..models.contract import Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotations
 from .row import Row
 from .slab import Slab
-from .transfer import Array, Arrays, Tensors
+from .transfer import Array, Arrays, Tensors, upload
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
 
@@ -34,12 +35,17 @@ class Batch:
         return {length: slab.entries for length, slab in self.slabs.items()}
 
     def admit(self, row: Row) -> None:
-        """Admit a row; it takes part from the next step on."""
+        """Admit a row; it takes part from the next step on. For a fork, make the stored keys and values again."""
         if length := len(row.written):
             slab = self.slabs.get(length) or Slab(self.model, length)
             slab.admit(row)
             self.slabs[length] = slab
         self.rows.append(row)
+        try:
+            self._store_again(row)
+        except BaseException:
+            self.evict(row)
+            raise
 
     def evict(self, row: Row) -> None:
         """Remove a row; other rows do not change. A slab without any row goes too."""
@@ -58,6 +64,15 @@ class Batch:
         """Give back now what no row uses."""
         for slab in self.slabs.values():
             slab.shrink()
+
+    @torch.inference_mode()
+    def _store_again(self, row: Row) -> None:
+        """Compute the forwards of a row's past that made its stored keys and values, in their order."""
+        for plan in row.stored:
+            layout = lay(self, [plan], [row])
+            sources = layout.sources(layout.where[0].flatten())
+            self.model.hidden(layout.packed(upload(sources, self.model.device)))
+        row.stored = []
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from threading import RLock
 
-import numpy as np
 import torch
 
-from ..decoding.canvas import Canvas
 from ..errors import BusyError, RequestError
 from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
+from .fork import begin, restore
 from .handle import Handle
 from .host import check_threads, thread_limit
 from .memory import Footprint, footprint
+from .past import Edit, Past
 from .requests import Request, Snapshot, Step, check
 from .row import Row
 from .step import step
@@ -61,7 +61,29 @@ class Engine:
 
         Raises RequestError or RecipeError if it cannot run here, BusyError if the queue is full.
         """
-        row = self._row(request, start)
+        check(request, self.model)
+        row = begin(request, self.model.contract, start)
+        return self._queue(row, Handle(self, row, Past(request, start)))
+
+    def fork(self, past: Past, edit: Edit | None = None) -> Handle:
+        """Queue a run that goes on from a moment of another one (see `Handle.past`), after an edit of its canvas.
+
+        Without an edit it goes on as that one did, whatever the recipe: it draws the same noise, and keys and values
+        that a cache stored are made again. Where an edit changes tokens whose keys were stored, all of them are
+        computed anew, and the completion says so. Raises what `submit` raises, and RequestError for an edit that the
+        canvas cannot take, or if the run has ended.
+        """
+        check(past.request, self.model)
+        past = past if edit is None else past.edited(edit)
+        row = restore(past, self.model.contract)
+        handle = Handle(self, row, past)  # it knows whether a stop string has settled
+        if row.finish_reason is not None:
+            raise RequestError(
+                f"the run has ended after {row.forwards} steps; fork an earlier one, or remask a position"
+            )
+        return self._queue(row, handle)
+
+    def _queue(self, row: Row, handle: Handle) -> Handle:
         needed = footprint([row], self.model).peak
         if self.memory is not None and needed > self.memory:
             raise RequestError(
@@ -71,16 +93,18 @@ class Engine:
         with self.lock:
             if len(self.waiting) >= self.max_waiting:
                 raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
-            handle = self.waiting[row] = Handle(self, request, row)
+            self.waiting[row] = handle
         return handle
 
     def check(self, request: Request) -> None:
         """Refuse a request that cannot run on this model, without queuing it. Raises RequestError or RecipeError."""
-        self._row(request)
+        check(request, self.model)
+        begin(request, self.model.contract)
 
     def footprint(self, request: Request, rows: int = 1) -> Footprint:
         """Bytes that `rows` rows like this request take at their widest step, side by side. Raises as `check` does."""
-        return footprint([self._row(request)] * rows, self.model)
+        check(request, self.model)
+        return footprint([begin(request, self.model.contract)] * rows, self.model)
 
     def run(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
         """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
@@ -119,22 +143,6 @@ class Engine:
                 self._release()
             finally:
                 self.lock.release()
-
-    def _row(self, request: Request, start: Snapshot | None = None) -> Row:
-        check(request, self.model)
-        limit = len(request.tokens) if request.limit is None else request.limit
-        canvas = Canvas.template(request.tokens, self.model.contract.mask_id, limit)
-        if start is not None:
-            restore(canvas, start)
-        return Row(
-            canvas,
-            request.recipe,
-            self.model.contract,
-            seed=request.seed,
-            stop_ids=request.stop_ids,
-            candidates=request.candidates,
-            proposer=request.proposer,
-        )
 
     def _hand_out(self, handle: Handle, made: Step) -> None:
         try:
@@ -186,7 +194,7 @@ class Engine:
             self.batch.shrink()
         self.batch.admit(row)
         self.live[row] = self.waiting.pop(row)
-        row.began = time.perf_counter()
+        row.began = time.perf_counter() - row.elapsed
 
     def _expire(self) -> None:
         now = time.perf_counter()
@@ -202,11 +210,3 @@ class Engine:
             self.live.pop(row).end()
         for row in [row for row in self.waiting if row.finish_reason]:
             self.waiting.pop(row).end()
-
-
-def restore(canvas: Canvas, start: Snapshot) -> None:
-    """Commit on a fresh `canvas` what is committed in `start`. Raises RequestError if that is of another request."""
-    if not np.array_equal(canvas.given, start.given) or (canvas.tokens != start.tokens)[canvas.given].any():
-        raise RequestError("start is a canvas of another request; take a snapshot of one with the same tokens")
-    at = np.flatnonzero(start.committed)
-    canvas.commit(at, start.tokens[at], start.confidence[at], start.logprob[at], start.age[at])

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +16,13 @@ from ..models.rotary import Extent
 from ..text.holes import fill_holes
 from ..text.settled import SettledText
 from ..text.tokenizer import Text
+from .fork import begin, replay, restore
 from .memory import footprint
-from .requests import Block, Completion, Request, Snapshot, Step
+from .past import Edit, Past
+from .requests import Block, Completion, Snapshot, Step
 from .row import Row
+
+REFRESHED = "refreshed at fork: an edit changed tokens whose keys and values were stored, so all are computed anew"
 
 
 class Driver(Protocol):
@@ -40,15 +45,17 @@ class Handle:
     Steps are handed out once: what several readers need is passed on by the first of them, as `remask.record` does.
     """
 
-    def __init__(self, engine: Driver, request: Request, row: Row) -> None:
-        self.request = request
+    def __init__(self, engine: Driver, row: Row, past: Past) -> None:
+        self.request = past.request
         self.submitted = time.perf_counter()
         self.steps: deque[Step] = deque()
-        self._engine, self._row = engine, row
-        self._stop = SettledAnswer(row, self.text, request.stop) if self.text and request.stop else None
+        self._engine, self._row, self._past = engine, row, past
+        self._stop = SettledAnswer(row, self.text, self.request.stop) if self.text and self.request.stop else None
         self._detail: str | None = None
         self._failure: Exception | None = None
         self._ended: float | None = None
+        if past.log:
+            self._see_stop()
 
     # --- the run ---
 
@@ -99,8 +106,8 @@ class Handle:
 
     @property
     def begun(self) -> bool:
-        """Whether a step was taken."""
-        return self._row.forwards > 0
+        """Whether it took a step of its own; those of a fork's past are not."""
+        return self._row.forwards > self._past.steps
 
     @property
     def text(self) -> Text | None:
@@ -138,19 +145,30 @@ class Handle:
         """Bytes that the row takes at its widest step beside the model's weights, on its own."""
         return footprint([self._row], self._engine.model).peak
 
-    def snapshot(self) -> Snapshot:
-        """The canvas as it is now."""
-        canvas = self._row.canvas
-        return Snapshot(
-            tokens=canvas.tokens.copy(),
-            given=canvas.given.copy(),
-            committed=canvas.committed.copy(),
-            confidence=canvas.confidence.copy(),
-            logprob=canvas.logprob.copy(),
-            age=canvas.age.copy(),
-            mask_id=canvas.mask_id,
-            end=self._row.end,
-        )
+    def snapshot(self, step: int | None = None) -> Snapshot:
+        """The canvas as it is now, or as it was after `step` steps. Raises RequestError if so many were not taken."""
+        return snapshot(self._row if step is None else restore(self.past(step), self._row.contract))
+
+    def origin(self) -> Snapshot:
+        """The canvas before the first step and the first edit."""
+        return snapshot(begin(self.request, self._row.contract, self._past.start))
+
+    def past(self, step: int | None = None) -> Past:
+        """The run up to now, or to the end of its first `step` steps: what `Engine.fork` goes on from.
+
+        Those of the past of a fork count. Raises RequestError if there were fewer.
+        """
+        past = replace(self._past, log=tuple(self._row.log))
+        return past if step is None else past.until(step)
+
+    @property
+    def parent(self) -> int | None:
+        """The step after which a fork left its run; None if this is no fork."""
+        return self._past.steps if self._past.log else None
+
+    def before(self) -> Iterator[Step | Edit]:
+        """The steps and edits of a fork's past, without guesses that were not kept; nothing for any other run."""
+        return replay(begin(self.request, self._row.contract, self._past.start), self._past)
 
     def completion(self) -> Completion:
         """What there is now, as far as it has settled; final once `done`. Of a template, what is decided."""
@@ -173,7 +191,7 @@ class Handle:
             recipe=row.recipe,
             rope=None if rotary is None else Extent.of(row.recipe.rope, rotary),
             dropped=request.dropped,
-            warnings=request.recipe.rope.warnings(rotary, len(canvas)),
+            warnings=(*request.recipe.rope.warnings(rotary, len(canvas)), *(REFRESHED,) * row.refreshed),
             error=str(error) if error else self._detail,
         )
 
@@ -182,10 +200,7 @@ class Handle:
     def take(self, step: Step) -> None:
         """One more step of this row; where a stop string has settled, it was the last one."""
         self.steps.append(step)
-        if self._stop is not None:
-            self._stop.read()
-            if self._stop.ended:
-                self._row.finish_reason = "stop"  # also where the same step filled the canvas
+        self._see_stop()
 
     def fail(self, error: Exception) -> None:
         """End the row with an error that is not its own logits': its caller raises it."""
@@ -195,6 +210,13 @@ class Handle:
     def end(self) -> None:
         """The row was released."""
         self._ended = time.perf_counter()
+
+    def _see_stop(self) -> None:
+        """End the row if a stop string has settled."""
+        if self._stop is not None:
+            self._stop.read()
+            if self._stop.ended:
+                self._row.finish_reason = "stop"  # also where the same step filled the canvas
 
     @property
     def _text(self) -> Text:
@@ -247,6 +269,22 @@ class SettledAnswer:
         new, self.at = slice(self.at, end), end
         canvas = self.row.canvas
         return self.settled.read(canvas.tokens[new][canvas.committed[new]].tolist(), last=last)
+
+
+def snapshot(row: Row) -> Snapshot:
+    """The canvas of a row as it is now."""
+    canvas = row.canvas
+    return Snapshot(
+        tokens=canvas.tokens.copy(),
+        given=canvas.given.copy(),
+        committed=canvas.committed.copy(),
+        confidence=canvas.confidence.copy(),
+        logprob=canvas.logprob.copy(),
+        age=canvas.age.copy(),
+        mask_id=canvas.mask_id,
+        end=row.end,
+        pinned=canvas.pinned.copy(),
+    )
 
 
 def decided(row: Row, until: int) -> Ints:

@@ -27,6 +27,15 @@ def partition(rows: Sequence[Row], plans: Sequence[Plan]) -> list["Part"]:
     return [Part(members, [plan[row] for row in members]) for members in together(rows)]
 
 
+def banned(row: Row, positions: Ints, width: int) -> Ints:
+    """Return the tokens (R, width) that are never guessed at `positions` (R,) of a row, filled up with -1."""
+    tokens = np.full((len(positions), width), -1, np.int64)
+    for line, position in zip(tokens, positions.tolist(), strict=True):
+        bans = row.bans.get(position, ())
+        line[: len(bans)] = bans
+    return tokens
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows whose recipes take the same branches, and their plans.
@@ -71,6 +80,9 @@ class Part:
         values["quota"] = np.array([row.quota for row in self.rows])
         values["time"] = np.array([row.time for row in self.rows], np.float32)
         values["previous"] = np.array([row.previous for row in self.rows])
+        if most := max((len(tokens) for row in self.rows for tokens in row.bans.values()), default=0):
+            bans = [banned(row, plan.reads, most) for row, plan in zip(self.rows, self.plans, strict=True)]
+            values["banned"] = np.concatenate(bans)
         if canvases := [row.canvas for row in self.rows if row.proposer]:
             values["tokens of canvas"] = np.concatenate([canvas.tokens for canvas in canvases])
             values["decided"] = np.concatenate([~canvas.undecided for canvas in canvases])
@@ -103,7 +115,7 @@ class Part:
         memory = Memory(inputs["tokens"], inputs["shares"]) if "tokens" in inputs else None
         current = inputs["current"] if "likelihood" in self.rows[0].recipe.wants else None
         classes = self._classes if "decided" in inputs else None
-        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, classes)
+        return Reads(inputs.get("keys"), inputs.get("scores"), current, memory, classes, inputs.get("banned"))
 
     def joint(self, inputs: dict[str, Tensor]) -> list[JointRow]:
         """Return the rows that propose their windows jointly, and read something."""

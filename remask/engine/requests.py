@@ -80,13 +80,37 @@ class Guesses:
         ]
 
 
+class Leaders(NamedTuple):
+    """What a step adds to the record of a row's history, for R reads."""
+
+    position: Ints  # (R,)
+    token: Ints  # (R, width) the likeliest
+    share: Floats  # (R, width) their probabilities
+    drift: Floats  # (R,) the divergence from the step before, in nats
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """What one forward did to its row: a row that carries out the same moves again is the same row, without a model.
+
+    Positions before `horizon` exist for the network. `inside` (n,) is what was left of the window, where the step cut
+    it; `leaders` are None where the recipe has no history. `seconds` is wall time since the row began.
+    """
+
+    changes: tuple[Change, ...]
+    horizon: int
+    seconds: float = 0.0
+    inside: Ints | None = None
+    leaders: Leaders | None = None
+
+
 @dataclass(frozen=True)
 class Step:
     """One forward of one row and what it changed: the only thing that a consumer ever sees.
 
     `window` holds the positions that could be committed, `candidates` the most likely tokens at each position read, if
     asked for. `seconds` is wall time since the row began, `settled` the number of leading positions that can no longer
-    change.
+    change. `move` is what a replay needs; None where a file does not have it.
     """
 
     index: int
@@ -100,6 +124,7 @@ class Step:
     forwards: int
     seconds: float
     candidates: Mapping[int, tuple[Candidate, ...]] = field(default_factory=dict)
+    move: Move | None = field(default=None, compare=False, repr=False)
 
     @property
     def guesses(self) -> tuple[Change, ...]:
@@ -120,7 +145,7 @@ class Snapshot:
 
     A position is `given` (the user's), `committed` (decided by the model) or undecided, where `tokens` hold the mask.
     `confidence` and natural-log probability `logprob` are those of the step that decided a position, `age` is its
-    index; elsewhere NaN and -1. The answer ends before position `end`.
+    index; elsewhere NaN and -1. No rule may revise what is `pinned`. The answer ends before position `end`.
     """
 
     tokens: Ints
@@ -131,6 +156,7 @@ class Snapshot:
     age: Ints
     mask_id: int
     end: int
+    pinned: Bools
 
     @property
     def undecided(self) -> Bools:

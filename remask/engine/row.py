@@ -24,11 +24,13 @@ from ..decoding.schedule import SCHEDULES
 from ..errors import RecipeError, RowError
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Floats, Ints, Plan
-from .requests import Candidate, Change, FinishReason, Guesses, State, Step
+from .past import Edit
+from .requests import Candidate, Change, FinishReason, Guesses, Leaders, Move, State, Step
 from .transfer import Arrays
 
 STATES: tuple[State, ...] = ("committed", "revised", "masked")  # what becomes of what is allowed
 COINS = 0x5DEECE66D  # makes the third stream of random numbers differ from the first
+UNREAD = Guesses(np.empty(0, int), np.empty(0, int), np.empty(0, np.float32), np.empty(0, np.float32))  # of a replay
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,19 @@ class Row:
         # what the steps change
         self.horizon = self.recipe.canvas.horizon(canvas)  # positions from here on do not exist yet
         self.forwards = 0
-        self._divide(self.recipe.blocks.windows(canvas.undecided))
+        self.fresh = True  # until the row has taken its first step; forwards that let more positions exist are none
+        self.divide(self.recipe.blocks.windows(canvas.undecided))
         self.open(0)
         self.history = History(len(canvas), *self.recipe.memory)
         self.written = np.full(self.recipe.cache.slots(len(canvas)), -1, np.int64)
         self.entries: list[int] = []  # of its slab
         self.overtaken = 0  # by requests that came later, while it waited
+        # what a fork goes on from
+        self.log: list[Move | Edit] = []
+        self.bans: dict[int, tuple[int, ...]] = {}  # tokens that are never guessed at a position
+        self.stored: list[Plan] = []  # the forwards of a replay that make the stored keys and values again
+        self.refreshed = False  # because an edit changed tokens whose keys were stored
+        self.elapsed = 0.0  # seconds that its past took
         # how it ended
         self.finish_reason: FinishReason | None = None
         self.error: RowError | None = None
@@ -133,11 +142,6 @@ class Row:
         return Width(len(first.positions) + hidden, first.visible is not None or self.contract.block_size is not None)
 
     # --- the clock of the open window ---
-
-    @property
-    def fresh(self) -> bool:
-        """True until the row has taken its first step; forwards that let more positions exist are none."""
-        return self.block == self.clock == 0
 
     @property
     def quota(self) -> int:
@@ -191,7 +195,7 @@ class Row:
         values: Arrays = {
             "position": reads,
             "candidate": canvas.undecided[reads] & inside,
-            "committed": canvas.committed[reads] & inside,
+            "committed": canvas.committed[reads] & ~canvas.pinned[reads] & inside,
             "current": canvas.tokens[reads],
             "stored": canvas.confidence[reads],
             "weight": recipe.prior.weights(canvas, self.window, reads),
@@ -224,63 +228,108 @@ class Row:
 
     def apply(self, plan: Plan, decision: Decision) -> Step | None:
         """Carry out the allowed part of `decision` and move on; return the step, None if the row failed."""
-        reads, index = plan.reads, self.forwards
-        self.forwards += 1
+        if not decision.healthy.all():
+            self.fail(self.forwards, int(plan.reads[int(np.argmin(decision.healthy))]))
+            self.forwards += 1
+            return None
+        guesses = Guesses(plan.reads, decision.guess, decision.confidence, decision.logprob)
+        return self.carry_out(plan, self.move(guesses, decision), guesses, decision.candidates)
+
+    def move(self, guesses: Guesses, decision: Decision) -> Move:
+        """Return the allowed part of `decision`; nothing changes yet."""
+        reads, seconds = guesses.position, time.perf_counter() - self.began
+        leaders = None
+        if self.history.depth:  # copies: what was downloaded is of all rows
+            width = slice(self.history.width)
+            tokens, shares = decision.leaders[:, width].copy(), decision.shares[:, width].copy()
+            leaders = Leaders(reads, tokens, shares, decision.drift.copy())
+        horizon = self._grown(reads, decision)
+        if horizon > self.horizon:
+            return Move((), horizon, seconds, leaders=leaders)
+        inside, window = None, self.window
+        if self.clock == 0:
+            inside = reads[decision.inside & among(reads, window)]
+            windows = self._recut(inside)
+            inside, window = (None, window) if windows is self.windows else (inside, windows[self.block])
+        changes = self._changes(guesses, self.guard(reads, decision, window))
+        return Move(changes, horizon, seconds, inside, leaders)
+
+    def carry_out(
+        self, plan: Plan, move: Move, seen: Guesses = UNREAD, candidates: dict[int, tuple[Candidate, ...]] | None = None
+    ) -> Step:
+        """Carry out what the forward of `plan` did, be it this moment or in a past, and return the step."""
+        index, growing = self.forwards, move.horizon > self.horizon
+        self.forwards, self.horizon = index + 1, move.horizon
+        self.log.append(move)
         if plan.keep is not None:
             self.written[plan.keep[plan.keep >= 0]] = index
-        if not decision.healthy.all():
-            self.fail(index, int(reads[int(np.argmin(decision.healthy))]))
-            return None
-        self.history.record(reads, decision.leaders, decision.shares, decision.drift)
-        guesses = Guesses(reads, decision.guess, decision.confidence, decision.logprob)
-        if self._extend(reads, decision):
-            return self._step(index, self.block, self.window, guesses, [], decision)
-        if self.clock == 0:
-            self._recut(reads[decision.inside & among(reads, self.window)])
-        block, window, allowed = self.block, self.window, self.guard(reads, decision)
-        self.extra += not self.canvas.undecided[window].any()
-        changes = self._write(guesses, allowed, index)
-        reveals, edits, remasks = [int(np.count_nonzero(where)) for where in allowed]
-        self._advance(Counts(reveals, edits, remasks, self.extra))
-        return self._step(index, block, window, guesses, changes, decision)
+        if move.leaders is not None:
+            self.history.record(*move.leaders)
+        if move.inside is not None:
+            self.divide(self._recut(move.inside))
+            self.window = self.windows[self.block]
+        block, window = self.block, self.window
+        if not growing:
+            self.fresh = False
+            self.extra += not self.canvas.undecided[window].any()
+            self._advance(self._write(move.changes, index))
+        return Step(
+            index=index,
+            block=block,
+            blocks=len(self.windows),
+            window=tuple(window.tolist()),
+            changes=move.changes,
+            seen=seen,
+            undecided=int(np.count_nonzero(self.canvas.undecided)),
+            settled=self.settled,
+            forwards=self.forwards,
+            seconds=move.seconds,
+            candidates=candidates or {},
+            move=move,
+        )
 
-    def guard(self, reads: Ints, decision: Decision) -> Allowed:
-        """Return what may happen: given positions stay, only what is undecided is revealed, only what is committed is
-        revised, all of it in the window, and revision ends, so that the row moves on."""
-        canvas, inside = self.canvas, among(reads, self.window)
-        revisable = inside & canvas.committed[reads] & (self.clock < self.patience)
+    def guard(self, reads: Ints, decision: Decision, window: Ints) -> Allowed:
+        """Return what may happen: given and pinned positions stay, only what is undecided is revealed, only what is
+        committed is revised, all of it in `window`, and revision ends, so that the row moves on."""
+        canvas, inside = self.canvas, among(reads, window)
+        revisable = inside & canvas.committed[reads] & ~canvas.pinned[reads] & (self.clock < self.patience)
         reveal = decision.reveal & inside & canvas.undecided[reads]
         remask = decision.remask & revisable
         edit = decision.edit & revisable & ~remask & (decision.guess != canvas.tokens[reads])
         return Allowed(reveal, edit, remask)
 
-    def _extend(self, reads: Ints, decision: Decision) -> bool:
-        """Ask the canvas value whether more positions must exist before the first step; return True if so."""
+    def _grown(self, reads: Ints, decision: Decision) -> int:
+        """Ask the canvas value whether more positions must exist before the first step; return the next horizon."""
         if not self.fresh:
-            return False
+            return self.horizon
         rule, before = self.recipe.canvas, self.horizon
         tail = np.isin(reads, rule.reads(self.canvas, before))
         ends = np.isin(decision.guess[tail], self.contract.eos_ids)
-        self.horizon = max(before, min(len(self.canvas), rule.grow(before, ends, decision.logprob[tail])))
-        return self.horizon > before
+        return max(before, min(len(self.canvas), rule.grow(before, ends, decision.logprob[tail])))
 
-    def _recut(self, inside: Ints) -> None:
+    def _recut(self, inside: Ints) -> list[Ints]:
         """Ask the blocks value for the windows after the first step in one, which may end that window at `inside`."""
-        windows = self.recipe.blocks.recut(self.windows, self.block, inside, self.canvas.undecided)
-        if windows is not self.windows:
-            self._divide(windows)
-            self.window = windows[self.block]
+        return self.recipe.blocks.recut(self.windows, self.block, inside, self.canvas.undecided)
 
-    def _write(self, guesses: Guesses, allowed: Allowed, index: int) -> list[Change]:
-        """Write what is allowed into the canvas; return the changes, in canvas order."""
-        canvas, new = self.canvas, allowed.reveal | allowed.edit
-        canvas.commit(guesses.position[new], guesses.token[new], guesses.confidence[new], guesses.logprob[new], index)
-        canvas.remask(guesses.position[allowed.remask])
+    def _changes(self, guesses: Guesses, allowed: Allowed) -> tuple[Change, ...]:
+        """Return what is allowed as changes, in canvas order."""
         changes = []
         for where, state in zip(allowed, STATES, strict=True):
             if where.any():
-                changes += guesses.changes(where, state, canvas.mask_id)
-        return sorted(changes)
+                changes += guesses.changes(where, state, self.canvas.mask_id)
+        return tuple(sorted(changes))
+
+    def _write(self, changes: Sequence[Change], index: int) -> Counts:
+        """Write the changes of step `index` into the canvas, and count them."""
+        edits, back = 0, [change.position for change in changes if change.state == "masked"]
+        if new := [change for change in changes if change.state != "masked"] if back else changes:
+            at, tokens, states, confidence, logprob = zip(*new, strict=True)
+            ids, scores = np.array((at, tokens)), np.array((confidence, logprob), np.float32)
+            edits = states.count("revised")
+            self.canvas.commit(ids[0], ids[1], scores[0], scores[1], index)
+        if back:
+            self.canvas.remask(np.array(back))
+        return Counts(len(new) - edits, edits, len(back), self.extra)
 
     def _advance(self, changed: Counts) -> None:
         """Move the clock; open the next window if this one is done; end the row if that was the last or its answer
@@ -288,33 +337,22 @@ class Row:
         self.clock, self.previous = self.clock + 1, changed.reveals
         full = not self.canvas.undecided[self.window].any()
         done = full and not (self.clock < self.patience and self.recipe.revise.again(changed))
-        last = self.block + 1 == len(self.windows)
+        following = self.undecided_from(self.block + 1) if done else None
         stands = (done or not self.recipe.revise.active) and not self.canvas.undecided[: self.end].any()
-        if (done and last) or (stands and self.recipe.stop.eos_prefix):
+        if (done and following is None) or (stands and self.recipe.stop.eos_prefix):
             self.finish("stop" if self.end < self.canvas.limit else "length")
         if done:
-            self.open(self.block if last else self.block + 1)
-
-    def _step(
-        self, index: int, block: int, window: Ints, guesses: Guesses, changes: list[Change], decision: Decision
-    ) -> Step:
-        return Step(
-            index=index,
-            block=block,
-            blocks=len(self.windows),
-            window=tuple(window.tolist()),
-            changes=tuple(changes),
-            seen=guesses,
-            undecided=int(np.count_nonzero(self.canvas.undecided)),
-            settled=self.settled,
-            forwards=self.forwards,
-            seconds=time.perf_counter() - self.began,
-            candidates=decision.candidates,
-        )
+            self.open(self.block if following is None else following)
 
     # --- windows ---
 
-    def _divide(self, windows: list[Ints]) -> None:
+    def undecided_from(self, block: int) -> int | None:
+        """Return the first window from `block` on with a [MASK], None if there is none; edits may fill a window before
+        it opens."""
+        undecided = self.canvas.undecided
+        return next((b for b in range(block, len(self.windows)) if undecided[self.windows[b]].any()), None)
+
+    def divide(self, windows: list[Ints]) -> None:
         """Take these windows, and divide the steps among them."""
         recipe, sizes = self.recipe, [len(window) for window in windows]
         self.windows = windows

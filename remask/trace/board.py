@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.handle import Handle
+from ..engine.past import Edit
 from ..engine.requests import Candidate, Change, Guesses, State, Step
 from ..errors import RequestError, quoted
 from .format import Trace
@@ -46,16 +47,20 @@ class Board:
 
     def take(self, step: Step) -> None:
         """Carry out one step."""
-        for change in step.changes:
-            at = change.position
-            masked = change.state == "masked"
-            self.token[at], self.state[at] = change.token, change.state
-            self.confidence[at] = math.nan if masked else change.confidence
-            self.born[at] = -1 if masked else step.index
+        self.change(step.changes, step.index)
         self.fresh = {change.position for change in step.changes}
         self.drafts = {guess.position: guess for guess in step.guesses if self.state[guess.position] == "masked"}
         self.window = set(step.window)
         self.last = step
+
+    def change(self, changes: Sequence[Change], index: int) -> None:
+        """Carry out the changes of a step, or of an edit behind it."""
+        for change in changes:
+            at = change.position
+            masked = change.state == "masked"
+            self.token[at], self.state[at] = change.token, change.state
+            self.confidence[at] = math.nan if masked else change.confidence
+            self.born[at] = -1 if masked else index
 
     def finish(self, unused: Sequence[Sequence[int]] = ()) -> None:
         """The end of the run: positions in `unused` ([start, stop) each) are not part of the answer."""
@@ -82,11 +87,18 @@ class Board:
 
 
 def board_of(handle: Handle) -> Board:
-    """The canvas of a run that has not begun. Raises RequestError if its engine has no tokenizer."""
+    """The canvas of a run before its first step; that of a fork has its past. Raises RequestError if its engine has no
+    tokenizer."""
     if handle.text is None:
         raise RequestError("a board shows the text of tokens, and this engine has no tokenizer; give it one")
-    canvas = handle.snapshot()
-    return Board(canvas.tokens.tolist(), canvas.given.tolist(), handle.text.piece)
+    canvas = handle.origin()
+    made = Board(canvas.tokens.tolist(), canvas.given.tolist(), handle.text.piece)
+    for event in handle.before():
+        if isinstance(event, Edit):
+            made.change(event.changes(made.token, canvas.mask_id), made.last.index if made.last else 0)
+        else:
+            made.take(event)
+    return made
 
 
 def board(trace: Trace) -> Board:

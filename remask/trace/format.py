@@ -1,27 +1,33 @@
 """A run as a file: one JSON object a line, replayable without a model.
 
-    {"format": "remask-trace", "version": 1, "tokens": […], "given": [[start, stop], …], "mask_id": …, …}
+    {"format": "remask-trace", "version": 2, "tokens": […], "given": [[start, stop], …], "mask_id": …, …}
     {"step": 0, "block": 0, "window": [first, last], "changes": [[position, token, state, confidence, logprob], …], …}
+    {"edit": 1, "set": [[position, token], …], "pin": […], "ban": [[position, […]], …], "remask": […], "changes": …}
     {"key": 32, "tokens": […]}                       every 32 steps, so that a reader can start anywhere
     {"end": {"finish_reason": "stop", "text": "…", "unused": [[start, stop]], …}}
 
-Confidences are whole numbers 0…255; "pieces" in the header and in the steps give the text of each token once.
+Confidences are whole numbers 0…255; "pieces" in the header and in the steps give the text of each token once. The
+trace of a fork begins with the steps and edits of its past, as many as the header's "parent" says. "move" in a step and
+"request" in the header are what a fork needs (`remask.trace.past`). Files of version 1 have no forks, and cannot be
+forked.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
 
+from ..engine.past import Edit
 from ..engine.requests import Step
 from ..errors import RequestError, quoted
 from ..models.config import LARGEST
 from ..models.contract import Ints
+from .moves import edit_line, move_line
 
-VERSION = 1
+VERSION, READABLE = 2, (1, 2)
 KEY_EVERY = 32
 LOWEST = -1e4  # stands for the logarithm of 0, which JSON cannot say
 LINE, FILE = 16 << 20, 512 << 20  # the most characters of a line, and of a trace
@@ -71,9 +77,20 @@ class Writer:
                 str(p): [[c.token, round(c.probability, 5)] for c in tops] for p, tops in step.candidates.items()
             }
         seen = [g.token for g in step.guesses] + [c.token for tops in step.candidates.values() for c in tops]
+        if step.move is not None:
+            line["move"] = move_line(step.move)
         self._write(line | self._pieces([c.token for c in step.changes] + seen))
         if (step.index + 1) % KEY_EVERY == 0:
             self._write({"key": step.index + 1, "tokens": self.tokens.tolist()})
+
+    def edit(self, at: int, edit: Edit) -> None:
+        """Append an edit that was made after `at` steps."""
+        changes = edit.changes(self.tokens.tolist(), self.header["mask_id"])
+        for change in changes:
+            self.tokens[change.position] = change.token
+        rows = [[c.position, c.token, c.state, level(c.confidence), _log(c.logprob)] for c in changes]
+        line = {"edit": at, **edit_line(edit), "changes": rows}
+        self._write(line | self._pieces([change.token for change in changes]))
 
     def end(self, **about: Any) -> None:
         """Append how the run ended."""
@@ -91,12 +108,17 @@ class Writer:
 
 @dataclass
 class Trace:
-    """A run read back; `remask.trace.board` replays it."""
+    """A run read back; `remask.trace.board` replays it.
+
+    `edits` are the lines of edits, each with the number of steps before it; a view shows their changes as the first
+    ones of the step that follows, and so they stand there too.
+    """
 
     header: dict[str, Any]
     steps: list[dict[str, Any]]
     end: dict[str, Any] | None  # None: the run was interrupted
     pieces: dict[int, str]
+    edits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def mask_id(self) -> int:
@@ -119,7 +141,8 @@ def read(lines: Iterable[str | bytes]) -> Trace:
     """
     header: dict[str, Any] | None = None
     steps: list[dict[str, Any]] = []
-    end, pieces = None, dict[int, str]()
+    edits: list[tuple[int, dict[str, Any]]] = []
+    end, pieces, edited = None, dict[int, str](), list[Any]()
     numbered = enumerate(_bounded(lines), 1)
     for number, line in numbered:
         try:
@@ -135,12 +158,17 @@ def read(lines: Iterable[str | bytes]) -> Trace:
         if header is None:
             header = _header(value)
         elif "step" in value:
-            steps.append(_checked(value, number, len(header["tokens"])))
+            step = _checked(value, number, len(header["tokens"]))
+            steps.append(step | {"changes": [*edited, *step["changes"]]})
+            edited = []
+        elif "edit" in value:
+            edits.append((len(steps), _checked(value, number, len(header["tokens"]))))
+            edited += value["changes"]
         elif "end" in value:
             end = value["end"]
     if header is None:
         raise RequestError("the trace is empty")
-    return Trace(header, steps, end, pieces)
+    return Trace(header, steps, end, pieces, edits)
 
 
 def _bounded(lines: Iterable[str | bytes]) -> Iterator[str | bytes]:
@@ -171,8 +199,8 @@ def is_token(value: Any) -> bool:
 def _header(value: dict[str, Any]) -> dict[str, Any]:
     if value.get("format") != "remask-trace":
         raise RequestError("line 1 is not the header of a remask trace")
-    if value.get("version") != VERSION:
-        raise RequestError(f"the trace has version {quoted(value.get('version'))}, this program reads {VERSION}")
+    if value.get("version") not in READABLE:
+        raise RequestError(f"the trace has version {quoted(value.get('version'))}, this program reads {READABLE}")
     tokens = value.get("tokens")
     if not isinstance(tokens, list) or not all(map(is_token, tokens)) or not is_token(value.get("mask_id")):
         raise RequestError(f"line 1 lacks the tokens of the canvas, or one is no whole number from 0 to {LARGEST}")

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import IO
 
 from ..engine.handle import Handle
+from ..engine.past import Edit
 from ..engine.requests import Completion, Step
 from ..errors import RequestError
 from ..files import writing
 from ..text.tokenizer import Text
 from .format import Writer, runs
+from .moves import request_line
 
 CANDIDATES = 4  # likeliest tokens of each position and step that a trace keeps, unless the request asks for others
 
@@ -23,7 +25,8 @@ def record(handle: Handle, path: str | Path) -> "Recording":
         done = remask.record(handle, "run.jsonl").result()            # nothing but the completion
         for piece in handle.pieces(remask.record(handle, path)): ...  # the text as it settles
 
-    Lines are written as they happen, so an interrupted run leaves what it had; leaving early cancels nothing. Raises
+    Lines are written as they happen, so an interrupted run leaves what it had; leaving early cancels nothing. The file
+    of a fork begins with the steps of its past, so that it can be looked at and forked like any other. Raises
     UsageError if the file cannot be written, RequestError if the handle has no tokenizer or has begun already.
     """
     reader(handle)
@@ -78,7 +81,8 @@ class Recorder:
 
     def __init__(self, file: IO[str], handle: Handle) -> None:
         self.handle, self.text = handle, reader(handle)
-        canvas, blocks = handle.snapshot(), handle.blocks
+        canvas, blocks = handle.origin(), handle.blocks
+        parent = {} if handle.parent is None else {"parent": {"step": handle.parent}}
         self.writer = Writer(
             file,
             canvas.tokens,
@@ -91,7 +95,16 @@ class Recorder:
             blocks=[[block.positions[0], block.positions[-1]] for block in blocks],
             exactness=str(handle.exactness),
             recipe=handle.recipe.tables(),
+            request=request_line(handle.request),
+            **parent,
         )
+        steps = 0
+        for event in handle.before():
+            if isinstance(event, Edit):
+                self.writer.edit(steps, event)
+            else:
+                self.writer.step(event)
+                steps += 1
 
     def step(self, step: Step) -> None:
         """Append one step."""

@@ -339,7 +339,7 @@ def test_a_trace_cut_anywhere_replays_what_was_whole(model: Fake, job: Job, shar
     [
         ([], "empty"),
         (["{}"], "header"),
-        (['{"format":"remask-trace","version":2}'], "version 2"),
+        (['{"format":"remask-trace","version":3}'], "version 3"),
         (['{"format":"remask-trace","version":1,"mask_id":1}'], "lacks the tokens"),
         (["HEAD", "{oops", '{"end":{}}'], "line 2"),
         (["HEAD", '{"step":0,"changes":[[2,0,"committed",0,0]]}'], "line 2"),
