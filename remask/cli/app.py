@@ -13,7 +13,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import RemaskError, UsageError
 from ..options import as_text
-from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
+from . import bench, chat, doctor, drift, eval, examples, explain, infill, models, plan, run, trace, train
 from .options import FLAG, flag, spread
 from .screen import errors_to, is_unicode, tell
 
@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     run.run,
     chat.chat,
     infill.infill,
+    examples.examples,
     explain.explain,
     bench.bench,
     drift.drift,
@@ -67,6 +68,7 @@ def root(
     """Run masked diffusion language models, and watch every step.
 
     Text goes to stdout, everything else to stderr. Without -m, the model inside the package answers: no download.
+    What it can do, and what to type: remask examples.
     """
     context.obj.debug = debug
     if version:

@@ -25,7 +25,7 @@ def infill(
     output.check()
     whole = template_of(template, prefix, suffix, length)
     options = decoding.options() | output.options()
-    llm = machine.load(quiet=output.quiet)
+    llm = output.introduced(machine.load(quiet=output.quiet))
     done, paused, _ = follow(llm.engine.submit(llm.infilling(whole, **options)), output, streams=False)
     show(done, output, paused)
 

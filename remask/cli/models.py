@@ -12,11 +12,15 @@ from .screen import label, say, size, tell, visible
 from .screen import page as page_on
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ..checkpoint import Description
     from ..models.rotary import Rotary
 
 group = typer.Typer(name="models", help="What can be loaded, what it is, and in which format.", no_args_is_help=True)
 NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
+
+CARD = ("task", "group", "what it asks", "held-out accuracy")  # columns of a model card that are shown
 
 
 @group.command("list")
@@ -41,12 +45,39 @@ def list_models() -> None:
 def show(name: NAME, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
     from ..checkpoint import inspect, locate
+    from ..checkpoint.hub import SHIPPED
 
     found = inspect(locate(name, weights=False), outline=True, **told(family, field))
     console = page_on()
     for heading, value in described(name, found).items():
         console.print(label(heading, 14), end="")
         console.print(value, soft_wrap=True)
+    if name in SHIPPED and (rows := abilities((found.folder / "README.md").read_text(encoding="utf-8"))):
+        console.print()
+        console.print(card_table(rows))
+        console.print(f"what to type: remask examples{'' if name == 'bundled' else f' {name}'}", style="dim")
+
+
+def abilities(card: str) -> list[list[str]]:
+    """The cells of a card's first table that begins with the column `task`, its header first; nothing without one."""
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in card.splitlines() if line[:1] == "|"]
+    first = next((i for i, row in enumerate(rows) if row[0] == "task"), len(rows))
+    last = next((i for i in range(first + 2, len(rows)) if len(rows[i]) != len(rows[first])), len(rows))
+    return rows[first : first + 1] + rows[first + 2 : last]  # between them is a line of dashes
+
+
+def card_table(rows: list[list[str]]) -> "Table":
+    """The columns of a card that say what the model can do, and how well."""
+    from rich.table import Table
+
+    head, *tasks = rows
+    shown = [i for i, name in enumerate(head) if name in CARD] or [*range(len(head))]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for i in shown:
+        table.add_column(head[i], overflow="fold")
+    for task in tasks:
+        table.add_row(*(task[i] for i in shown))
+    return table
 
 
 def described(name: str, found: "Description") -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from ..engine.handle import Handle
     from ..engine.requests import Completion, Step
+    from ..llm import LLM
+
+UNSURE = 0.5  # of an answer whose tokens had a lower probability on average, the user is warned
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,14 @@ class Output:
             raise UsageError("--quiet and --watch contradict each other; leave one out")
         if self.pace and (self.watch is False or self.quiet):
             raise UsageError("--pace is for watching; leave out --no-watch and --quiet")
+
+    def introduced(self, llm: "LLM") -> "LLM":
+        """`llm`; what it is, is said first where somebody reads along."""
+        if not self.quiet and not self.as_json:
+            from .examples import introduce
+
+            introduce(llm)
+        return llm
 
 
 def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["Completion", float, bool]:
@@ -100,7 +112,20 @@ def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool
     for warning in done.warnings:
         say(f"warning: {warning}")
     if not output.quiet:
+        for doubt in doubts(done):
+            say(doubt, "yellow")
         say(figures(done, paused))
+
+
+def doubts(done: "Completion") -> list[str]:
+    """What speaks against an answer: it is empty, or its tokens were improbable when the model chose them."""
+    from .examples import FRAMES
+
+    if not done.text.strip() and done.finish_reason != "cancelled":
+        more = ", or `remask examples`" if done.model in FRAMES else ""
+        return [f"the answer is empty: the model ended it at once; try other words{more}"]
+    mean = sum(exp(logprob) for logprob in done.logprobs) / max(1, len(done.logprobs))
+    return [f"the model is unsure ({100 * mean:.0f} %)"] if done.logprobs and mean < UNSURE else []
 
 
 def figures(done: "Completion", paused: float = 0.0) -> str:
@@ -114,7 +139,7 @@ def figures(done: "Completion", paused: float = 0.0) -> str:
             f"{done.forwards} forward{'s' * (done.forwards != 1)}",
             f"{seconds:.2f} s",
             f"{tokens / seconds:.1f} tokens/s",
-            str(done.exactness),
+            f"decoding: {done.exactness}",
             *scaled,
             *cut,
             done.finish_reason,

@@ -46,7 +46,7 @@ def run(
     text: Any = prompts.read(prompt, "prompt")
     if system is not None:
         text = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-    llm = machine.load(quiet=output.quiet)
+    llm = output.introduced(machine.load(quiet=output.quiet))
     request = llm.request(text, **options)
     if n > 1:
         several(llm, request, n, output)

@@ -94,6 +94,13 @@ def say(line: str, style: str = "dim") -> None:
     errors_to(sys.stderr).print(Text(line, style=style))
 
 
+def note(text: str, style: str = "dim") -> None:
+    """Words on stderr for the user's eyes, which break between two of them where the terminal ends."""
+    from rich.text import Text
+
+    page(sys.stderr).print(Text(text, style=style))
+
+
 def label(name: str, width: int) -> "Text":
     """The name in front of a value, dim."""
     from rich.text import Text

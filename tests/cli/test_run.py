@@ -19,7 +19,7 @@ from tests.helpers.data import TINY_LLADA
 from tests.helpers.threads import threads_of_forwards
 
 Invoke = Callable[..., Any]
-FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · (.+) · (\w+)\n")
+FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · decoding: (.+) · (\w+)\n")
 SHORT = ("--gen-length", 8, "--steps", 4)
 
 
