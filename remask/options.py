@@ -132,6 +132,9 @@ class Options(TypedDict, total=False):
     raw: Annotated[
         bool, Option("Read the prompt as plain text, without the chat template.", flag=False, default=False)
     ]  # fmt: skip
+    spaces_in_holes: Annotated[
+        bool, Option("In a template, a space before a hole belongs to the hole.", flag=False, default=True)
+    ]  # fmt: skip
 
 
 class Capacity(TypedDict, total=False):

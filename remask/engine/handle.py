@@ -12,7 +12,7 @@ from ..errors import RequestError
 from ..exactness import Exactness
 from ..models.contract import Ints, Predictor
 from ..models.rotary import Extent
-from ..text.holes import fill_holes
+from ..text.holes import fill_holes, fills_after_spaces, hole_lengths
 from ..text.settled import SettledText
 from ..text.tokenizer import Text
 from .memory import footprint
@@ -215,8 +215,10 @@ class Handle:
     def _filled(self, template: str) -> tuple[Ints, str, tuple[str, ...]]:
         """The decided positions, the template with its holes filled, and the text in each of them."""
         canvas, text = self._row.canvas, self._text
-        holes = consecutive(np.flatnonzero(~canvas.given))
+        holes = np.split(np.flatnonzero(~canvas.given), np.cumsum(hole_lengths(template))[:-1])
         fills = tuple(text.decode(canvas.tokens[hole][canvas.committed[hole]].tolist()) for hole in holes)
+        if self.request.spaces_in_holes:
+            fills = fills_after_spaces(template, fills)
         return decided(self._row, len(canvas)), fill_holes(template, fills), fills
 
     def _raise(self) -> None:
