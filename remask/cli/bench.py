@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from .. import __version__, files
 from ..errors import UsageError
+from . import completion
 from .options import (
     FLAG,
     Data,
@@ -37,7 +38,10 @@ OUT = "Keep everything here: record, results and pictures. The same command goes
 
 
 def bench(
-    recipes: Annotated[list[str] | None, Argument(help=RECIPES, metavar="RECIPE…", show_default=False)] = None,
+    recipes: Annotated[
+        list[str] | None,
+        Argument(help=RECIPES, metavar="RECIPE…", show_default=False, autocompletion=completion.recipes),
+    ] = None,
     task: Tasks = None,
     prompts: Prompts = None,
     items: Items = 200,

@@ -9,7 +9,7 @@ from typer import Argument, Option
 from typer.core import TyperGroup
 
 from ..errors import UsageError
-from . import bits, compare, longcontext, perplexity
+from . import bits, compare, completion, longcontext, perplexity
 from .options import Data, Decoding, Items, Machine, at_least, spread, tasks_named
 from .progress import progress
 from .screen import tell, tell_json
@@ -27,11 +27,18 @@ class Evaluations(TyperGroup):
             args = ["tasks", *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """Its commands, and the tasks."""
+        names = next(one for one in self.commands["tasks"].params if one.name == "names")
+        return [*super().shell_complete(ctx, incomplete), *names.shell_complete(ctx, incomplete)]
+
 
 def tasks(
     decoding: Decoding,
     machine: Machine,
-    names: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
+    names: Annotated[
+        list[str], Argument(help="Task names, or 'all'.", metavar="TASK…", autocompletion=completion.tasks)
+    ],
     items: Items = 1000,
     data: Data = None,
     gen_length: Annotated[

@@ -12,7 +12,7 @@ TEMPLATE = "Text in which {{3}} is a hole of three tokens; '-' or nothing reads 
 
 
 def infill(
-    template: Annotated[str | None, Argument(help=TEMPLATE, metavar="TEMPLATE", show_default=False)] = None,
+    template: Annotated[list[str] | None, Argument(help=TEMPLATE, metavar="TEMPLATE", show_default=False)] = None,
     prefix: Annotated[str | None, Option(help="Text before one hole, without a template.", metavar="TEXT")] = None,
     suffix: Annotated[str | None, Option(help="Text after it.", metavar="TEXT")] = None,
     length: Annotated[int | None, Option(help="Tokens of the hole.", metavar="N")] = None,
@@ -25,8 +25,10 @@ def infill(
     output: Output,
 ) -> None:
     """Fill the holes of a text, as in "The {{1}} sat on the {{1}}."."""
+    from .prompt import joined
+
     output.check()
-    whole = template_of(template, prefix, suffix, length)
+    whole = template_of(joined(template), prefix, suffix, length)
     options = decoding.options() | output.options() | {"spaces_in_holes": spaces_in_holes}
     llm = output.introduced(machine.load(quiet=output.quiet))
     done, paused, _ = follow(llm.engine.submit(llm.infilling(whole, **options)), output, streams=False)

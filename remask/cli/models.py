@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from . import completion
 from .loading import told
 from .options import FLAG, MODEL, Family, Fields
 from .screen import label, say, size, tell, visible
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..models.rotary import Rotary
 
 group = typer.Typer(name="models", help="What can be loaded, what it is, and in which format.", no_args_is_help=True)
-NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
+NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False, autocompletion=completion.models)]
 
 CARD = ("task", "group", "what it asks", "held-out accuracy")  # columns of a model card that are shown
 

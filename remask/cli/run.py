@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ..llm import LLM
 
 
-PROMPT = "What to answer; '-' or nothing reads stdin."
+PROMPT = "What to answer; words are joined; '-' or nothing reads stdin."
 
 
 def run(
-    prompt: Annotated[str | None, Argument(help=PROMPT, metavar="PROMPT", show_default=False)] = None,
+    prompt: Annotated[list[str] | None, Argument(help=PROMPT, metavar="PROMPT", show_default=False)] = None,
     system: System = None,
     raw: Annotated[bool, Option("--raw", help="Go on with plain text: no chat template.", metavar=FLAG)] = False,
     n: Annotated[int, Option("--n", "-n", help="Answers, with seeds that count up.", metavar="N")] = 1,
@@ -43,7 +43,7 @@ def run(
         | {"raw": raw}
         | ({} if gen_length is None else {"gen_length": gen_length})
     )
-    text: Any = prompts.read(prompt, "prompt")
+    text: Any = prompts.read(prompts.joined(prompt), "prompt")
     if system is not None:
         text = [{"role": "system", "content": system}, {"role": "user", "content": text}]
     llm = output.introduced(machine.load(quiet=output.quiet))

@@ -57,6 +57,10 @@ def test_quiet_is_the_text_alone(invoke: Invoke) -> None:
     assert invoke("run", "Sort 3 1 2.", *SHORT, "-q").err == ""
 
 
+def test_words_without_quotes_are_one_prompt(invoke: Invoke) -> None:
+    assert invoke("run", "Sort", "3", "1", "2.", *SHORT, "-q") == invoke("run", "Sort 3 1 2.", *SHORT, "-q")
+
+
 def test_stdin_is_the_prompt_less_its_last_line_break(invoke: Invoke) -> None:
     said = invoke("run", "Sort 3 1 2.", *SHORT, "-q")
     assert invoke("run", *SHORT, "-q", stdin=b"Sort 3 1 2.\n") == said
