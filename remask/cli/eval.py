@@ -12,7 +12,7 @@ from ..errors import UsageError
 from . import bits, compare, completion, longcontext, perplexity
 from .options import Data, Decoding, Items, Machine, at_least, spread, tasks_named
 from .progress import progress
-from .screen import tell, tell_json
+from .screen import say, tell, tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
@@ -66,10 +66,16 @@ def tasks(
     options = {"gen_length": gen_length, **options} if gen_length else options
     for name, task in meant.items():
         done = outcomes(record, task=name)
-        with progress(name, items, len(done)) as advance:
-            for outcome in resume(llm, name, task, items, record, seed=decoding.seed, **options):
-                done.append(outcome)
-                advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        try:
+            with progress(name, items, len(done), llm.engine) as advance:
+                for outcome in resume(llm, name, task, items, record, seed=decoding.seed, **options):
+                    done.append(outcome)
+                    advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        except KeyboardInterrupt:
+            so_far = f", of which {Accuracy.of(name, done)} passed" if done else ""
+            kept = f"{out} has them, the same command goes on from it" if out else "nothing is kept without --out"
+            say(f"{name}: stopped after {len(done)} of {items:,} items{so_far}; {kept}")
+            raise
         show(Accuracy.of(name, done[:items]), as_json)
 
 

@@ -60,8 +60,8 @@ class Output:
 def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["Completion", float, bool]:
     """Carry a run through. Gives the completion, the seconds spent on looking, and whether its text is out already.
 
-    `streams` says whether text may go out before the end, where nobody watches. ^C ends the run, with the trace so far
-    closed and the terminal as it was.
+    `streams` says whether text may go out before the end, where nobody watches. ^C ends the run and says how far it
+    came, with what had settled on stdout, the last canvas left to be read, and the trace so far closed.
     """
     from ..trace.recorder import record
     from .watch import view, wanted
@@ -84,10 +84,21 @@ def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["
                 raise
             paused = viewer.paused if watching else 0.0
     except KeyboardInterrupt:
-        if output.trace is not None:
-            say(f"interrupted; the trace so far is in {output.trace}")
+        stopped(handle, output, streams)
         raise
     return handle.result(), paused, streams
+
+
+def stopped(handle: "Handle", output: Output, shown: bool) -> None:
+    """What there is of a run that was stopped: its text or JSON, unless the text is `shown` already."""
+    if output.as_json:
+        tell_json(handle.completion().as_dict())
+    elif not shown and (settled := handle.completion().text):
+        tell(settled)
+    if not output.quiet:
+        say(f"stopped after {handle.forwards} of {handle.planned_steps} steps")
+    if output.trace is not None:
+        say(f"interrupted; the trace so far is in {output.trace}")
 
 
 def carry(handle: "Handle", steps: "Iterable[Step]", streams: bool) -> None:

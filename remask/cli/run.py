@@ -8,7 +8,7 @@ from typer import Argument, Option
 from ..errors import RowError, UsageError
 from .options import FLAG, Decoding, GenLength, Machine, System, at_least
 from .output import Output, follow, show
-from .screen import tell
+from .screen import say, tell
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -60,13 +60,21 @@ def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     from ..engine.requests import samples
 
     failures: list[Exception] = []
-    with closing(llm.engine.run(samples(request, n))) as handles:
-        for i, handle in enumerate(handles):
-            if i and not output.as_json:
-                tell("---")
-            try:
-                show(handle.result(), output)
-            except RowError as broken:
-                failures.append(broken)  # the other answers are still worth having
+    texts: list[str] = []
+    try:
+        with closing(llm.engine.run(samples(request, n))) as handles:
+            for i, handle in enumerate(handles):
+                if i and not output.as_json:
+                    tell("---")
+                try:
+                    show(done := handle.result(), output)
+                    texts.append(done.text)
+                except RowError as broken:
+                    failures.append(broken)  # the other answers are still worth having
+    except KeyboardInterrupt:
+        say(f"stopped after {len(texts)} of {n} answers")
+        raise
+    if len({*texts}) < len(texts) == n and request.recipe.process.temperature == 0 and not output.quiet:
+        say("at temperature 0 a seed changes little or nothing; --temperature 0.7 draws other answers")
     if failures:
         raise failures[0]

@@ -98,6 +98,11 @@ class Handle:
         return self._ended is not None
 
     @property
+    def forwards(self) -> int:
+        """Forward passes so far."""
+        return self._row.forwards
+
+    @property
     def begun(self) -> bool:
         """Whether a step was taken."""
         return self._row.forwards > 0

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import remask
 from remask.checkpoint import inspect, locate
 from remask.cli import doctor as doctors
-from remask.cli.progress import clock
+from remask.cli.progress import Pace, clock
 from remask.cli.screen import size
 from remask.llm import LLM
 from remask.training import run as training
@@ -170,3 +170,14 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
 
 def test_a_duration() -> None:
     assert clock(3909.2) == "1:05:09"
+
+
+def test_the_pace_is_known_from_two_measurements_that_lie_apart() -> None:
+    pace = Pace(200)
+    for at in range(64):  # a batch ends at one moment
+        pace.measure(at + 1, 12 + at / 1000)
+    assert pace.left is None and str(pace) == ""
+    pace.measure(65, 22.0)
+    assert pace.left == pytest.approx(10 / 64 * 135) and str(pace) == "0:00:21 left"
+    pace.measure(65, 40.0)  # nothing has moved
+    assert pace.left == pytest.approx(10 / 64 * 135)
