@@ -24,9 +24,15 @@ T = TypeVar("T")
 FLAG = " "  # a flag takes no value, and its help should not say <bool>
 
 
-def decoding(help: str, *names: str, metavar: str = FLAG, show_default: bool = False, **more: Any) -> Any:
+USUAL = {"gen_length", "steps", "block_length", "temperature", "recipe", "seed"}  # what most people change
+
+
+def decoding(
+    help: str, *names: str, metavar: str = FLAG, show_default: bool = False, usual: bool = True, **more: Any
+) -> Any:
     """An option on how to decode; `more` are typer's own words."""
-    return Option(*names, help=help, metavar=metavar, rich_help_panel="Decoding", show_default=show_default, **more)
+    panel = "Decoding" if usual else "Decoding in detail"
+    return Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=show_default, **more)
 
 
 def machine(help: str, *names: str, metavar: str, show_default: bool = True, **more: Any) -> Any:
@@ -49,7 +55,9 @@ def option(name: str, help: str | None = None, *, show_default: bool = False) ->
     """The flag of an option of the table."""
     said = as_text()[name].option
     names = [flag(name), *([said.short] if said.short else [])]
-    more = {"envvar": variable(name), "autocompletion": completion.recipes} if name == "recipe" else {}
+    more: dict[str, Any] = {"usual": name in USUAL}
+    if name == "recipe":
+        more |= {"envvar": variable(name), "autocompletion": completion.recipes}
     return decoding(help or said.help, *names, metavar=said.metavar or FLAG, show_default=show_default, **more)
 
 

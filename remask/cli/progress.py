@@ -86,9 +86,7 @@ def _bar(what: str, total: int, done: int, engine: "Engine | None") -> Iterator[
                 pace.measure(moved, time.monotonic())
             shown = str(pace) or f"{clock(time.monotonic() - began)} so far"
             for task in self.tasks:
-                self.update(
-                    task.id, completed=moved, count=f"{count:,}/{total:,}", pace=str(pace) or f"{seconds} so far"
-                )
+                self.update(task.id, completed=moved, count=f"{count:,}/{total:,}", pace=shown)
             return super().get_renderables()
 
     with Bars(columns[0], BarColumn(), *columns[1:], console=errors_to(sys.stderr), transient=True) as bars:

@@ -111,6 +111,30 @@ def test_several_answers_have_seeds_that_count_up(invoke: Invoke) -> None:
     assert text.out == f"{alone[0]['text']}\n---\n{alone[1]['text']}\n" and len(FIGURES.findall(text.err)) == 2
 
 
+def test_equal_answers_are_explained(invoke: Invoke) -> None:
+    assert "at temperature 0 a seed changes little" in invoke("run", "Sort 3 1 2.", *SHORT, "-n", 2).err
+    assert "at temperature 0" not in invoke("run", "Sort 3 1 2.", *SHORT, "-n", 2, "-t", 1).err
+
+
+def test_what_had_settled_is_printed_after_an_interrupt(
+    invoke: Invoke, llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = llm.engine.step, iter(range(100))
+
+    def interrupted() -> None:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr(llm.engine, "step", interrupted)
+    options = ("--gen-length", 16, "--block-length", 2)
+    result = invoke("run", "Tell me a story about a cat.", *options, "--watch")
+    monkeypatch.undo()
+    whole = llm.generate("Tell me a story about a cat.", gen_length=16, block_length=2).text
+    assert result.code == 130 and "stopped after 5 of 16 steps" in result.err
+    assert result.out.strip() and whole.startswith(result.out.rstrip("\n"))
+
+
 def test_more_answers_than_the_queue_holds_come_all_the_same(
     invoke: Invoke, llm: LLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
