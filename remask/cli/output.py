@@ -30,6 +30,7 @@ class Output:
     pace: Annotated[float | None, output("Spend so long on each step, to follow by eye.", metavar="SECONDS")] = None
     as_json: Annotated[bool, output("One JSON object an answer.", "--json")] = False
     trace: Annotated[Path | None, output("Record every step, for `remask trace view`.", metavar="FILE")] = None
+    overwrite: Annotated[bool, output("Let --trace replace an older file.", "--overwrite")] = False
     quiet: Annotated[bool, output("The text and nothing else.", "--quiet", "-q")] = False
 
     def options(self) -> dict[str, Any]:
@@ -41,12 +42,16 @@ class Output:
         return {"candidates": CANDIDATES}
 
     def check(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse what contradicts itself, and a trace in the place of an older file."""
         at_least("pace", self.pace, 0)
         if self.quiet and self.watch:
             raise UsageError("--quiet and --watch contradict each other; leave one out")
         if self.pace and (self.watch is False or self.quiet):
             raise UsageError("--pace is for watching; leave out --no-watch and --quiet")
+        if self.overwrite and self.trace is None:
+            raise UsageError("--overwrite is for --trace; leave it out, or give --trace FILE")
+        if self.trace is not None and not self.overwrite and self.trace.is_file() and self.trace.stat().st_size:
+            raise UsageError(f"{str(self.trace)!r} is there already; give --trace another name, or --overwrite")
 
     def introduced(self, llm: "LLM") -> "LLM":
         """`llm`; what it is, is said first where somebody reads along."""
