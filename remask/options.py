@@ -125,7 +125,7 @@ class Options(TypedDict, total=False):
         Option("'llada' repeats a quirk of the authors' code.", "NAME", path="process.compat"),
     ]
     stop_ids: Annotated[Sequence[int] | None, Option("Ids that end an answer; the model's own.", flag=False)]
-    deadline: Annotated[float | None, Option("Seconds after which it is cancelled.", flag=False)]
+    deadline: Annotated[float | None, Option("Seconds after which the next step cancels it.", flag=False)]
     candidates: Annotated[
         int, Option("Likeliest tokens to report at every position read.", flag=False, default=0)
     ]  # fmt: skip

@@ -4,6 +4,7 @@ The engine owns no thread. Whoever waits for a handle drives the batch for all o
 thread of its own. Between two steps rows are admitted, cancelled and released.
 """
 
+import os
 import time
 from collections.abc import Generator, Iterable, Sequence
 from threading import RLock
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ..decoding.canvas import Canvas
-from ..errors import BusyError, RequestError
+from ..errors import BusyError, RemaskError, RequestError
 from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
@@ -31,6 +32,11 @@ class Engine:
     `name` is what completions call the model, `threads` of the CPU compute each step (None: as many as torch has now).
     Thread-safe: any thread may submit, iterate and cancel. Several engines may live in one process: a step limits only
     the thread that drives it, and restores it.
+
+    A request outlives its handle: one that is dropped is decoded all the same by whoever drives next; `cancel` it, or
+    hold it in a `with`. Nothing ends while nobody drives, a request whose deadline has passed neither; the next step
+    finds it, as does a `submit` that meets a full queue. A process that was forked between two steps goes on with a
+    copy of all of it; one that was forked during a step raises RemaskError, for nobody there can end that step.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Engine:
         self.waiting: dict[Row, Handle] = {}  # in their order
         self.live: dict[Row, Handle] = {}
         self.lock = RLock()
+        self.process = os.getpid()
 
     def submit(self, request: Request, *, start: Snapshot | None = None) -> Handle:
         """Queue a request; with `start`, from that canvas on, whose committed positions stay as they are.
@@ -65,7 +72,10 @@ class Engine:
                 f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
                 "shorten the prompt or gen_length, or raise the limit"
             )
+        self._adopt()
         with self.lock:
+            if len(self.waiting) >= self.max_waiting:
+                self._expire()
             if len(self.waiting) >= self.max_waiting:
                 raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
             handle = self.waiting[row] = Handle(self, request, row)
@@ -100,6 +110,7 @@ class Engine:
 
     def step(self) -> None:
         """Release ended rows, admit waiting ones, and take one step with all that are live."""
+        self._adopt()
         with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
@@ -116,6 +127,18 @@ class Engine:
                 self._release()
             finally:
                 self.lock.release()
+
+    def _adopt(self) -> None:
+        """In a process that was forked, take the engine over if it was at rest. Raises RemaskError if it was not."""
+        if self.process == os.getpid():
+            return
+        if not self.lock.acquire(blocking=False):  # by a thread that this process does not have
+            raise RemaskError(
+                "this process was forked while another thread took a step, which nobody here can end; "
+                "fork between two steps, or load the model in each process"
+            )
+        self.process = os.getpid()
+        self.lock.release()
 
     def _row(self, request: Request, start: Snapshot | None = None) -> Row:
         check(request, self.model)

@@ -38,6 +38,7 @@ class Handle:
     """One request on its way. Iterating yields its steps as they happen; `result()` waits for the end.
 
     Steps are handed out once: what several readers need is passed on by the first of them, as `remask.record` does.
+    Dropping a handle cancels nothing: `cancel` it, or leave a `with` block of it, which cancels what has not ended.
     """
 
     def __init__(self, engine: Driver, request: Request, row: Row) -> None:
@@ -89,6 +90,12 @@ class Handle:
             self._detail = why
             self._row.finish("cancelled")
             self._engine.release()
+
+    def __enter__(self) -> "Handle":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.cancel()
 
     # --- what there is now ---
 
