@@ -9,7 +9,7 @@ from ..errors import UsageError
 from . import completion
 from .loading import told
 from .options import FLAG, MODEL, Family, Fields
-from .screen import label, say, size, tell, visible
+from .screen import TABLE, WIDEST, label, say, size, tell, visible
 from .screen import page as page_on
 
 if TYPE_CHECKING:
@@ -27,19 +27,31 @@ CARD = ("task", "group", "what it asks", "held-out accuracy")  # columns of a mo
 @group.command("list")
 def list_models() -> None:
     """The models inside the package, and those in the hub's cache that can be loaded."""
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     from ..checkpoint import list_models as known
     from ..render.glyph import clean
 
+    rows: list[list[Text]] = []
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("model", "family", "size", "licence", "folder"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for entry in known():
         row = (entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
-        table.add_row(*(Text(clean(cell)) for cell in row))  # a licence is a stranger's text, not markup
-    page_on().print(table)
+        cells = [Text(clean(cell)) for cell in row]  # a licence is a stranger's text, not markup
+        rows.append(cells)
+        table.add_row(*cells)
+    console = page_on()
+    wide = console.measure(table, options=console.options.update(max_width=10 * TABLE)).maximum
+    if console.width >= min(wide, WIDEST):
+        console.print(table)
+        return
+    for model, *about, folder in rows:  # a block each, whose names can be copied
+        console.print(model, soft_wrap=True)
+        console.print(Padding(Text(", ").join(about), (0, 0, 0, 2)), style="dim")
+        console.print(Text("  ") + folder, style="dim", soft_wrap=True)
 
 
 @group.command()

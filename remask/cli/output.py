@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from .options import at_least, output
-from .screen import say, tell, tell_json
+from .screen import note, say, tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,11 +126,11 @@ def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool
     elif not shown:
         tell(done.text)
     for warning in done.warnings:
-        say(f"warning: {warning}")
+        note(f"warning: {warning}")
     if not output.quiet:
         for doubt in doubts(done):
-            say(doubt, "yellow")
-        say(figures(done, paused))
+            note(doubt, "yellow")
+        note(figures(done, paused))
 
 
 def doubts(done: "Completion") -> list[str]:

@@ -81,7 +81,11 @@ def _bar(what: str, total: int, done: int, engine: "Engine | None") -> Iterator[
         """A bar that moves with what is under way, whenever it is drawn."""
 
         def get_renderables(self) -> Iterable["RenderableType"]:
-            moved = min(float(total), max(self.tasks[0].completed, count + under_way(engine))) if self.tasks else 0.0
+            moved = (
+                min(float(total), max(self.tasks[0].completed, count + (engine.under_way if engine else 0.0)))
+                if self.tasks
+                else 0.0
+            )
             if self.tasks and moved > done:
                 pace.measure(moved, time.monotonic())
             shown = str(pace) or f"{clock(time.monotonic() - began)} so far"
@@ -98,13 +102,6 @@ def _bar(what: str, total: int, done: int, engine: "Engine | None") -> Iterator[
             bars.update(task, description=f"{what} {words}".rstrip())
 
         yield advance
-
-
-def under_way(engine: "Engine | None") -> float:
-    """Parts that an engine has in hand, each by the share of its planned steps that it has taken."""
-    if engine is None:
-        return 0.0
-    return sum(min(1.0, handle.forwards / handle.planned_steps) for handle in list(engine.live.values()))
 
 
 def carry_out(stages: "Iterable[Stage]", out: Path | None, engine: "Engine") -> bool:

@@ -95,10 +95,10 @@ def say(line: str, style: str = "dim") -> None:
 
 
 def note(text: str, style: str = "dim") -> None:
-    """Words on stderr for the user's eyes, which break between two of them where the terminal ends."""
+    """Words on stderr for the user's eyes; where a terminal ends, the line breaks between two of them."""
     from rich.text import Text
 
-    page(sys.stderr).print(Text(text, style=style))
+    console(sys.stderr, soft_wrap=not is_terminal(sys.stderr)).print(Text(text, style=style))
 
 
 def label(name: str, width: int) -> "Text":

@@ -89,6 +89,11 @@ class Engine:
         """Bytes that `rows` rows like this request take at their widest step, side by side. Raises as `check` does."""
         return footprint([self._row(request)] * rows, self.model)
 
+    @property
+    def under_way(self) -> float:
+        """Live requests, each counted by the share of its planned steps that it has taken; any thread may ask."""
+        return sum(min(1.0, handle.forwards / handle.planned_steps) for handle in [*self.live.values()])
+
     def run(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
         """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
 

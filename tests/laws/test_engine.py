@@ -350,6 +350,15 @@ def test_a_handle_that_is_dropped_is_decoded_all_the_same_and_a_with_block_cance
     assert handle.completion().finish_reason == done.finish_reason == "length", "what has ended stays as it is"
 
 
+def test_what_is_under_way_counts_by_its_steps(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text)
+    handles = [engine.submit(ask(length)) for length in (4, 8)]
+    assert engine.under_way == 0
+    engine.step()
+    engine.step()
+    assert engine.under_way == 2 / 4 + 2 / 8 and [handle.forwards for handle in handles] == [2, 2]
+
+
 FORK = """
 import os, signal, threading, time
 from remask.engine.engine import Engine
