@@ -81,15 +81,11 @@ def _bar(what: str, total: int, done: int, engine: "Engine | None") -> Iterator[
         """A bar that moves with what is under way, whenever it is drawn."""
 
         def get_renderables(self) -> Iterable["RenderableType"]:
-            moved = (
-                min(float(total), max(self.tasks[0].completed, count + (engine.under_way if engine else 0.0)))
-                if self.tasks
-                else 0.0
-            )
-            if self.tasks and moved > done:
-                pace.measure(moved, time.monotonic())
-            shown = str(pace) or f"{clock(time.monotonic() - began)} so far"
             for task in self.tasks:
+                moved = min(float(total), max(task.completed, count + (engine.under_way if engine else 0.0)))
+                if moved > done:
+                    pace.measure(moved, time.monotonic())
+                shown = str(pace) or f"{clock(time.monotonic() - began)} so far"
                 self.update(task.id, completed=moved, count=f"{count:,}/{total:,}", pace=shown)
             return super().get_renderables()
 

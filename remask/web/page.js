@@ -21,7 +21,7 @@ const ink = (rgb) => {
   const l = rgb.map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2] < 0.179 ? "#fff" : "#000";
 };
-const percent = (x) => (x >= 0.995 && x < 0.9995 ? ">99" : Math.round(100 * x)) + " %";
+const percent = (x) => (x >= 0.995 && x < 0.9995 ? ">99" : Math.round(100 * x)) + "\u00a0%";
 const piece = (t) => (run.glyphs[t] !== undefined ? run.glyphs[t] : `⟨${t}⟩`);
 const visible = (text) => text.replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 function make(tag, attributes = {}, ...children) {

@@ -7,13 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import typer
 
 from remask.checkpoint import inspect, locate
 from remask.checkpoint.hub import SHIPPED
+from remask.cli.app import build
 from remask.cli.examples import FRAMES, quoted
+from remask.cli.loading import parse_fields
 from remask.cli.models import abilities
 from remask.cli.output import UNSURE, doubts
+from remask.cli.plan import parse_size
+from remask.decoding.parsing import settings
+from remask.decoding.recipe import Recipe
+from remask.evals.longcontext.conditions import lengths
 from remask.llm import LLM
+from remask.options import apply
 
 Invoke = Callable[..., Any]
 LINES = [(model, example.line(model)) for model, frame in FRAMES.items() for example in frame.examples]
@@ -62,3 +70,29 @@ def test_the_card_of_a_model_of_the_package_is_shown(invoke: Invoke) -> None:
 def test_a_card_without_a_table_of_tasks_shows_nothing() -> None:
     assert abilities("# A card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n") == []
     assert abilities("| task | b |\n|---|---|\n| 1 | 2 |\n\n| x | y | z |\n") == [["task", "b"], ["1", "2"]]
+
+
+def help_texts() -> list[str]:
+    """The help of every command and option."""
+    texts, waiting = [], [typer.main.get_command(build())]
+    while waiting:
+        command: Any = waiting.pop()
+        waiting += getattr(command, "commands", {}).values()
+        texts += [command.help or "", *(getattr(one, "help", None) or "" for one in command.params)]
+    return texts
+
+
+WORKS: dict[str, Callable[[str], Any]] = {  # what carries an example of the help out, by how it looks
+    r"\w+\+[\w.]+=\S+": Recipe.load,
+    r"\w+\.\w+=\S+": lambda text: apply(Recipe(), threshold=0.5).change(settings([text])),
+    r"\w+=\S+": lambda text: parse_fields([text]),
+    r"\d+GB": parse_size,
+    r"[\d.kx,]+": lambda text: lengths(text, 1024),
+}
+SHOWN = sorted({found for text in help_texts() for found in re.findall(r"as in ([\w.+=]+(?:,[\w.+=]+)*[\w])", text)})
+
+
+@pytest.mark.parametrize("example", SHOWN)
+def test_what_the_help_shows_works(example: str) -> None:
+    work = next(work for pattern, work in WORKS.items() if re.fullmatch(pattern, example))
+    assert work(example) and len(SHOWN) >= 5
