@@ -40,7 +40,8 @@ threads = 4                          # REMASK_THREADS
 ```
 
 A flag comes before a variable, that before the file in the current folder, that before the user's own. Unknown keys are
-refused. `remask --install-completion` has the shell complete models, recipes, tasks and flags.
+refused; the library reads none of this. `remask --install-completion` has the shell complete models, recipes, tasks and
+flags.
 
 Two remarks on stderr stand beside an answer that deserves them: that it is empty, and that "the model is unsure", where
 the probabilities that its tokens had when they were decided are below one half on average.

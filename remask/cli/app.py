@@ -137,7 +137,7 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
     format_message = getattr(error, "format_message", None)  # typer's own, in any of its versions
     if format_message is not None:
         context = getattr(error, "ctx", None)
-        message = unknown_option(error) or format_message()
+        message = unknown_option(error) or format_message() or "name a command"
         message += f" (see {context.command_path} --help)" if context else ""
     elif isinstance(error, RemaskError):
         message = with_flags(str(error), flags)

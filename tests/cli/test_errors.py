@@ -124,6 +124,13 @@ def test_a_prompt_is_not_waited_for_on_a_terminal(invoke: Invoke) -> None:
     assert result.code == 2 and "there is no prompt; give it as an argument, or pipe it in" in result.err
 
 
+@pytest.mark.parametrize("group", ["eval", "trace", "models"])
+def test_a_group_alone_shows_its_help_and_asks_for_a_command(invoke: Invoke, group: str) -> None:
+    result = invoke(group)
+    assert result.code == 2 and f"remask: error: name a command (see remask {group} --help)\n" in result.err
+    assert f"remask {group}" in result.out + result.err
+
+
 def test_an_unknown_key_in_a_recipe_file_is_named(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('speed = "ludicrous"\n')
