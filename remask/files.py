@@ -7,7 +7,8 @@ While `NAME` is written there is a folder `.NAME.XXXXXXXX.part` beside it:
     whole/NAME    complete, and about to take the place of NAME
     old/          what was at NAME
 
-What a killed writer left is finished or removed by the next one (`recover`).
+What a killed writer left is finished or removed by the next one (`recover`); what was not complete, by the next writer
+of any name in that folder (`sweep`).
 """
 
 import errno
@@ -26,6 +27,7 @@ from typing import IO, Any
 from .errors import UsageError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TAKEN = (errno.EEXIST, errno.ENOTEMPTY)  # by another writer, in the meantime
 NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -44,6 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
             raise UsageError(f"cannot write {str(path)!r}: it is neither a file nor a folder; name another place")
         target.parent.mkdir(parents=True, exist_ok=True)
         recover(target)
+        sweep(target.parent)
         scratch = _scratch(target, stack)
         yield scratch / "new" / target.name
         _seal(scratch / "new", target)
@@ -101,6 +104,17 @@ def recover(path: Path) -> None:
                     _place(scratch, target)
                 if free:
                     _remove(scratch, target)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers of any name left in `folder` and had not complete; all else waits for `recover`."""
+    for scratch in folder.glob(".*.????????.part"):
+        is_ours = (scratch / "lock").is_file() and os.access(scratch, os.W_OK)
+        if not is_ours or any((scratch / "whole").glob("*")) or any((scratch / "old").glob("*/*")):
+            continue
+        with suppress(OSError), locked(scratch / "lock") as free:  # gone: another one removed it
+            if free:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -177,11 +191,19 @@ def _place(scratch: Path, path: Path) -> None:
                 os.rename(path, aside)
             os.rename(whole, path)
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # that of another writer, in the meantime
+            if error.errno not in TAKEN:
                 raise
         finally:
             if aside.exists() and not path.exists():
-                os.rename(aside, path)
+                _give_back(aside, path)
+
+
+def _give_back(aside: Path, path: Path) -> None:
+    try:
+        os.rename(aside, path)
+    except OSError as error:
+        if error.errno not in TAKEN:
+            raise
 
 
 def _remove(scratch: Path, path: Path) -> None:

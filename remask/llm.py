@@ -23,7 +23,7 @@ from .engine.requests import Completion, Request, samples
 from .errors import RequestError, quoted, unknown_name
 from .models.rotary import Rope
 from .options import Options, SpecialTokens, apply, read
-from .text.holes import template_parts
+from .text.holes import template_parts, without_spaces
 from .text.tokenizer import Text
 from .trace.past import past_of_file
 from .trace.recorder import CANDIDATES, record
@@ -129,7 +129,9 @@ class LLM:
         """The request that fills the holes of `template` (see `remask.text.holes.template_parts`)."""
         check("a template", template, str, RequestError)
         asked = read(options)
-        parts = [self.text.encode(part) if isinstance(part, str) else part for part in template_parts(template)]
+        stated, spaces = template_parts(template), asked["spaces_in_holes"]
+        read_by_model = without_spaces(stated) if spaces else stated
+        parts = [self.text.encode(part) if isinstance(part, str) else part for part in read_by_model]
         holes = sum(part for part in parts if isinstance(part, int))
         length = holes + sum(len(part) for part in parts if isinstance(part, list))
         stops = () if asked["stop_ids"] is None else tuple(asked["stop_ids"])
@@ -138,7 +140,8 @@ class LLM:
         rope = context.scaled(length, self.model.contract, self._rope(asked), asked["context_policy"])
         context.within(length, holes, self.model.contract, rope)  # before so many holes are written out
         tokens = [token for part in parts for token in (part if isinstance(part, list) else [None] * part)]
-        return replace(self._build(tokens, asked, stops, rope, suppress=self.stop_ids), template=template)
+        built = self._build(tokens, asked, stops, rope, suppress=self.stop_ids)
+        return replace(built, template=template, spaces_in_holes=spaces)
 
     def plan(
         self, *, context: int | None = None, batch: int = 1, free: int | None = None, **options: Unpack[Options]
@@ -225,7 +228,11 @@ class LLM:
         return self._all(samples(self.request(prompt, **options), n))
 
     def infill(self, template: str, **options: Unpack[Options]) -> Completion:
-        """Fill the holes of `template`, as in `"The {{2}} sat on the {{1}}."`; the text is the whole document."""
+        """Fill the holes of `template`, as in `"The {{1}} sat on the {{1}}."`; the text is the whole document.
+
+        A space before a hole belongs to the hole, for a word's token begins with its space; the given text stays to the
+        byte. With `spaces_in_holes=False` the model reads that space as given, and decides what comes after it.
+        """
         return self._all([self.infilling(template, **options)])[0]
 
     def fork(

@@ -126,7 +126,7 @@ class Options(TypedDict, total=False):
         Option("'llada' repeats a quirk of the authors' code.", "NAME", path="process.compat"),
     ]
     stop_ids: Annotated[Sequence[int] | None, Option("Ids that end an answer; the model's own.", flag=False)]
-    deadline: Annotated[float | None, Option("Seconds after which it is cancelled.", flag=False)]
+    deadline: Annotated[float | None, Option("Seconds after which the next step cancels it.", flag=False)]
     candidates: Annotated[
         int, Option("Likeliest tokens to report at every position read.", flag=False, default=0)
     ]  # fmt: skip
@@ -142,6 +142,9 @@ class Options(TypedDict, total=False):
     ]
     raw: Annotated[
         bool, Option("Read the prompt as plain text, without the chat template.", flag=False, default=False)
+    ]  # fmt: skip
+    spaces_in_holes: Annotated[
+        bool, Option("In a template, a space before a hole belongs to the hole.", flag=False, default=True)
     ]  # fmt: skip
 
 

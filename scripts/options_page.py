@@ -28,6 +28,24 @@ of a recipe, a TOML file, `llada+cache=dual`, or in Python a `Recipe`. The optio
 and `set` comes last. With a recipe, the checkpoint's own defaults do not hold. What is unknown, of another type or out
 of bounds is refused in one line, and nothing is decoded.
 
+What holds for every command is stated once, in a file remask.toml in the current folder or in the user's own
+(`remask config` names both, and shows which values hold and who states them), or in the environment:
+
+```toml
+model = "GSAI-ML/LLaDA-8B-Instruct"  # REMASK_MODEL
+recipe = "fast"                      # REMASK_RECIPE; a name, or a TOML file beside this one
+device = "cuda"                      # REMASK_DEVICE
+dtype = "bfloat16"                   # REMASK_DTYPE
+threads = 4                          # REMASK_THREADS
+```
+
+A flag comes before a variable, that before the file in the current folder, that before the user's own. Unknown keys are
+refused; the library reads none of this. `remask --install-completion` has the shell complete models, recipes, tasks and
+flags.
+
+Two remarks on stderr stand beside an answer that deserves them: that it is empty, and that "the model is unsure", where
+the probabilities that its tokens had when they were decided are below one half on average.
+
 """
 COLUMNS = ("option", "value", "what it says", "flag", "place in the recipe")
 

@@ -14,6 +14,7 @@ from remask.models.config import ModelConfig
 from remask.models.predictor import MaskPredictor
 from remask.models.transformer import Transformer
 from remask.text.tokenizer import Text
+from remask.training.config import Mixture
 from remask.training.tokenizer import build, wrap
 from tests.helpers.data import TINY_LLADA
 
@@ -39,7 +40,7 @@ def llm() -> LLM:
 @pytest.fixture(scope="session")
 def text() -> Text:
     """A tokenizer of 320 ids over all bytes, with LLaDA's special tokens."""
-    return wrap(build(320, examples_per_task=20))
+    return wrap(build(320, Mixture(), None, examples_per_task=20))
 
 
 def transformer(**changes: object) -> MaskPredictor:

@@ -318,3 +318,19 @@ def test_a_bad_name_is_refused_before_the_work(tmp_path: Path) -> None:
         check(tmp_path)
     with pytest.raises(UsageError, match="its folder does not exist"):
         check(tmp_path / "no" / "file")
+
+
+def test_what_a_killed_writer_of_another_name_had_not_complete_goes_and_all_else_stays(tmp_path: Path) -> None:
+    for name, inside in (("a", "new/a"), ("b", "whole/b"), ("c", "old/x/c"), ("d", "new/d"), ("e", "new/e")):
+        made = tmp_path / f".{name}.12345678.part"
+        (made / inside).parent.mkdir(parents=True)
+        (made / inside).write_text("x")
+        if name != "d":  # which is somebody's own folder
+            (made / "lock").touch()
+    with locked(tmp_path / ".e.12345678.part" / "lock") as held:
+        assert held
+        write(tmp_path / "other", "done")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *(f".{name}.12345678.part" for name in "bcde"),
+        "other",
+    ]

@@ -13,7 +13,23 @@ from rich.text import Text
 from .. import __version__
 from ..errors import RemaskError, UsageError
 from ..options import as_text
-from . import bench, chat, doctor, drift, eval, explain, infill, models, plan, run, trace, train
+from . import (
+    bench,
+    chat,
+    config,
+    doctor,
+    drift,
+    eval,
+    examples,
+    explain,
+    infill,
+    models,
+    plan,
+    recipes,
+    run,
+    trace,
+    train,
+)
 from .options import FLAG, flag, spread
 from .screen import errors_to, is_unicode, tell
 
@@ -29,24 +45,26 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     run.run,
     chat.chat,
     infill.infill,
+    examples.examples,
     explain.explain,
     bench.bench,
     drift.drift,
     train.train,
     plan.plan,
     doctor.doctor,
+    config.config,
 )
 OPTION = re.compile(  # a word that a bound or a value follows; or one with an underscore, unless it stands in a list
     r"(?<![\w.'-])(?:[a-z]\w*(?= (?:must|\d|ntk:))|(?<!: )(?<!, )[a-z]+_\w+(?![\w.']))"
 )
-GROUPS = (eval.group, trace.group, models.group)
+COMPLETION = "_REMASK_COMPLETE"
+GROUPS = (eval.group, trace.group, models.group, recipes.group)
 
 
 def build() -> typer.Typer:
     """The program with all its commands."""
     app = typer.Typer(
         name="remask",
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,12 +85,16 @@ def root(
     """Run masked diffusion language models, and watch every step.
 
     Text goes to stdout, everything else to stderr. Without -m, the model inside the package answers: no download.
+    What it can do, and what to type: remask examples.
     """
     context.obj.debug = debug
     if version:
         tell(f"remask {__version__}")
     elif context.invoked_subcommand is None:
         tell(context.get_help())
+    else:
+        values = {key: setting.value for key, setting in config.stated().items()}
+        context.default_map = config.defaults_of(context.command, values)
 
 
 def execute(arguments: Sequence[str] | None) -> int:
@@ -87,10 +109,14 @@ def execute(arguments: Sequence[str] | None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is no reason to stop
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if COMPLETION in os.environ:  # the shell asks, in variables, for what could come next
+            command.main(args=[], prog_name="remask", complete_var=COMPLETION)
         with command.make_context("remask", words, obj=settings) as context:
             code = command.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except SystemExit as ended:  # of the completion
+        return int(ended.code or 0)
     except typer.Exit as wanted:
         return int(wanted.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -111,7 +137,8 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
     format_message = getattr(error, "format_message", None)  # typer's own, in any of its versions
     if format_message is not None:
         context = getattr(error, "ctx", None)
-        message = format_message() + (f" (see {context.command_path} --help)" if context else "")
+        message = unknown_option(error) or format_message() or "name a command"
+        message += f" (see {context.command_path} --help)" if context else ""
     elif isinstance(error, RemaskError):
         message = with_flags(str(error), flags)
     else:
@@ -120,6 +147,12 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
     line = " ".join(message.split())
     errors_to(sys.stderr).print(Text.assemble(("remask:", "bold"), " ", ("error:", "bold red"), " ", line))
     return 2 if format_message is not None or isinstance(error, UsageError) else 1
+
+
+def unknown_option(error: Exception) -> str:
+    """The message for an option that does not exist, with the nearest that does; nothing for another error."""
+    near, name = getattr(error, "possibilities", None), getattr(error, "option_name", "")
+    return f"No such option: {name}; did you mean {near[0]}?" if near else ""
 
 
 def flags_of(command: Any, words: Sequence[str]) -> set[str]:

@@ -1,13 +1,15 @@
 """`remask bench`: recipes side by side, quality and speed on the same items."""
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from .. import __version__, files
 from ..errors import UsageError
+from . import completion
 from .options import (
     FLAG,
     Data,
@@ -27,6 +29,8 @@ from .prompt import read_all
 from .screen import TABLE, page, say, tell_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     from ..evals.bench import Bench
@@ -35,9 +39,14 @@ if TYPE_CHECKING:
 RECIPES = "Names, TOML files, or either with settings, as in llada+select=threshold. Default: all that ship."
 OUT = "Keep everything here: record, results and pictures. The same command goes on from it."
 
+QUALITY = 5  # columns that say how good a recipe is; the others say what it costs
+
 
 def bench(
-    recipes: Annotated[list[str] | None, Argument(help=RECIPES, metavar="RECIPE…", show_default=False)] = None,
+    recipes: Annotated[
+        list[str] | None,
+        Argument(help=RECIPES, metavar="RECIPE…", show_default=False, autocompletion=completion.recipes),
+    ] = None,
     task: Tasks = None,
     prompts: Prompts = None,
     items: Items = 200,
@@ -77,7 +86,7 @@ def bench(
     whole = {"remask": __version__} | about(llm, works, seed=seed, gen_length=gen_length)
     record = Record.open(out / "record.jsonl" if out else None, whole)
     compared = Bench(llm, rivals, works, record, Clock(rounds, timed, rows), seed)
-    if not carry_out(chain(compared.answers(), compared.costs()), out):
+    if not carry_out(chain(compared.answers(), compared.costs()), out, llm.engine):
         return 130
     if out is not None:
         compared.save(out)
@@ -96,26 +105,51 @@ def show(bench: "Bench", as_json: bool) -> None:
     console, results = page(widest=TABLE), bench.results()
     for name in dict.fromkeys(result.workload for result in results):
         mine = [result for result in results if result.workload == name]
-        console.print(table(mine))
+        console.print(*fitting(mine, console), sep="\n\n")
         for line in remarks(mine):
             console.print(line, style="dim")
         console.print()
     console.print(bench.caption, style="dim")
 
 
-def table(results: "list[Result]") -> Any:
-    """One workload: a line a recipe, and below it what it claims to be."""
+def fitting(results: "list[Result]", console: "Console") -> "list[Table]":
+    """One table; where that is too wide, quality above cost; else a block a recipe: no column is lost."""
+    names, title = columns(results[0].judged), f"{results[0].workload}: {max(r.items for r in results)} items"
+    cells, unbounded = [table_row(result) for result in results], console.options.update(max_width=10 * TABLE)
+    for parts in ([range(len(names))], [range(QUALITY), (0, *range(QUALITY, len(names)))]):
+        tables = [table(names, cells, part) for part in parts]
+        if all(console.measure(one, options=unbounded).maximum <= console.width for one in tables):
+            tables[0].title = title
+            return tables
+    return [block(names, row, title if row is cells[0] else None) for row in cells]
+
+
+def columns(judged: bool) -> list[str]:
+    """The names of the columns, quality first; without a judge there is no difference of accuracies."""
+    quality = ["accuracy, %", "− first"] if judged else ["same answer, %", ""]
+    return ["recipe", *quality, "tokens/\nforward", "forwards", "tokens/s", "×", "first\nms", "MB"]
+
+
+def table(names: list[str], cells: "list[tuple[str | Text, ...]]", part: "Iterable[int]") -> "Table":
+    """One workload: a line a recipe, and below it what it claims to be; of the columns those in `part`."""
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-    first = results[0]
-    shown.title = f"{first.workload}: {max(r.items for r in results)} items"
-    shown.add_column("recipe", overflow="fold", min_width=28)
-    quality = ("accuracy, %", "− first") if first.judged else ("same answer, %", "")
-    for name in (*quality, "tokens/\nforward", "forwards", "tokens/s", "×", "first\nms", "MB"):
-        shown.add_column(name, justify="right", vertical="top")
-    for result in results:
-        shown.add_row(*table_row(result))
+    chosen = list(part)
+    for i in chosen:
+        shown.add_column(names[i], justify="right" if i else "left", overflow="fold", vertical="top")
+    for row in cells:
+        shown.add_row(*(row[i] for i in chosen if i < len(row)))
+    return shown
+
+
+def block(names: list[str], row: "tuple[str | Text, ...]", title: str | None) -> "Table":
+    """One recipe, a line a figure."""
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, title_justify="left", title=title)
+    for name, cell in zip(names, row, strict=False):
+        shown.add_row(name.replace("/\n", "/").replace("\n", " "), cell)
     return shown
 
 
@@ -125,7 +159,9 @@ def table_row(result: "Result") -> "tuple[str | Text, ...]":
 
     from ..evals.statistics import in_points
 
-    label = result.label.replace("+", "\n +")
+    label, claim = result.label.replace("+", "\n +"), str(result.recipe.exactness)
+    if claim.startswith("exact"):  # which alone would read as "right"
+        claim = f"decoding: {claim}"
     if result.refused:
         return label, "refused"
     quality = Text("–")
@@ -137,7 +173,7 @@ def table_row(result: "Result") -> "tuple[str | Text, ...]":
         gain, least, most = map(in_points, result.difference)
         difference = Text.assemble(f"{gain}\n", (f"{least} to {most}", "dim"))
     return (
-        Text.assemble(f"{label}\n", (str(result.recipe.exactness), "dim")),
+        Text.assemble(f"{label}\n", (claim, "dim")),
         quality,
         difference,
         number(result.tokens_per_forward, 2),

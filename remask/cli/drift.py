@@ -89,7 +89,7 @@ def drift(
     bench = Bench(llm, (reference, other), works, Record.open(out, whole), seed=seed)
     for (_, key), why in bench.refused.items():
         raise UsageError(f"{other.label if key == other.key else reference.label} does not fit this model: {why}")
-    if not carry_out(bench.answers(), out):
+    if not carry_out(bench.answers(), out, llm.engine):
         return 130
     show(bench, as_json)
     return 0

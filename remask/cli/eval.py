@@ -9,10 +9,10 @@ from typer import Argument, Option
 from typer.core import TyperGroup
 
 from ..errors import UsageError
-from . import bits, compare, longcontext, perplexity
+from . import bits, compare, completion, longcontext, perplexity
 from .options import Data, Decoding, Items, Machine, at_least, spread, tasks_named
 from .progress import progress
-from .screen import tell, tell_json
+from .screen import say, tell, tell_json
 
 if TYPE_CHECKING:
     from ..evals.accuracy import Accuracy
@@ -27,11 +27,18 @@ class Evaluations(TyperGroup):
             args = ["tasks", *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """Its commands, and the tasks."""
+        names = next(one for one in self.commands["tasks"].params if one.name == "names")
+        return [*super().shell_complete(ctx, incomplete), *names.shell_complete(ctx, incomplete)]
+
 
 def tasks(
     decoding: Decoding,
     machine: Machine,
-    names: Annotated[list[str], Argument(help="Task names, or 'all'.", metavar="TASK…")],
+    names: Annotated[
+        list[str], Argument(help="Task names, or 'all'.", metavar="TASK…", autocompletion=completion.tasks)
+    ],
     items: Items = 1000,
     data: Data = None,
     gen_length: Annotated[
@@ -59,10 +66,16 @@ def tasks(
     options = {"gen_length": gen_length, **options} if gen_length else options
     for name, task in meant.items():
         done = outcomes(record, task=name)
-        with progress(name, items, len(done)) as advance:
-            for outcome in resume(llm, name, task, items, record, seed=decoding.seed, **options):
-                done.append(outcome)
-                advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        try:
+            with progress(name, items, len(done), llm.engine) as advance:
+                for outcome in resume(llm, name, task, items, record, seed=decoding.seed, **options):
+                    done.append(outcome)
+                    advance(f"{sum(bool(o.passed) for o in done) / len(done):.1%}")
+        except KeyboardInterrupt:
+            so_far = f", of which {Accuracy.of(name, done)} passed" if done else ""
+            kept = f"{out} has them, the same command goes on from it" if out else "nothing is kept without --out"
+            say(f"{name}: stopped after {len(done)} of {items:,} items{so_far}; {kept}")
+            raise
         show(Accuracy.of(name, done[:items]), as_json)
 
 

@@ -41,7 +41,10 @@ class Loop:
 
 
 def explain(
-    prompt: Annotated[str, Argument(help="Text to go on with; '-' reads stdin.", metavar="PROMPT")] = PROMPT,
+    prompt: Annotated[
+        list[str] | None,
+        Argument(help="Text to go on with; '-' reads stdin.", metavar="PROMPT", show_default=PROMPT),
+    ] = None,
     step: Annotated[int, Option(help="The step to look at closely, from 1.", metavar="N")] = 1,
     top: Annotated[int, Option(help="Candidates shown at each position.", metavar="N")] = 4,
     chat: Annotated[
@@ -54,7 +57,7 @@ def explain(
     machine: Machine,
 ) -> None:
     """Walk through one real step and the whole loop, with this run's own numbers."""
-    text = prompts.read(prompt, "prompt")
+    text = prompts.read(prompts.joined(prompt) or PROMPT, "prompt")
     at_least("top", top, 1)
     at_least("step", step, 1)
     files.check(html)

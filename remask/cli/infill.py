@@ -12,20 +12,25 @@ TEMPLATE = "Text in which {{3}} is a hole of three tokens; '-' or nothing reads 
 
 
 def infill(
-    template: Annotated[str | None, Argument(help=TEMPLATE, metavar="TEMPLATE", show_default=False)] = None,
+    template: Annotated[list[str] | None, Argument(help=TEMPLATE, metavar="TEMPLATE", show_default=False)] = None,
     prefix: Annotated[str | None, Option(help="Text before one hole, without a template.", metavar="TEXT")] = None,
     suffix: Annotated[str | None, Option(help="Text after it.", metavar="TEXT")] = None,
     length: Annotated[int | None, Option(help="Tokens of the hole.", metavar="N")] = None,
+    spaces_in_holes: Annotated[
+        bool, Option(help="A space before a hole belongs to it, as to a word's token; or it is given text.")
+    ] = True,
     *,
     decoding: Decoding,
     machine: Machine,
     output: Output,
 ) -> None:
-    """Fill the holes of a text, as in "The {{2}} sat on the {{1}}."."""
+    """Fill the holes of a text, as in "The {{1}} sat on the {{1}}."."""
+    from .prompt import joined
+
     output.check()
-    whole = template_of(template, prefix, suffix, length)
-    options = decoding.options() | output.options()
-    llm = machine.load(quiet=output.quiet)
+    whole = template_of(joined(template), prefix, suffix, length)
+    options = decoding.options() | output.options() | {"spaces_in_holes": spaces_in_holes}
+    llm = output.introduced(machine.load(quiet=output.quiet))
     done, paused, _ = follow(llm.engine.submit(llm.infilling(whole, **options)), output, streams=False)
     show(done, output, paused)
 

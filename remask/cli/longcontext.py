@@ -153,7 +153,7 @@ def measure(
     done = len(tallies(record).keys() & set(every))
     if done:
         say(f"going on from {done} of {len(every)} cells")
-    with progress(kind, len(every), done) as advance:
+    with progress(kind, len(every), done, llm.engine) as advance:
         for tally in resume(llm, every, known, sweep, record):
             advance(str(tally))
     on_record = tallies(record)

@@ -6,41 +6,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from . import completion
 from .loading import told
 from .options import FLAG, MODEL, Adapter, Family, Fields
-from .screen import label, say, size, tell, visible
+from .screen import TABLE, WIDEST, label, say, size, tell, visible
 from .screen import page as page_on
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ..checkpoint import Description
     from ..models.rotary import Rotary
 
 group = typer.Typer(name="models", help="What can be loaded, what it is, and in which format.", no_args_is_help=True)
-NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False)]
+NAME = Annotated[str, typer.Argument(help=MODEL, metavar="NAME", show_default=False, autocompletion=completion.models)]
+
+CARD = ("task", "group", "what it asks", "held-out accuracy")  # columns of a model card that are shown
 
 
 @group.command("list")
 def list_models() -> None:
     """The models inside the package, and those in the hub's cache that can be loaded."""
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     from ..checkpoint import list_models as known
     from ..render.glyph import clean
 
+    rows: list[list[Text]] = []
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("model", "family", "size", "licence", "folder"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for entry in known():
         row = (entry.name, entry.family, size(entry.size), entry.licence or "not stated", str(entry.path))
-        table.add_row(*(Text(clean(cell)) for cell in row))  # a licence is a stranger's text, not markup
-    page_on().print(table)
+        cells = [Text(clean(cell)) for cell in row]  # a licence is a stranger's text, not markup
+        rows.append(cells)
+        table.add_row(*cells)
+    console = page_on()
+    wide = console.measure(table, options=console.options.update(max_width=10 * TABLE)).maximum
+    if console.width >= min(wide, WIDEST):
+        console.print(table)
+        return
+    for model, *about, folder in rows:  # a block each, whose names can be copied
+        console.print(model, soft_wrap=True)
+        console.print(Padding(Text(", ").join(about), (0, 0, 0, 2)), style="dim")
+        console.print(Text("  ") + folder, style="dim", soft_wrap=True)
 
 
 @group.command()
 def show(name: NAME, adapter: Adapter = None, family: Family = None, field: Fields = None) -> None:
     """What a checkpoint says of itself, its weights unread."""
     from ..checkpoint import find, inspect
+    from ..checkpoint.hub import SHIPPED
 
     place = find(name, adapter, weights=False)
     found = inspect(place.folder, adapter=place.adapter, outline=True, **told(family, field))
@@ -48,6 +66,32 @@ def show(name: NAME, adapter: Adapter = None, family: Family = None, field: Fiel
     for heading, value in described(name, found).items():
         console.print(label(heading, 14), end="")
         console.print(value, soft_wrap=True)
+    if name in SHIPPED and (rows := abilities((found.folder / "README.md").read_text(encoding="utf-8"))):
+        console.print()
+        console.print(card_table(rows))
+        console.print(f"what to type: remask examples{'' if name == 'bundled' else f' {name}'}", style="dim")
+
+
+def abilities(card: str) -> list[list[str]]:
+    """The cells of a card's first table that begins with the column `task`, its header first; nothing without one."""
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in card.splitlines() if line[:1] == "|"]
+    first = next((i for i, row in enumerate(rows) if row[0] == "task"), len(rows))
+    last = next((i for i in range(first + 2, len(rows)) if len(rows[i]) != len(rows[first])), len(rows))
+    return rows[first : first + 1] + rows[first + 2 : last]  # between them is a line of dashes
+
+
+def card_table(rows: list[list[str]]) -> "Table":
+    """The columns of a card that say what the model can do, and how well."""
+    from rich.table import Table
+
+    head, *tasks = rows
+    shown = [i for i, name in enumerate(head) if name in CARD] or [*range(len(head))]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for i in shown:
+        table.add_column(head[i], overflow="fold")
+    for task in tasks:
+        table.add_row(*(task[i] for i in shown))
+    return table
 
 
 def described(name: str, found: "Description") -> dict[str, str]:

@@ -12,6 +12,8 @@ from typer import Option
 
 from ..errors import UsageError, did_you_mean, quoted
 from ..options import as_text
+from . import completion
+from .config import in_force, variable
 
 if TYPE_CHECKING:
     from ..llm import LLM
@@ -22,15 +24,21 @@ T = TypeVar("T")
 FLAG = " "  # a flag takes no value, and its help should not say <bool>
 
 
-def decoding(help: str, *names: str, metavar: str = FLAG, show_default: bool = False) -> Any:
-    """An option on how to decode."""
-    return Option(*names, help=help, metavar=metavar, rich_help_panel="Decoding", show_default=show_default)
+USUAL = {"gen_length", "steps", "block_length", "temperature", "recipe", "seed"}  # what most people change
 
 
-def machine(help: str, *names: str, metavar: str, show_default: bool = True, envvar: str | None = None) -> Any:
-    """An option on what computes, and where."""
+def decoding(
+    help: str, *names: str, metavar: str = FLAG, show_default: bool = False, usual: bool = True, **more: Any
+) -> Any:
+    """An option on how to decode; `more` are typer's own words."""
+    panel = "Decoding" if usual else "Decoding in detail"
+    return Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=show_default, **more)
+
+
+def machine(help: str, *names: str, metavar: str, show_default: bool = True, **more: Any) -> Any:
+    """An option on what computes, and where; `more` are typer's own words."""
     panel = "Model and machine"
-    return Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=show_default, envvar=envvar)
+    return Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=show_default, **more)
 
 
 def output(help: str, *names: str, metavar: str = FLAG) -> Any:
@@ -47,7 +55,10 @@ def option(name: str, help: str | None = None, *, show_default: bool = False) ->
     """The flag of an option of the table."""
     said = as_text()[name].option
     names = [flag(name), *([said.short] if said.short else [])]
-    return decoding(help or said.help, *names, metavar=said.metavar or FLAG, show_default=show_default)
+    more: dict[str, Any] = {"usual": name in USUAL}
+    if name == "recipe":
+        more |= {"envvar": variable(name), "autocompletion": completion.recipes}
+    return decoding(help or said.help, *names, metavar=said.metavar or FLAG, show_default=show_default, **more)
 
 
 def flags_of_table(body: type[T]) -> type[T]:
@@ -75,9 +86,12 @@ def kind_of_flag(kind: Any) -> Any:
 MODEL = "'bundled' or another of the package, a folder, a .gguf file, or org/name\\[@revision] on the hub."
 DEVICE = "auto, cpu, cuda, cuda:1 or mps."
 DTYPE = "auto, float32, bfloat16 or float16."
-Device = Annotated[str, machine(DEVICE, "--device", metavar="NAME")]
+Device = Annotated[str, machine(DEVICE, "--device", metavar="NAME", envvar=variable("device"))]
 Threads = Annotated[
-    int | None, machine("CPU threads to compute with.", "--threads", metavar="N", show_default=False)
+    int | None,
+    machine(
+        "CPU threads to compute with.", "--threads", metavar="N", show_default=False, envvar=variable("threads")
+    ),
 ]  # fmt: skip
 Family = Annotated[
     str | None, machine("The family, where config.json does not tell.", "--family", metavar="NAME", show_default=False)
@@ -100,7 +114,13 @@ System = Annotated[str | None, Option("--system", "-s", help="A system message f
 
 Items = Annotated[int, Option("--items", "-n", help="Held-out examples a task.", metavar="N")]
 Tasks = Annotated[
-    list[str] | None, Option("--task", help="A generated task, or 'all'; again for more.", metavar="TASK")
+    list[str] | None,
+    Option(
+        "--task",
+        help="A generated task, or 'all'; again for more.",
+        metavar="TASK",
+        autocompletion=completion.tasks,
+    ),
 ]
 DATA = "A folder of real text, for the tasks stories-cloze and qa: its test part is asked."
 Data = Annotated[Path | None, Option("--data", help=DATA, metavar="DIR", show_default=False)]
@@ -113,9 +133,12 @@ Seed = Annotated[int, decoding("Of the examples and all random numbers; 0 if not
 class Machine:
     """Which model, and where it computes."""
 
-    model: Annotated[str, machine(MODEL, "--model", "-m", metavar="MODEL", envvar="REMASK_MODEL")] = "bundled"
+    model: Annotated[
+        str,
+        machine(MODEL, "--model", "-m", metavar="MODEL", envvar=variable("model"), autocompletion=completion.models),
+    ] = "bundled"
     device: Device = "auto"
-    dtype: Annotated[str, machine(DTYPE, "--dtype", metavar="NAME")] = "auto"
+    dtype: Annotated[str, machine(DTYPE, "--dtype", metavar="NAME", envvar=variable("dtype"))] = "auto"
     quantize: Annotated[
         str, machine("none, int8 (half the memory) or int8-dynamic (fast on a CPU).", "--quantize", metavar="NAME")
     ] = "none"
@@ -143,6 +166,8 @@ class Decoding:
         """As keyword arguments of `LLM.generate`: only what was asked for."""
         flags = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "fast"}
         asked = {name: value for name, value in flags.items() if value is not None and value is not False}
+        if self.fast and asked.get("recipe") == in_force()["recipe"].value:
+            asked.pop("recipe", None)  # nobody typed it, and a flag comes before a file and a variable
         if self.fast and "recipe" in asked:
             raise UsageError(f"--fast and --recipe {asked['recipe']} are two recipes; leave one out")
         if self.fast or asked.keys() & {"recipe", "set"}:

@@ -2,18 +2,22 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from .options import at_least, output
-from .screen import say, tell, tell_json
+from .screen import note, say, tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..engine.handle import Handle
     from ..engine.requests import Completion, Step
+    from ..llm import LLM
+
+UNSURE = 0.5  # of an answer whose tokens had a lower probability on average, the user is warned
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Output:
     pace: Annotated[float | None, output("Spend so long on each step, to follow by eye.", metavar="SECONDS")] = None
     as_json: Annotated[bool, output("One JSON object an answer.", "--json")] = False
     trace: Annotated[Path | None, output("Record every step, for `remask trace view`.", metavar="FILE")] = None
+    overwrite: Annotated[bool, output("Let --trace replace an older file.", "--overwrite")] = False
     quiet: Annotated[bool, output("The text and nothing else.", "--quiet", "-q")] = False
 
     def options(self) -> dict[str, Any]:
@@ -37,19 +42,31 @@ class Output:
         return {"candidates": CANDIDATES}
 
     def check(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse what contradicts itself, and a trace in the place of an older file."""
         at_least("pace", self.pace, 0)
         if self.quiet and self.watch:
             raise UsageError("--quiet and --watch contradict each other; leave one out")
         if self.pace and (self.watch is False or self.quiet):
             raise UsageError("--pace is for watching; leave out --no-watch and --quiet")
+        if self.overwrite and self.trace is None:
+            raise UsageError("--overwrite is for --trace; leave it out, or give --trace FILE")
+        if self.trace is not None and not self.overwrite and self.trace.is_file() and self.trace.stat().st_size:
+            raise UsageError(f"{str(self.trace)!r} is there already; give --trace another name, or --overwrite")
+
+    def introduced(self, llm: "LLM") -> "LLM":
+        """`llm`; what it is, is said first where somebody reads along."""
+        if not self.quiet and not self.as_json:
+            from .examples import introduce
+
+            introduce(llm)
+        return llm
 
 
 def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["Completion", float, bool]:
     """Carry a run through. Gives the completion, the seconds spent on looking, and whether its text is out already.
 
-    `streams` says whether text may go out before the end, where nobody watches. ^C ends the run, with the trace so far
-    closed and the terminal as it was.
+    `streams` says whether text may go out before the end, where nobody watches. ^C ends the run and says how far it
+    came, with what had settled on stdout, the last canvas left to be read, and the trace so far closed.
     """
     from ..trace.recorder import record
     from .watch import view, wanted
@@ -72,10 +89,21 @@ def follow(handle: "Handle", output: Output, *, streams: bool = True) -> tuple["
                 raise
             paused = viewer.paused if watching else 0.0
     except KeyboardInterrupt:
-        if output.trace is not None:
-            say(f"interrupted; the trace so far is in {output.trace}")
+        stopped(handle, output, streams)
         raise
     return handle.result(), paused, streams
+
+
+def stopped(handle: "Handle", output: Output, shown: bool) -> None:
+    """What there is of a run that was stopped: its text or JSON, unless the text is `shown` already."""
+    if output.as_json:
+        tell_json(handle.completion().as_dict())
+    elif not shown and (settled := handle.completion().text):
+        tell(settled)
+    if not output.quiet:
+        say(f"stopped after {handle.forwards} of {handle.planned_steps} steps")
+    if output.trace is not None:
+        say(f"interrupted; the trace so far is in {output.trace}")
 
 
 def carry(handle: "Handle", steps: "Iterable[Step]", streams: bool) -> None:
@@ -98,9 +126,22 @@ def show(done: "Completion", output: Output, paused: float = 0.0, *, shown: bool
     elif not shown:
         tell(done.text)
     for warning in done.warnings:
-        say(f"warning: {warning}")
+        note(f"warning: {warning}")
     if not output.quiet:
-        say(figures(done, paused))
+        for doubt in doubts(done):
+            note(doubt, "yellow")
+        note(figures(done, paused))
+
+
+def doubts(done: "Completion") -> list[str]:
+    """What speaks against an answer: it is empty, or its tokens were improbable when the model chose them."""
+    from .examples import FRAMES
+
+    if not done.text.strip() and done.finish_reason != "cancelled":
+        more = ", or `remask examples`" if done.model in FRAMES else ""
+        return [f"the answer is empty: the model ended it at once; try other words{more}"]
+    mean = sum(exp(logprob) for logprob in done.logprobs) / max(1, len(done.logprobs))
+    return [f"the model is unsure ({100 * mean:.0f} %)"] if done.logprobs and mean < UNSURE else []
 
 
 def figures(done: "Completion", paused: float = 0.0) -> str:
@@ -114,7 +155,7 @@ def figures(done: "Completion", paused: float = 0.0) -> str:
             f"{done.forwards} forward{'s' * (done.forwards != 1)}",
             f"{seconds:.2f} s",
             f"{tokens / seconds:.1f} tokens/s",
-            str(done.exactness),
+            f"decoding: {done.exactness}",
             *scaled,
             *cut,
             done.finish_reason,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ..errors import UsageError
+from . import completion
+from .config import variable
 from .loading import told
 from .options import DEVICE, DTYPE, FLAG, MODEL, Adapter, Decoding, Family, Fields, GenLength, at_least
 from .screen import label, size, tell_json
@@ -17,17 +19,27 @@ if TYPE_CHECKING:
     from ..engine.memory import MemoryPlan
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+LEAST = 10**6  # bytes; less was meant with another unit
 
 
 def plan(
-    model: Annotated[str, Argument(help=MODEL, metavar="MODEL", show_default=False)] = "bundled",
+    model: Annotated[
+        str,
+        Argument(
+            help=MODEL,
+            metavar="MODEL",
+            show_default=False,
+            envvar=variable("model"),
+            autocompletion=completion.models,
+        ),
+    ] = "bundled",
     context: Annotated[
         int | None, Option(help="Positions of prompt and answer; the model's limit if not given.", metavar="N")
     ] = None,
     batch: Annotated[int, Option(help="Answers decoded side by side.", metavar="N")] = 1,
     gen_length: GenLength = None,
-    device: Annotated[str, Option(help=DEVICE, metavar="NAME")] = "auto",
-    dtype: Annotated[str, Option(help=DTYPE, metavar="NAME")] = "auto",
+    device: Annotated[str, Option(help=DEVICE, metavar="NAME", envvar=variable("device"))] = "auto",
+    dtype: Annotated[str, Option(help=DTYPE, metavar="NAME", envvar=variable("dtype"))] = "auto",
     quantize: Annotated[str, Option(help="none, int8 or int8-dynamic.", metavar="NAME")] = "none",
     adapter: Adapter = None,
     family: Family = None,
@@ -118,6 +130,9 @@ def parse_size(text: str) -> int:
     """Bytes of a size as a person writes it: 24GB, 512 MiB, 8e9."""
     found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?i?)b?\s*", text.lower())
     try:
-        return int(float(found[1]) * UNITS[found[2]]) if found else int("")
+        size = int(float(found[1]) * UNITS[found[2]]) if found else int("")
     except (ValueError, KeyError, OverflowError):
         raise UsageError(f"a size is a number and a unit, as in 24GB or 512MiB, got {text!r}") from None
+    if size < LEAST:
+        raise UsageError(f"a size below 1 MB is no memory, got {text!r}; give a unit, as in 24GB or 512MiB")
+    return size

@@ -9,6 +9,11 @@ from ..errors import RequestError
 from .screen import is_terminal
 
 
+def joined(words: Sequence[str] | None) -> str | None:
+    """One text of the words that stand without quotes; None for none."""
+    return " ".join(words) if words else None
+
+
 def read(argument: str | None, what: str) -> str:
     """The argument, or stdin where it is missing or `-`, less its last line break. Raises RequestError for none."""
     if argument is not None and argument != "-":

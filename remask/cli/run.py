@@ -8,17 +8,17 @@ from typer import Argument, Option
 from ..errors import RowError, UsageError
 from .options import FLAG, Decoding, GenLength, Machine, System, at_least
 from .output import Output, follow, show
-from .screen import tell
+from .screen import say, tell
 
 if TYPE_CHECKING:
     from ..llm import LLM
 
 
-PROMPT = "What to answer; '-' or nothing reads stdin."
+PROMPT = "What to answer; words are joined; '-' or nothing reads stdin."
 
 
 def run(
-    prompt: Annotated[str | None, Argument(help=PROMPT, metavar="PROMPT", show_default=False)] = None,
+    prompt: Annotated[list[str] | None, Argument(help=PROMPT, metavar="PROMPT", show_default=False)] = None,
     system: System = None,
     raw: Annotated[bool, Option("--raw", help="Go on with plain text: no chat template.", metavar=FLAG)] = False,
     n: Annotated[int, Option("--n", "-n", help="Answers, with seeds that count up.", metavar="N")] = 1,
@@ -43,10 +43,10 @@ def run(
         | {"raw": raw}
         | ({} if gen_length is None else {"gen_length": gen_length})
     )
-    text: Any = prompts.read(prompt, "prompt")
+    text: Any = prompts.read(prompts.joined(prompt), "prompt")
     if system is not None:
         text = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-    llm = machine.load(quiet=output.quiet)
+    llm = output.introduced(machine.load(quiet=output.quiet))
     request = llm.request(text, **options)
     if n > 1:
         several(llm, request, n, output)
@@ -60,13 +60,21 @@ def several(llm: "LLM", request: Any, n: int, output: Output) -> None:
     from ..engine.requests import samples
 
     failures: list[Exception] = []
-    with closing(llm.engine.run(samples(request, n))) as handles:
-        for i, handle in enumerate(handles):
-            if i and not output.as_json:
-                tell("---")
-            try:
-                show(handle.result(), output)
-            except RowError as broken:
-                failures.append(broken)  # the other answers are still worth having
+    texts: list[str] = []
+    try:
+        with closing(llm.engine.run(samples(request, n))) as handles:
+            for i, handle in enumerate(handles):
+                if i and not output.as_json:
+                    tell("---")
+                try:
+                    show(done := handle.result(), output)
+                    texts.append(done.text)
+                except RowError as broken:
+                    failures.append(broken)  # the other answers are still worth having
+    except KeyboardInterrupt:
+        say(f"stopped after {len(texts)} of {n} answers")
+        raise
+    if len({*texts}) < len(texts) == n and request.recipe.process.temperature == 0 and not output.quiet:
+        say("at temperature 0 a seed changes little or nothing; --temperature 0.7 draws other answers")
     if failures:
         raise failures[0]

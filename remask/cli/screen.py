@@ -94,6 +94,13 @@ def say(line: str, style: str = "dim") -> None:
     errors_to(sys.stderr).print(Text(line, style=style))
 
 
+def note(text: str, style: str = "dim") -> None:
+    """Words on stderr for the user's eyes; where a terminal ends, the line breaks between two of them."""
+    from rich.text import Text
+
+    console(sys.stderr, soft_wrap=not is_terminal(sys.stderr)).print(Text(text, style=style))
+
+
 def label(name: str, width: int) -> "Text":
     """The name in front of a value, dim."""
     from rich.text import Text

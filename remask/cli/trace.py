@@ -102,11 +102,13 @@ def save(trace: "Trace", path: Path) -> None:
 def still(trace: "Trace", number: int) -> None:
     """The canvas after one step, on stdout."""
     from ..render.ansi import legend, status, window
-    from ..trace.board import board, edges, steps
+    from ..trace.board import board, edges, steps, unused
 
     canvas, console = board(trace), page_on()
     for _, step in zip(range(number), steps(trace), strict=False):
         canvas.take(step)
+    if number == len(trace.steps):
+        canvas.finish(unused(trace))
     console.print(window(canvas, console, len(canvas.token), edges(trace)))
     console.print(status(canvas, len(trace.steps)), legend(), sep="\n")
 

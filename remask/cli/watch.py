@@ -52,6 +52,7 @@ class Live:
         return self
 
     def __exit__(self, *problem: object) -> None:
+        self.region.transient = problem[0] is not KeyboardInterrupt  # what was stopped is left to be read
         try:
             self._draw()  # the last picture
         finally:

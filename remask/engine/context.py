@@ -77,11 +77,11 @@ def within(length: int, holes: int, contract: Contract, rope: Rope) -> None:
 def too_long(length: int, holes: int, bound: int, contract: Contract, rope: Rope) -> str:
     """Return the error message for a canvas that is longer than `bound`: its size, the bound and the remedies."""
     canvas = f"the canvas has {length} tokens ({length - holes} given, {holes} to decide)"
-    shorter = "shorten the prompt or gen_length, or cut the prompt with the context policy truncate-middle"
+    shorter = "shorten the prompt or gen_length, or cut the prompt with context_policy truncate-middle"
     if rope == NONE and contract.rotary is None:
         return f"{canvas}, the model's context is {bound}; {shorter}"
     if rope.method == "none":
         longest = limit(contract, AUTO)
-        scaling = f", or scale positions with rope ntk:auto (up to {longest})" if longest > bound else ""
+        scaling = f", or scale positions with rope ntk:auto (up to {longest})" if bound < length <= longest else ""
         return f"{canvas}, the model's context is {bound}; {shorter}{scaling}"
     return f"{canvas}, rope {rope} takes at most {bound} on this model; {shorter}"

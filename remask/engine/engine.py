@@ -4,13 +4,14 @@ The engine owns no thread. Whoever waits for a handle drives the batch for all o
 thread of its own. Between two steps rows are admitted, cancelled and released.
 """
 
+import os
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from threading import RLock
 
 import torch
 
-from ..errors import BusyError, RequestError
+from ..errors import BusyError, RemaskError, RequestError
 from ..models.contract import Predictor
 from ..text.tokenizer import Text
 from .batch import Batch
@@ -34,6 +35,11 @@ class Engine:
     `name` is what completions call the model, `threads` of the CPU compute each step (None: as many as torch has now).
     Thread-safe: any thread may submit, iterate and cancel. Several engines may live in one process: a step limits only
     the thread that drives it, and restores it.
+
+    A request outlives its handle: one that is dropped is decoded all the same by whoever drives next; `cancel` it, or
+    hold it in a `with`. Nothing ends while nobody drives, a request whose deadline has passed neither; the next step
+    finds it, as does a `submit` that meets a full queue. A process that was forked between two steps goes on with a
+    copy of all of it; one that was forked during a step raises RemaskError, for nobody there can end that step.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Engine:
         self.waiting: dict[Row, Handle] = {}  # in their order
         self.live: dict[Row, Handle] = {}
         self.lock = RLock()
+        self.process = os.getpid()
 
     def submit(self, request: Request, *, start: Snapshot | None = None) -> Handle:
         """Queue a request; with `start`, from that canvas on, whose committed positions stay as they are.
@@ -90,7 +97,10 @@ class Engine:
                 f"this request needs {needed:,} bytes of keys and activations, the engine has {self.memory:,}; "
                 "shorten the prompt or gen_length, or raise the limit"
             )
+        self._adopt()
         with self.lock:
+            if len(self.waiting) >= self.max_waiting:
+                self._expire()
             if len(self.waiting) >= self.max_waiting:
                 raise BusyError(f"{self.max_waiting} requests are waiting, which is the limit; try again later")
             self.waiting[row] = handle
@@ -105,6 +115,11 @@ class Engine:
         """Bytes that `rows` rows like this request take at their widest step, side by side. Raises as `check` does."""
         check(request, self.model)
         return footprint([begin(request, self.model.contract)] * rows, self.model)
+
+    @property
+    def under_way(self) -> float:
+        """Live requests, each counted by the share of its planned steps that it has taken; any thread may ask."""
+        return sum(min(1.0, handle.forwards / handle.planned_steps) for handle in [*self.live.values()])
 
     def run(self, requests: Iterable[Request]) -> Generator[Handle, None, None]:
         """Run many side by side, feeding the queue as it empties, and yield each in its turn once it is done.
@@ -127,6 +142,7 @@ class Engine:
 
     def step(self) -> None:
         """Release ended rows, admit waiting ones, and take one step with all that are live."""
+        self._adopt()
         with self.lock, thread_limit(self.threads):
             self._expire()
             self._admit()
@@ -143,6 +159,18 @@ class Engine:
                 self._release()
             finally:
                 self.lock.release()
+
+    def _adopt(self) -> None:
+        """In a process that was forked, take the engine over if it was at rest. Raises RemaskError if it was not."""
+        if self.process == os.getpid():
+            return
+        if not self.lock.acquire(blocking=False):  # by a thread that this process does not have
+            raise RemaskError(
+                "this process was forked while another thread took a step, which nobody here can end; "
+                "fork between two steps, or load the model in each process"
+            )
+        self.process = os.getpid()
+        self.lock.release()
 
     def _hand_out(self, handle: Handle, made: Step) -> None:
         try:

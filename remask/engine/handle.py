@@ -13,7 +13,7 @@ from ..errors import RequestError
 from ..exactness import Exactness
 from ..models.contract import Ints, Predictor
 from ..models.rotary import Extent
-from ..text.holes import fill_holes
+from ..text.holes import fill_holes, fills_after_spaces, hole_lengths
 from ..text.settled import SettledText
 from ..text.tokenizer import Text
 from .fork import begin, replay, restore
@@ -43,6 +43,7 @@ class Handle:
     """One request on its way. Iterating yields its steps as they happen; `result()` waits for the end.
 
     Steps are handed out once: what several readers need is passed on by the first of them, as `remask.record` does.
+    Dropping a handle cancels nothing: `cancel` it, or leave a `with` block of it, which cancels what has not ended.
     """
 
     def __init__(self, engine: Driver, row: Row, past: Past) -> None:
@@ -97,12 +98,23 @@ class Handle:
             self._row.finish("cancelled")
             self._engine.release()
 
+    def __enter__(self) -> "Handle":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.cancel()
+
     # --- what there is now ---
 
     @property
     def done(self) -> bool:
         """Whether the row has ended and was released; steps may still wait to be read, but none will come."""
         return self._ended is not None
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes so far."""
+        return self._row.forwards
 
     @property
     def begun(self) -> bool:
@@ -237,8 +249,10 @@ class Handle:
     def _filled(self, template: str) -> tuple[Ints, str, tuple[str, ...]]:
         """The decided positions, the template with its holes filled, and the text in each of them."""
         canvas, text = self._row.canvas, self._text
-        holes = consecutive(np.flatnonzero(~canvas.given))
+        holes = np.split(np.flatnonzero(~canvas.given), np.cumsum(hole_lengths(template))[:-1])
         fills = tuple(text.decode(canvas.tokens[hole][canvas.committed[hole]].tolist()) for hole in holes)
+        if self.request.spaces_in_holes:
+            fills = fills_after_spaces(template, fills)
         return decided(self._row, len(canvas)), fill_holes(template, fills), fills
 
     def _raise(self) -> None:

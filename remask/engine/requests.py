@@ -26,9 +26,10 @@ class Request:
 
     `stop_ids` end the answer before them, `stop` before the text; `deadline` is seconds from submission; `candidates`
     asks for that many of the likeliest tokens at every position read. The completion's text is the answer, or the
-    `template` with its holes filled; `dropped` tokens were left out of the prompt to make it fit. A `proposer` guesses
-    windows as a whole, for what its tokens must be together. The answer ends before `limit` (None: where the canvas
-    ends); what lies behind is decided for the network alone. Equal seeds give equal answers in any batch.
+    `template` with its holes filled, to which with `spaces_in_holes` a space before them belongs; `dropped` tokens were
+    left out of the prompt to make it fit. A `proposer` guesses windows as a whole, for what its tokens must be
+    together. The answer ends before `limit` (None: where the canvas ends); what lies behind is decided for the network
+    alone. Equal seeds give equal answers in any batch.
     """
 
     tokens: tuple[int | None, ...]
@@ -39,6 +40,7 @@ class Request:
     deadline: float | None = None
     candidates: int = 0
     template: str | None = None
+    spaces_in_holes: bool = False
     dropped: int = 0
     proposer: Proposer | None = None
     limit: int | None = None

@@ -62,11 +62,8 @@ class Record:
         self.lines.append(line)
         if self.path is None:
             return
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise UsageError(f"cannot write {str(self.path)!r}: {error.strerror}") from None
+        with files.writing(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def find(self, **of: Any) -> list[dict[str, Any]]:
         """The lines that have these values, in order."""

@@ -118,9 +118,15 @@ def status(board: Board, total: int, paused: float = 0.0) -> RenderableType:
     line.add_row(
         Text(f" step {done}/{max(total, done)}"),
         ProgressBar(total=max(total, done, 1), completed=done, width=24, complete_style="cyan", finished_style="cyan"),
-        Text(f"{forwards} forward{'s' * (forwards != 1)} · {board.undecided} still [MASK]{pace}"),
+        Text(f"{forwards} forward{'s' * (forwards != 1)} · {left(board)}{pace}"),
     )
     return line
+
+
+def left(board: Board) -> str:
+    """What is not decided: positions that are still [MASK], and at the end those that the answer never needed."""
+    never = sum(state == "unused" and board.born[at] < 0 for at, state in enumerate(board.state))
+    return f"{never} never needed, the answer had ended" if never else f"{board.undecided} still [MASK]"
 
 
 def legend() -> Text:
@@ -202,7 +208,7 @@ def _part(board: Board, rows: Sequence[dict[int, float]], columns: Sequence[int]
 
 
 def _share(confidence: float) -> str:
-    return "  " if math.isnan(confidence) else f"{min(99, round(100 * max(0.0, confidence)))}{bar(confidence)}"
+    return "  " if math.isnan(confidence) else f"{round(100 * max(0.0, confidence))}{bar(confidence)}"
 
 
 def _fit(text: str, width: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.style import Style
@@ -17,7 +17,8 @@ from .ramp import percent
 
 INDENT = 4
 MEASURE = 84  # columns of a paragraph
-BAR = 12
+BARS = (12, 6, 3, 0)  # cells of a share's bar, the longest that has room
+WIDE = 1000  # columns, in which every table has room
 
 
 def pages(chapters: Sequence[Chapter], width: int) -> Iterator[RenderableType]:
@@ -44,29 +45,38 @@ def figure(content: Figure, width: int) -> RenderableType:
         return Group(
             grid(board(content.trace), list(steps(content.trace)), width), Text("\n" + content.caption, style=FAINT)
         )
-    return Group(table(content), *([Text(content.caption, style=FAINT)] if content.caption else []))
+    return Group(fitting(content, width), *([Text(content.caption, style=FAINT)] if content.caption else []))
 
 
-def table(content: Table) -> RenderableType:
-    """Draw columns without lines, except the cut."""
+def fitting(content: Table, width: int) -> RenderableType:
+    """Draw columns whose bars are as long as there is room for; where the figures alone are too wide, they wrap."""
+    for bar in BARS:
+        drawn = table(content, bar)
+        if Console(width=WIDE).measure(drawn).maximum <= width:
+            return drawn
+    return table(content, 0, wraps=True)
+
+
+def table(content: Table, bar: int, *, wraps: bool = False) -> Columns:
+    """Draw columns without lines, except the cut; the bar of a share has `bar` cells."""
     columns = Columns(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=FAINT, show_edge=False)
     for name, right in zip(content.columns, content.numeric, strict=True):
-        columns.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
+        columns.add_column(Text(name), justify="right" if right else "left", no_wrap=not wraps, overflow="fold")
     for i, row in enumerate(content.rows):
         if i and i == content.cut:
             columns.add_row(*(Text("─" * max(4, len(name)), style=FAINT) for name in content.columns))
-        columns.add_row(*(entry(value) for value in row), style="bold" if i in content.strong else "")
+        columns.add_row(*(entry(value, bar) for value in row), style="bold" if i in content.strong else "")
     return columns
 
 
-def entry(value: Entry) -> Text:
-    """Draw the content of a table cell."""
+def entry(value: Entry, bar: int) -> Text:
+    """Draw the content of a table cell; a share has a bar of `bar` cells before its number."""
     if isinstance(value, Token):
         return Text(chip(value.text))
     if isinstance(value, Share):
-        full = round(value.value * BAR) if value.value == value.value else 0
+        full = round(value.value * bar) if value.value == value.value else 0
         style = Style(color=shade(value.value).bgcolor)
-        return Text.assemble(("█" * full, style), ("·" * (BAR - full), FAINT), f" {percent(value.value):>4}")
+        return Text.assemble(("█" * full, style), ("·" * (bar - full), FAINT), f" {percent(value.value):>4}"[not bar :])
     if isinstance(value, Likelihood):
         return Text.assemble(
             chip(value.text), (f" {value.logit:.1f} ".replace("-", "−"), FAINT), percent(value.probability)

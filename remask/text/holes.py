@@ -1,4 +1,8 @@
-"""Templates with holes, for infilling."""
+"""Templates with holes, for infilling.
+
+A token of a word begins with the space before it. So in "The {{1}} sat" the model is to decide " cat", and reads "The"
+before it; in the text the space stands once, whether or not the fill brought one of its own.
+"""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +32,7 @@ def template_parts(template: str) -> list[str | int]:
             parts.append(int(length[1]))
     parts.append(template[at:])
     if not any(isinstance(part, int) for part in parts):
-        raise RequestError("the template has no hole; write {{n}} where n tokens are missing, as in 'A {{3}} sat'")
+        raise RequestError("the template has no hole; write {{n}} where n tokens are missing, as in 'The {{1}} sat'")
     merged: list[str | int] = []
     for part in parts:
         if isinstance(part, str) and merged and isinstance(merged[-1], str):
@@ -36,6 +40,36 @@ def template_parts(template: str) -> list[str | int]:
         elif part != "":
             merged.append(part)
     return merged
+
+
+def without_spaces(parts: Sequence[str | int]) -> list[str | int]:
+    """Return the parts as the model reads them where the space before a hole belongs to the hole: one space less."""
+    shorter = (
+        part[:-1] if isinstance(part, str) and isinstance(behind, int) and part.endswith(" ") else part
+        for part, behind in zip(parts, (*parts[1:], ""), strict=True)
+    )
+    return [part for part in shorter if part != ""]
+
+
+def hole_lengths(template: str) -> list[int]:
+    """Return the tokens of each hole; adjacent holes count as one."""
+    lengths: list[int] = []
+    before: str | int = ""
+    for part in template_parts(template):
+        if isinstance(part, int) and isinstance(before, int):
+            lengths[-1] += part
+        elif isinstance(part, int):
+            lengths.append(part)
+        before = part
+    return lengths
+
+
+def fills_after_spaces(template: str, fills: Sequence[str]) -> tuple[str, ...]:
+    """Return `fills`, less the space that a fill brings where the template has one before its hole."""
+    parts = template_parts(template)
+    before = [("", *parts)[i] for i, part in enumerate(parts) if isinstance(part, int)]
+    spaced = [text.endswith(" ") for text in before if isinstance(text, str)]  # one a hole, adjacent ones as one
+    return tuple(fill.removeprefix(" ") if space else fill for fill, space in zip(fills, spaced, strict=True))
 
 
 def fill_holes(template: str, fills: Sequence[str]) -> str:

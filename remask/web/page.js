@@ -21,7 +21,7 @@ const ink = (rgb) => {
   const l = rgb.map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2] < 0.179 ? "#fff" : "#000";
 };
-const percent = (x) => (x >= 0.995 && x < 0.9995 ? ">99" : Math.round(100 * x)) + " %";
+const percent = (x) => (x >= 0.995 && x < 0.9995 ? ">99" : Math.round(100 * x)) + "\u00a0%";
 const piece = (t) => (run.glyphs[t] !== undefined ? run.glyphs[t] : `⟨${t}⟩`);
 const visible = (text) => text.replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 function make(tag, attributes = {}, ...children) {
@@ -43,7 +43,8 @@ function at(n) {
   if (n === steps.length) cells.forEach((cell, p) => { if (unused[p]) Object.assign(cell, { state: "unused", fresh: false }); });
   return cells;
 }
-const left = Array.from({ length: steps.length + 1 }, (_, n) => at(n).filter((c) => c.state === "masked" || c.state === "draft").length);
+const left = Array.from({ length: steps.length + 1 }, (_, n) => at(n).filter((c) => c.state === "masked" || c.state === "draft" || (c.state === "unused" && !c.born)).length);
+const never = at(steps.length).filter((c) => c.state === "unused" && !c.born).length;
 
 function drawCanvas(cells) {
   const parts = [];
@@ -147,7 +148,7 @@ function draw(speak = false) {
   const fresh = step ? step.changes.filter((c) => c[2] !== "masked").map(([p, t, , l]) => `${visible(piece(t))} at ${p}, ${percent(l / 255)}`) : [];
   const blocks = (run.header.blocks || []).length;
   $("where").replaceChildren(make("b", {}, now ? `Step ${now} of ${steps.length}` : `Before step 1 of ${steps.length}`),
-    [blocks > 1 && step ? ` · block ${step.block + 1} of ${blocks}` : "", ` · ${left[now]} still [MASK]`, step ? ` · ${step.forwards} forward pass${step.forwards === 1 ? "" : "es"}` : "", fresh.length ? ` · decided: ${fresh.slice(0, 4).join("; ")}${fresh.length > 4 ? " …" : ""}` : ""].join(""));
+    [blocks > 1 && step ? ` · block ${step.block + 1} of ${blocks}` : "", now === steps.length && never ? ` · ${never} never needed, the answer had ended` : ` · ${left[now]} still [MASK]`, step ? ` · ${step.forwards} forward pass${step.forwards === 1 ? "" : "es"}` : "", fresh.length ? ` · decided: ${fresh.slice(0, 4).join("; ")}${fresh.length > 4 ? " …" : ""}` : ""].join(""));
   if (speak) $("spoken").textContent = now ? `step ${now}: ${fresh.join("; ") || "nothing decided"}` : "before the first step";
   try { history.replaceState(null, "", `#step=${now}`); } catch { /* a frame without an address of its own */ }
 }

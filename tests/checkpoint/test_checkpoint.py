@@ -26,6 +26,7 @@ from remask.models.families.llada import LLADA
 from remask.models.predictor import MaskPredictor
 from remask.options import Remasking
 from remask.text.tokenizer import Text
+from remask.training.config import Mixture
 from remask.training.tokenizer import build
 from tests.helpers.checkpoints import (
     COMMIT,
@@ -348,7 +349,7 @@ def test_special_tokens_and_templates_in_their_many_forms(folder: Path) -> None:
 
 
 def test_truncation_and_padding_of_the_tokenizer_file_are_not_taken_up(folder: Path, text: Text) -> None:
-    tokenizer = build(320, examples_per_task=20)
+    tokenizer = build(320, Mixture(), None, examples_per_task=20)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=64)
     tokenizer.save(str(folder / "tokenizer.json"))

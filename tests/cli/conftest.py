@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -46,13 +47,19 @@ def llm(load_once: Callable[..., LLM]) -> LLM:
 
 @pytest.fixture
 def invoke(
-    load_once: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    load_once: Callable[..., LLM],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> Callable[..., Result]:
     """`invoke("run", "hi", stdin=b"…")` as `remask run hi` would go in a pipe."""
     monkeypatch.setattr(remask, "load", load_once)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("RECIPE", "DEVICE", "DTYPE", "THREADS"):
+        monkeypatch.delenv(f"REMASK_{name}", raising=False)
     monkeypatch.setenv("REMASK_MODEL", TINY_LLADA)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no configuration"))
 
     def run(*arguments: Any, stdin: bytes = b"", terminal: bool = False) -> Result:
         monkeypatch.setattr(sys, "stdin", Stdin(stdin, terminal))

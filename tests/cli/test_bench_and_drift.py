@@ -69,7 +69,8 @@ def test_an_interrupt_keeps_what_is_there_and_the_same_command_goes_on(
         patch.setattr(Bench, "_answers", interrupted)
         cut = invoke("bench", *SMALL, "--json", "--out", tmp_path)
     assert cut.code == 130 and cut.out == ""
-    assert cut.err == f"interrupted; {tmp_path} has what was measured, the same command goes on from it\n"
+    kept = f"{tmp_path} has what was measured, the same command goes on from it"
+    assert cut.err == f"interrupted in sorting: answers, after 2 of 6; {kept}\n"
     lines = (tmp_path / "record.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 3, "what was decoded is kept, though nobody was told of it yet"
     resumed = invoke("bench", *SMALL, "--json", "--out", tmp_path)
@@ -199,3 +200,12 @@ def test_a_file_of_prompts_that_is_none_is_refused_by_its_line(
     file.write_bytes(content)
     result = invoke("drift", "--prompts", file, "--recipe", FAST)
     assert result.code == 2 and message in result.err and result.out == ""
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_no_column_is_lost_whatever_the_width(invoke: Invoke, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = invoke("bench", *SMALL).out
+    assert all(len(line) <= width for line in shown.splitlines())
+    for name in ("accuracy, %", "− first", "forwards", "tokens/s", "×", "first", "MB"):
+        assert name in shown, name

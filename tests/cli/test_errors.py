@@ -79,7 +79,12 @@ REFUSED = [
     (["run", "hi", "--device", "abacus"], b"", "unknown device 'abacus'"),
     (["run", "hi", "--dtype", "int3"], b"", "unknown dtype 'int3'"),
     (["run", "hi", "--stepps", "3"], b"", "No such option: --stepps"),
-    (["run", "hi", "there"], b"", "unexpected extra argument"),
+    (["run", "hi", "--temprature", "1"], b"", "No such option: --temprature; did you mean --temperature? (see remask"),
+    (["run", "hi", "-m", "bundeld"], b"", "'bundeld' names no model; give"),
+    (["run", "hi", "-m", "bundeld"], b"", "did you mean 'bundled'?"),
+    (["run", "hi", "--recipe", "fastdllm"], b"", "did you mean 'fast-dllm'?"),
+    (["recipes", "show", "fastdllm"], b"", "did you mean 'fast-dllm'?"),
+    (["plan", TINY_LLADA, "--memory", "3"], b"", "a size below 1 MB is no memory, got '3'; give a unit, as in 24GB"),
     (["fly"], b"", "No such command 'fly'"),
     (["infill", "no holes"], b"", "the template has no hole"),
     (["infill", "{{0}}"], b"", "'{{0}}' is not a hole"),
@@ -117,6 +122,13 @@ def test_what_cannot_be_done_is_refused_in_one_line(
 def test_a_prompt_is_not_waited_for_on_a_terminal(invoke: Invoke) -> None:
     result = invoke("run", terminal=True)
     assert result.code == 2 and "there is no prompt; give it as an argument, or pipe it in" in result.err
+
+
+@pytest.mark.parametrize("group", ["eval", "trace", "models"])
+def test_a_group_alone_shows_its_help_and_asks_for_a_command(invoke: Invoke, group: str) -> None:
+    result = invoke(group)
+    assert result.code == 2 and f"remask: error: name a command (see remask {group} --help)\n" in result.err
+    assert f"remask {group}" in result.out + result.err
 
 
 def test_an_unknown_key_in_a_recipe_file_is_named(invoke: Invoke, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`remask explain`: every number is the run's own."""
 
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,10 @@ def test_what_is_not_asked_for_fits_what_is(llm: LLM, loop: Loop) -> None:
     assert sum(len(block.quotas) for block in taught.blocks) == len(taught.trace.steps)
     assert sum(sum(block.quotas) for block in taught.blocks) == loop.gen_length
     assert len(chapters(taught)) == 10
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_figure_of_a_table_is_cut(invoke: Invoke, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = invoke("explain", "The cat sat", "--gen-length", 4, "--cfg-scale", 1)
+    assert not re.search(r"[\d%]…|…[\d%]", shown.out) and "1…" not in shown.out

@@ -1,11 +1,14 @@
 """`remask infill` and `remask chat`."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remask.cli.examples import messages
 from remask.cli.infill import template_of
 from remask.llm import LLM
 
@@ -55,7 +58,8 @@ def test_chat_settings(invoke: Invoke) -> None:
     assert result.code == 0
     for said in (
         "steps = 2",
-        "steps=2",
+        "steps=2  block_length=32  temperature=0.0",
+        "remasking=low_confidence",
         "there is no setting 'colour'",
         "steps must be a whole number",
         "watch = on",
@@ -79,7 +83,11 @@ def test_on_a_terminal_a_mistake_does_not_end_the_conversation(invoke: Invoke, m
     lines = iter(["/set steps 0", "hi", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     result = invoke("chat", "--gen-length", 4, terminal=True)
-    assert result.code == 0 and "error: steps must lie in 1.." in result.err and " tokens/s · exact · " in result.err
+    assert (
+        result.code == 0
+        and "error: steps must lie in 1.." in result.err
+        and " tokens/s · decoding: exact · " in result.err
+    )
 
 
 @pytest.mark.parametrize(("ending", "code"), [(EOFError, 0), (KeyboardInterrupt, 130)])
@@ -110,3 +118,53 @@ def test_an_interrupted_answer_is_forgotten_and_the_conversation_goes_on(
     assert result.code == 0 and "stopped; the turn is not kept" in result.err
     assert result.out.endswith(llm.generate("Sort 5 4.", gen_length=8).text + "\n")
     assert not llm.engine.live
+
+
+def test_the_words_that_leave_and_help_are_those_of_other_programs(invoke: Invoke) -> None:
+    for word in ("/quit", "/bye", "/exit", "exit", "quit"):
+        result = invoke("chat", stdin=f"{word}\nnever read\n".encode())
+        assert result == (0, "", "")
+    assert "/retry" in invoke("chat", stdin=b"help\n").err
+    assert "there is no command /hlep; did you mean '/help'?" in invoke("chat", stdin=b"/hlep\n").err
+
+
+def test_two_interrupts_leave_an_idle_prompt_and_one_asks(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = iter([KeyboardInterrupt, "/set steps 2", KeyboardInterrupt, "/bye"])
+
+    def typed(prompt: str) -> str:
+        key = next(keys)
+        if isinstance(key, str):
+            return key
+        raise key
+
+    monkeypatch.setattr("builtins.input", typed)
+    result = invoke("chat", terminal=True)
+    assert result.code == 0 and result.err.count("^C again leaves") == 2
+
+
+def test_a_conversation_is_saved_undone_and_answered_again(invoke: Invoke, llm: LLM, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"gen_length": 8, "steps": 4, "temperature": 1.0}
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sort 3 1 2."}]
+    first, again = (llm.generate(turns, **options, seed=seed).text for seed in (0, 1))
+    file = tmp_path / "talk.json"
+    talk = f"/system Be brief.\nSort 3 1 2.\n/retry\n/save {file}\n/undo\n/retry\n/save {file}\n"
+    result = invoke("chat", "--gen-length", 8, "--steps", 4, "-t", 1, "-q", stdin=talk.encode())
+    assert result.code == 0 and result.out == f"{first}\n{again}\n"
+    assert "wrote" in result.err and "2 messages" not in result.err and "3 messages" in result.err
+    assert "there is no message to answer again" in result.err
+    assert json.loads(file.read_text(encoding="utf-8")) == turns[:1]
+    refused = invoke("chat", stdin=f"/save {file}\n".encode())
+    assert refused.code == 2 and "is there already; give another name" in refused.err
+
+
+def test_a_conversation_that_outgrows_the_context_says_what_it_leaves_out(invoke: Invoke, llm: LLM) -> None:
+    long = "word " * 60
+    talk = f"{long}\nSort 3 1 2.\n{long}\n{long}\n".encode()
+    result = invoke("chat", "--gen-length", 8, "--steps", 1, "-q", stdin=talk)
+    assert result.code == 0 and result.out.count("\n") == 4
+    assert re.findall(r"outgrows the context of 256 tokens: its first (\d) messages are left out", result.err)
+
+
+def test_examples_are_what_the_table_says(invoke: Invoke) -> None:
+    shown = invoke("chat", "-m", "bundled", stdin=b"/examples\n").err.splitlines()
+    assert shown == messages("bundled")

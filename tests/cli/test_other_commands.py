@@ -9,9 +9,9 @@ import pytest
 from safetensors.torch import save_file
 
 import remask
-from remask.checkpoint import inspect, locate
+from remask.checkpoint import inspect, list_models, locate
 from remask.cli import doctor as doctors
-from remask.cli.progress import clock
+from remask.cli.progress import Pace, clock
 from remask.cli.screen import size
 from remask.llm import LLM
 from remask.training import run as training
@@ -170,3 +170,22 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
 
 def test_a_duration() -> None:
     assert clock(3909.2) == "1:05:09"
+
+
+def test_the_pace_is_known_from_two_measurements_that_lie_apart() -> None:
+    pace = Pace(200)
+    for at in range(64):  # a batch ends at one moment
+        pace.measure(at + 1, 12 + at / 1000)
+    assert pace.left is None and str(pace) == ""
+    pace.measure(65, 22.0)
+    assert pace.left == pytest.approx(10 / 64 * 135) and str(pace) == "0:00:21 left"
+    pace.measure(65, 40.0)  # nothing has moved
+    assert pace.left == pytest.approx(10 / 64 * 135)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_list_cuts_no_name(invoke: Invoke, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = invoke("models", "list").out
+    for entry in list_models():
+        assert entry.name in shown and str(entry.path) in shown

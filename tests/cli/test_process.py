@@ -101,6 +101,9 @@ def test_interrupting_keeps_the_trace_and_gives_the_terminal_back(tmp_path: Path
     assert process.wait(timeout=60) == 130
     os.close(master)
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"), "the cursor stays hidden"
+    assert re.search(rb"stopped after \d+ of 32 steps", shown) and shown.rindex(b"still [MASK]") > shown.rindex(
+        b"[?25l"
+    )
     assert b"interrupted; the trace so far is in " in shown and b"Traceback" not in shown
     trace = read(StringIO(file.read_text(encoding="utf-8")))
     assert len(trace.steps) >= 3

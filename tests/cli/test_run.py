@@ -19,7 +19,7 @@ from tests.helpers.data import TINY_LLADA
 from tests.helpers.threads import threads_of_forwards
 
 Invoke = Callable[..., Any]
-FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · (.+) · (\w+)\n")
+FIGURES = re.compile(r"(\d+) tokens? · (\d+) forwards? · \d+\.\d\d s · \d+\.\d tokens/s · decoding: (.+) · (\w+)\n")
 SHORT = ("--gen-length", 8, "--steps", 4)
 
 
@@ -55,6 +55,10 @@ def test_an_unknown_quantize_is_refused(invoke: Invoke) -> None:
 
 def test_quiet_is_the_text_alone(invoke: Invoke) -> None:
     assert invoke("run", "Sort 3 1 2.", *SHORT, "-q").err == ""
+
+
+def test_words_without_quotes_are_one_prompt(invoke: Invoke) -> None:
+    assert invoke("run", "Sort", "3", "1", "2.", *SHORT, "-q") == invoke("run", "Sort 3 1 2.", *SHORT, "-q")
 
 
 def test_stdin_is_the_prompt_less_its_last_line_break(invoke: Invoke) -> None:
@@ -105,6 +109,30 @@ def test_several_answers_have_seeds_that_count_up(invoke: Invoke) -> None:
     assert [json.loads(line)["seed"] for line in lines] == [0, 1]
     text = invoke("run", "Tell me a story.", *SHORT, "-t", "1", "-n", 2)
     assert text.out == f"{alone[0]['text']}\n---\n{alone[1]['text']}\n" and len(FIGURES.findall(text.err)) == 2
+
+
+def test_equal_answers_are_explained(invoke: Invoke) -> None:
+    assert "at temperature 0 a seed changes little" in invoke("run", "Sort 3 1 2.", *SHORT, "-n", 2).err
+    assert "at temperature 0" not in invoke("run", "Sort 3 1 2.", *SHORT, "-n", 2, "-t", 1).err
+
+
+def test_what_had_settled_is_printed_after_an_interrupt(
+    invoke: Invoke, llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = llm.engine.step, iter(range(100))
+
+    def interrupted() -> None:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr(llm.engine, "step", interrupted)
+    options = ("--gen-length", 16, "--block-length", 2)
+    result = invoke("run", "Tell me a story about a cat.", *options, "--watch")
+    monkeypatch.undo()
+    whole = llm.generate("Tell me a story about a cat.", gen_length=16, block_length=2).text
+    assert result.code == 130 and "stopped after 5 of 16 steps" in result.err
+    assert result.out.strip() and whole.startswith(result.out.rstrip("\n"))
 
 
 def test_more_answers_than_the_queue_holds_come_all_the_same(

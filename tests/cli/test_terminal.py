@@ -82,6 +82,8 @@ def commands(home: Path) -> dict[str, list[str]]:
         "models convert": ["models", "convert", model, str(home / f"new{SHORT}")],
         "plan": ["plan", model],
         "doctor": ["doctor"],
+        "run, bundled": ["run", "hi", *short],
+        "run, bundled, quiet": ["run", "hi", "-q", *short],
         "eval": ["eval", "sorting", "-m", model, "--items", "1", "--gen-length", "4"],
         "an option": ["run", "hi", f"--{ATTACK}"],
         "a value": ["run", "hi", "--recipe", ATTACK],
@@ -126,7 +128,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-UNTOUCHED = {"doctor", "eval"}  # nothing of a stranger is in what they say here
+UNTOUCHED = {"doctor", "eval", "run, bundled", "run, bundled, quiet"}  # nothing of a stranger is in what they say here
 
 
 @pytest.mark.parametrize("name", commands(Path()))
@@ -136,6 +138,12 @@ def test_no_text_of_a_stranger_has_an_effect_on_a_terminal(typescript: dict[str,
     assert "\x1b]" not in shown
     assert "Traceback" not in shown or name == "a traceback"
     assert name in UNTOUCHED or "PWNED" in shown.replace("\n", ""), shown
+
+
+def test_a_model_of_the_package_is_introduced_once(typescript: dict[str, str]) -> None:
+    shown = typescript["run, bundled"]
+    assert shown.count("a very small model") == 1 and "“Sort 5380217.”" in shown and "remask examples" in shown
+    assert "very small" not in typescript["run, bundled, quiet"] + typescript["run, watched"]
 
 
 def test_elsewhere_text_passes_as_it_is(hostile: Path) -> None:

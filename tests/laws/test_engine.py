@@ -1,7 +1,9 @@
 """Laws of the engine: what is refused, what is bounded, and that text streams as it will stand."""
 
 import math
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -323,6 +325,96 @@ def test_a_deadline_ends_a_row_on_its_way_and_no_other(text: Text) -> None:
     hasty, patient = engine.submit(ask(12, deadline=0.06)), engine.submit(ask(12, deadline=60.0))
     assert patient.result().finish_reason == "length"
     assert hasty.result().finish_reason == "cancelled" and hasty.result().forwards < 12
+
+
+def test_a_deadline_passes_unnoticed_until_somebody_drives_or_needs_its_place(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text, max_waiting=1)
+    late = engine.submit(ask(deadline=1e-9))
+    assert not late.done
+    other = engine.submit(ask())  # for which there is no room but that of the other
+    assert late.done and late.result().finish_reason == "cancelled" and other.result().finish_reason == "length"
+
+
+def test_a_handle_that_is_dropped_is_decoded_all_the_same_and_a_with_block_cancels(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text)
+    engine.submit(ask(12))  # dropped at once
+    with engine.submit(ask(12)) as handle:
+        next(iter(handle))
+        assert len(engine.live) == 2
+    assert handle.done and handle.completion().finish_reason == "cancelled"
+    (left,) = engine.live.values()
+    while not left.done:
+        engine.step()
+    assert left.result().finish_reason == "length" and not engine.live
+    with engine.submit(ask(4)) as handle:
+        done = handle.result()
+    assert handle.completion().finish_reason == done.finish_reason == "length", "what has ended stays as it is"
+
+
+def test_what_is_under_way_counts_by_its_steps(text: Text) -> None:
+    engine = Engine(Hashed(contract=contract(text)), text)
+    handles = [engine.submit(ask(length)) for length in (4, 8)]
+    assert engine.under_way == 0
+    engine.step()
+    engine.step()
+    assert engine.under_way == 2 / 4 + 2 / 8 and [handle.forwards for handle in handles] == [2, 2]
+
+
+FORK = """
+import os, signal, threading, time
+from remask.engine.engine import Engine
+from remask.engine.requests import Request
+from remask.errors import RemaskError
+from remask.testing import Hashed
+
+class Slow(Hashed):
+    entered, leave = threading.Event(), threading.Event()
+    def hidden(self, batch):
+        self.entered.set()
+        self.leave.wait(60)
+        return super().hidden(batch)
+
+def child(work):
+    if (pid := os.fork()) == 0:
+        signal.alarm(60)
+        os._exit(work())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+model = Slow()
+engine, request = Engine(model, threads=1), Request((1, 2, *[None] * 6))
+model.leave.set()
+expected = engine.submit(request).result().tokens
+handle = engine.submit(request)
+next(iter(handle))
+
+def goes_on():
+    return 0 if handle.result().tokens == engine.submit(request).result().tokens == expected else 1
+
+def refused():
+    for use in (lambda: engine.submit(request), engine.step, handle.result):
+        try:
+            use()
+            return 1
+        except RemaskError as error:
+            assert "forked while another thread took a step" in str(error)
+    return 0
+
+assert child(goes_on) == 0
+model.leave.clear(), model.entered.clear()
+thread = threading.Thread(target=engine.step)
+thread.start()
+model.entered.wait(60)
+assert child(refused) == 0
+model.leave.set()
+thread.join()
+assert handle.result().tokens == expected
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes fork here")
+def test_a_forked_process_goes_on_between_two_steps_and_is_refused_during_one() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # --- bounds ---
