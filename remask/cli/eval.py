@@ -37,7 +37,12 @@ def tasks(
     decoding: Decoding,
     machine: Machine,
     names: Annotated[
-        list[str], Argument(help="Task names, or 'all'.", metavar="TASK…", autocompletion=completion.tasks)
+        list[str],
+        Argument(
+            help="Task names, files of published sets (.csv, .json, .jsonl), or 'all'.",
+            metavar="TASK…",
+            autocompletion=completion.tasks,
+        ),
     ],
     items: Items = 1000,
     data: Data = None,

@@ -220,11 +220,14 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tasks_named(asked: list[str], data: Path | None = None) -> "dict[str, Task]":
-    """The tasks that are meant, by name; `all` is all the generated ones, and `data` holds what others are made of."""
+    """The tasks that are meant, by name, or by the file of a published set; `all` is all the generated ones, and `data`
+    holds what others are made of."""
     from ..tasks import TASKS
     from ..tasks.corpus import JUDGED, corpus_tasks
+    from ..tasks.published import published
 
     known = TASKS | (corpus_tasks(data, "test") if data is not None else {})
+    known |= {name: published(Path(name)) for name in asked if name.endswith((".csv", ".json", ".jsonl"))}
     wanted = list(TASKS) if asked == ["all"] else list(dict.fromkeys(asked))
     for name in wanted:
         if name in JUDGED and data is None:

@@ -12,7 +12,7 @@ from ..engine.handle import Handle
 from ..engine.requests import Completion, Request, check
 from ..errors import RequestError, RowError
 from ..llm import LLM
-from ..tasks import Example, Task, examples
+from ..tasks import Example, FixedTask, Task, examples
 from .records import Record
 
 PROBE = 2000  # held-out examples looked at to know the longest answer
@@ -80,6 +80,8 @@ def of_prompts(llm: LLM, prompts: Sequence[str], options: Mapping[str, Any]) -> 
 
 def gen_length(llm: LLM, task: Task) -> int:
     """The longest held-out answer of the task in tokens, rounded up to 32: the workload that every figure uses."""
+    if isinstance(task, FixedTask):
+        return task.gen_length
     probe = islice(examples(task, "heldout", 0), PROBE)
     longest = max(len(llm.text.encode(example.answer)) for example in probe) + len(llm.model.contract.eot_ids)
     return -(-longest // 32) * 32

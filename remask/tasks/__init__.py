@@ -6,7 +6,7 @@ draws a solution that `examples(task, "train", seed)` can draw.
 
 from .arithmetic import Arithmetic, Equations
 from .dialogue import Dialogue, Outside, declines
-from .example import Example, Task
+from .example import Example, FixedTask, Task
 from .extraction import Extraction, RewordedExtraction
 from .haystack import Haystack
 from .numbers import Numbers
@@ -30,6 +30,7 @@ __all__ = [
     "Equations",
     "Example",
     "Extraction",
+    "FixedTask",
     "Haystack",
     "Numbers",
     "Outside",

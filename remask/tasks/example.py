@@ -1,5 +1,6 @@
 """The contract of a task: it draws examples, and it judges an output by a stated rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol
@@ -22,6 +23,27 @@ class Example:
     """The part of the answer that training masks: all of it, or its holes alone."""
     frame: str = ""
     """The wording with the slots unfilled, if it has rivals: one frame is never in both splits either."""
+
+
+@dataclass(frozen=True)
+class FixedTask:
+    """A finite test set, all of it held out, in its own order. Answers have up to `gen_length` tokens."""
+
+    name: str
+    description: str
+    rule: str
+    items: tuple[Example, ...]
+    judge: Callable[[Example, str], bool]
+    gen_length: int
+    heldout_share: float = 1.0
+
+    def draw(self, rng: Random) -> Example:
+        """Draw one of the items."""
+        return rng.choice(self.items)
+
+    def passes(self, example: Example, output: str) -> bool:
+        """Apply the rule."""
+        return self.judge(example, output)
 
 
 class Task(Protocol):

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Literal
 
-from .example import Example, Task
+from .example import Example, FixedTask, Task
 from .natural import PROMPTS
 
 Split = Literal["train", "heldout"]
@@ -47,8 +47,11 @@ def examples(task: Task, split: Split, seed: int) -> Iterator[Example]:
     """Draw from `task` for ever, skipping what is not of `split`: held-out solutions come in held-out wordings.
 
     The sequence is a function of the task, the split and the seed. It can repeat: a small task, such as 4x4 Sudoku,
-    draws the same solution again.
+    draws the same solution again. A fixed set comes once, in its order.
     """
+    if isinstance(task, FixedTask):
+        yield from task.items
+        return
     rng = Random(f"{task.name}:{split}:{seed}")
     while True:
         example = task.draw(rng)
