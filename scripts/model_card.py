@@ -1,7 +1,7 @@
 """Measure a model of the package for its card.
 
     python scripts/model_card.py --data CORPUS --items 1000                    the model in the package
-    python scripts/model_card.py --model runs/speaking/checkpoint --cache DIR  one that may become it
+    python scripts/model_card.py --model runs/bundled/checkpoint --cache DIR  one that may become it
 
 Accuracy by task on held-out examples, one token a step, greedy; for the bundled model also low-confidence order
 against random order on Sudoku, paired, refusals inside and outside, and empty answers. Every outcome is kept in
@@ -133,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--data", type=Path, help="the corpus, for the tasks of real text")
     parser.add_argument("--tasks", nargs="*", help="all by default; 'orders' are the two orders on hard Sudoku")
@@ -147,7 +148,7 @@ def main() -> None:
     names = asked.tasks or [
         name for name in [*known, "orders"] if name not in ("recall_short", "sudoku6", "continuation")
     ]
-    llm, gated = remask.load(asked.model, device=asked.device), asked.model not in set(SHIPPED) - {"bundled"}
+    llm, gated = remask.load(asked.model, device=asked.device, dtype=asked.dtype), asked.model not in set(SHIPPED) - {"bundled"}
     figures = {
         "tasks": tasks(
             llm, {n: known[n] for n in names if n != "orders"}, asked.items, asked.cache, gated, asked.window

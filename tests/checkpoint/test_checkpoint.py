@@ -557,7 +557,7 @@ def cutter(**fields: object) -> Callable[[Path], object]:
 
 
 def larger_tokenizer(folder: Path) -> None:
-    build(321, examples_per_task=20).save(str(folder / "tokenizer.json"))
+    build(321, Mixture(), None, examples_per_task=20).save(str(folder / "tokenizer.json"))
     edit(folder, "tokenizer_config.json", drop=("mask_token",))
 
 

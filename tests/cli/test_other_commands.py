@@ -133,7 +133,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | 
     """Training that reports two times, and then ends as it is told."""
 
     def install(ending: BaseException | None) -> None:
-        def execute(config: Any, out: Path, device: Any) -> Iterator[Progress]:
+        def execute(config: Any, out: Path, device: Any, **how: Any) -> Iterator[Progress]:
             yield Progress(20, 3.5, 1e-3, 1234.5, 3725.0)
             yield Progress(40, 2.5, 1e-3, 1234.5, 60.0, {"sorting": 2.25})
             if ending is not None:

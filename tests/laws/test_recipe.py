@@ -96,7 +96,7 @@ def test_a_spec_is_a_recipe_with_its_settings(tmp_path: Path) -> None:
             ["select=threshold", "select.limit=1"],
             r"select: threshold has no value 'limit' \(it has threshold, strict\)",
         ),
-        (["blocks.length=8"], "blocks: auto has no value 'length'; what has it: blocks, grid, "),
+        (["blocks.length=8"], r"blocks: auto has no value 'length' \(it has fill, .*\); what has it: blocks, grid, "),
         (["blocks=grid"], "blocks: 'length' is missing"),
         (["steps.even=8"], "steps has no parts, got steps.even; set steps itself"),
         (["steps=1.5"], "recipe.steps must be a whole number or off, got 1.5"),
