@@ -148,7 +148,8 @@ def main() -> None:
     names = asked.tasks or [
         name for name in [*known, "orders"] if name not in ("recall_short", "sudoku6", "continuation")
     ]
-    llm, gated = remask.load(asked.model, device=asked.device, dtype=asked.dtype), asked.model not in set(SHIPPED) - {"bundled"}
+    llm = remask.load(asked.model, device=asked.device, dtype=asked.dtype)
+    gated = asked.model not in set(SHIPPED) - {"bundled"}
     figures = {
         "tasks": tasks(
             llm, {n: known[n] for n in names if n != "orders"}, asked.items, asked.cache, gated, asked.window

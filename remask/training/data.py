@@ -17,6 +17,7 @@ from .config import KNOWN, Mixture
 class Rows:
     """Examples of one task, equally long: `tokens` (B, L) and which of them may be masked (B, L)."""
 
+    task: str
     tokens: Tensor
     maskable: Tensor
 
@@ -79,4 +80,4 @@ def rows(text: Text, mixture: Mixture, task: Task, split: Split, rng: Random, to
         first = int(maskable.float().argmax(1).max()) + 1  # every row keeps at least one token to learn
         length = rng.randint(min(first, length), length)
         ids, maskable = ids[:, :length], maskable[:, :length]
-    return Rows(ids, maskable)
+    return Rows(task.name, ids, maskable)

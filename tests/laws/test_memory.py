@@ -243,10 +243,16 @@ def test_what_does_not_fit_is_refused_with_the_numbers(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("5", 5), ("24GB", 24 * 10**9), ("1.5 GiB", 3 << 29), ("8e9", 8 * 10**9), ("64mib", 64 << 20)]
+    ("text", "size"),
+    [("5e6", 5 * 10**6), ("24GB", 24 * 10**9), ("1.5 GiB", 3 << 29), ("8e9", 8 * 10**9), ("64mib", 64 << 20)],
 )
 def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+def test_a_size_that_no_machine_has_lacks_its_unit() -> None:
+    with pytest.raises(UsageError, match="a size below 1 MB is no memory, got '5'; give a unit, as in 24GB"):
+        parse_size("5")
 
 
 @pytest.mark.parametrize("text", ["", "GB", "much", "-5GB", "1.2.3", "5 XB", "1e999"])
