@@ -60,7 +60,7 @@ def test_an_option_of_the_wrong_kind_is_refused(llm: LLM, options: dict[str, Any
     assert not llm.engine.live and not llm.engine.waiting
 
 
-@pytest.mark.parametrize("messages", [[{"role": "user"}], [{"content": "hi"}], [{"role": "user", "content": None}]])
+@pytest.mark.parametrize("messages", [[{"role": "user"}], [{"content": "hi"}], [{"role": "user", "content": 5}]])
 def test_a_message_without_its_parts_is_refused(llm: LLM, messages: Any) -> None:
     with pytest.raises(RequestError, match='a message needs a "role" and a "content"'):
         llm.generate(messages, **SHORT)
