@@ -15,7 +15,7 @@ from ..errors import RecipeError
 from ..models.contract import Bools, Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotations
 from .row import Row
-from .slab import Slab, rounded
+from .slab import Slab, rounded, slab_length
 from .transfer import Array, Arrays, Tensors, upload
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
@@ -36,7 +36,7 @@ class Batch:
 
     def admit(self, row: Row) -> None:
         """Admit a row; it takes part from the next step on. For a fork, make the stored keys and values again."""
-        if length := rounded(len(row.written)):
+        if length := slab_length(row):
             slab = self.slabs.get(length) or Slab(self.model, length)
             slab.admit(row)
             self.slabs[length] = slab
@@ -50,7 +50,7 @@ class Batch:
     def evict(self, row: Row) -> None:
         """Remove a row; other rows do not change. A slab without any row goes too."""
         self.rows.remove(row)
-        if slab := self.slabs.get(rounded(len(row.written))):
+        if slab := self.slabs.get(slab_length(row)):
             slab.evict(row)
             if not slab.rows:
                 del self.slabs[slab.length]
@@ -155,17 +155,18 @@ def divide(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan]) -> Iterator
     of them, not equal ones, and on a CPU adjacent entries: there a call more costs less than a copy of the keys."""
     alike: dict[tuple[int, ...], list[int]] = {}
     for i, plan in enumerate(plans):
-        slab, whole = rounded(len(rows[i].written)) if plan.stores else 0, is_whole(plan)
+        slab, whole = slab_length(rows[i]) if plan.stores else 0, is_whole(plan)
         if plan.stores and slab not in batch.slabs:
             raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
         queries, stored, *others = plan.shape
         keys = rounded(stored + queries) if whole else stored
         alike.setdefault((whole, slab, plan.stored is None, queries, keys, *others), []).append(i)
-    for (in_place, *_), members in alike.items():
-        if in_place:
+    on_cpu = batch.model.device.type == "cpu"
+    for kind, members in alike.items():
+        if whole := bool(kind[0]):
             members.sort(key=lambda i: rows[i].entries)
-        apart = in_place and batch.model.device.type == "cpu"
-        yield from ((part, bool(in_place)) for part in (runs(members, rows) if apart else [members]))
+        for part in runs(members, rows) if whole and on_cpu else [members]:
+            yield part, whole
 
 
 def runs(members: Sequence[int], rows: Sequence[Row]) -> Iterator[list[int]]:
@@ -199,7 +200,7 @@ def span(
         shape.arrays.update((name, stack(values)) for name, values in slots([plan.stored for plan in plans], shape))
     if first.keep is not None:
         shape.arrays["keep"] = stack([plan.keep for plan in plans])
-    return replace(shape, store=batch.slabs[rounded(len(rows[members[0]].written))].store, whole=whole)
+    return replace(shape, store=batch.slabs[slab_length(rows[members[0]])].store, whole=whole)
 
 
 def slots(stored: Sequence[Any], shape: Span) -> Iterator[tuple[str, list[Ints] | list[Bools]]]:

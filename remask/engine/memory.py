@@ -20,7 +20,7 @@ from ..decoding.scan import LOGITS_AT_ONCE, reduced_at_once
 from ..models.contract import Predictor
 from ..models.tiles import tallest
 from .row import Row, together
-from .slab import rounded
+from .slab import slab_length
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def footprint(rows: Sequence[Row], model: Predictor, entries: Mapping[int, int] 
     """
     used: Counter[int] = Counter()
     for row in rows:
-        used[rounded(len(row.written))] += row.streams
+        used[slab_length(row)] += row.streams
     slots = sum((length + 1) * count for length, count in (used | Counter(entries or {})).items() if length)
     masks = sum(row.streams * row.width.queries**2 for row in rows if row.width.masked)  # one byte a pair
     return Footprint(

@@ -20,6 +20,11 @@ def rounded(slots: int) -> int:
     return -(-slots // GRAIN) * GRAIN
 
 
+def slab_length(row: Row) -> int:
+    """Return the length of the slab in which a row's keys lie, 0 if it stores none."""
+    return rounded(len(row.written))
+
+
 class Slab:
     """A store of `entries`, each with `length` slots, for rows of that length when rounded; each row has one for a
     stream. Of what an earlier row left in an entry nothing is there when the next row gets it: what a mask hides must
