@@ -150,6 +150,8 @@ def questions(watch: Stopwatch) -> Iterator[tuple[str, Figures]]:
             if place := asking(watch, models[recipe.cache.attention], recipe):
                 asked[name] = place
         yield f"recipes, {dtype}", {"ok": not asked, "recipes": len(Recipe.shipped()), "asked": asked}
+        if watch.cuda and dtype == torch.float32:
+            continue  # torch multiplies experts side by side in bf16 alone; in float32 its own product asks
         experts = random_model(replace(TINY, moe=MoE(8, 2, 32)), watch.device, dtype)
         place = asking(watch, experts, Recipe())
         yield f"experts, {dtype}", {"ok": not place, "asked": place}

@@ -7,8 +7,8 @@
 decisions  float32 on the device against float32 on the CPU: steps that are equal, and how near the first other one was.
 attention  one call for unlike sequences against a call a group: errors, invariance, ms a layer and a forward.
 questions  where the device's half of a step asks the device for a number, recipe by recipe; by design nowhere.
-runs       tokens a second of whole runs, 0.48 B in bf16.
 graph      the forward of a cached step, and all of the device's half of it, eager and as a CUDA graph.
+runs       tokens a second of whole runs, 0.48 B in bf16; the longest part, so it comes last.
 
 A part that fails says so, and the next one begins. The table at the end has all figures, `--out` too, as JSON, from the
 first one on. `ok` is what must hold.
@@ -122,7 +122,7 @@ def capture(work: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
 
 
 PARTS: dict[str, Callable[[Stopwatch], Iterator[tuple[str, Figures]]]] = {
-    "decisions": decisions, "attention": attention, "questions": questions, "runs": runs, "graph": graph,
+    "decisions": decisions, "attention": attention, "questions": questions, "graph": graph, "runs": runs,
 }  # fmt: skip
 
 

@@ -25,6 +25,10 @@ class Tokens:
     def __init__(self, entries: int, length: int) -> None:
         self.data = torch.full((entries, length + 1, 2), UNSEEN)
 
+    def clear(self, entries: Sequence[int]) -> None:
+        """Empty all slots of `entries`."""
+        self.data[list(entries)] = UNSEEN
+
     def move(self, entries: Sequence[int]) -> None:
         """Move the sorted `entries` to the front."""
         for new, old in enumerate(entries):
@@ -62,10 +66,12 @@ class Fake:
     def _look(self, batch: Packed, group: Group) -> Tensor:
         contract, span = self.contract, slice(group.start, group.stop)
         keys = fresh = torch.stack((batch.tokens[span], batch.positions[span]), -1).view(group.rows, group.queries, 2)
-        if group.entries is not None and group.slots is not None:
+        if group.entries is not None and group.slots is not None and group.whole is None:
             keys = torch.cat((group.store.data[group.entries[:, None], group.slots], fresh), 1)
         if group.entries is not None and group.keep is not None:
             group.store.data[group.entries[:, None], group.keep] = fresh
+        if group.slots is not None and group.whole is not None:
+            keys = group.store.data[group.whole, : group.slots.shape[1] + group.queries]
         query_at, key_at = fresh[..., 1, None], keys[:, None, :, 1]  # positions (B, Q, 1) and (B, 1, K)
         visible = key_at != UNSEEN if group.visible is None else (key_at != UNSEEN) & group.visible
         if contract.block_size is not None:

@@ -14,6 +14,7 @@ from ..errors import RecipeError, bounded, quoted
 from ..exactness import Exactness
 from ..models.contract import Bools, Contract, Ints
 from .grid import Grid
+from .process import ids
 from .schedule import Schedule, share_steps
 from .value import Value, in_vocabulary
 
@@ -250,10 +251,10 @@ class Adaptive(Division):
 
     def narrow(self, grid: Grid, block_size: int | None) -> Tensor:
         """Mark the reads that stay in the window (B, W); only the first step in a window removes any."""
-        ids = torch.tensor([i for i in self.delimiters if isinstance(i, int)], device=grid.guess.device)
-        pauses = grid.candidate & torch.isin(grid.guess, ids)
+        marks = ids(tuple(mark for mark in self.delimiters if isinstance(mark, int)), grid.guess.device)
+        pauses = grid.candidate & (grid.guess[..., None] == marks).any(-1)
         sure = grid.confidence.nan_to_num(nan=-torch.inf).masked_fill(~pauses, -torch.inf).max(1, keepdim=True)
-        column = torch.arange(pauses.shape[1], device=ids.device)
+        column = torch.arange(pauses.shape[1], device=marks.device)
         cut = torch.where(
             sure.values >= self.threshold, column <= sure.indices, grid.candidate.cumsum(1) <= self.length
         )

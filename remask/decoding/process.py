@@ -5,6 +5,7 @@ positions and return new ones, float32 in and out.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -89,6 +90,12 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: Number) -> Tensor:
     """
     guided = unconditional + like(scale + 1, conditional) * (conditional - unconditional)
     return torch.where(torch.isneginf(unconditional), conditional, guided)
+
+
+@lru_cache(maxsize=256)
+def ids(tokens: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return token ids as a tensor on the device, sorted and made once."""
+    return torch.tensor(sorted(set(tokens)), dtype=torch.long, device=device)
 
 
 def suppress(logits: Tensor, ids: Tensor) -> Tensor:

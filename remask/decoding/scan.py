@@ -6,7 +6,6 @@ window is settled afterwards (`remask.decoding.settle`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from .classes import ClassTables, ReadClasses
 from .columns import cut
 from .confidence import entropy, score
 from .history import Memory, divergence
-from .process import Process, ban, guide, keep_top_k, keep_top_p, suppress, tempered
+from .process import Process, ban, guide, ids, keep_top_k, keep_top_p, suppress, tempered
 from .propose import draw, greedy, perturbed
 from .recipe import Recipe
 
@@ -203,9 +202,3 @@ def likeliest(logits: Tensor, count: int) -> tuple[Tensor | None, Tensor | None]
         return None, None
     best = logits.topk(min(count, logits.shape[1]), 1).indices
     return best, logits.softmax(1).gather(1, best)
-
-
-@lru_cache(maxsize=256)
-def ids(tokens: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return token ids as a tensor on the device, sorted and made once."""
-    return torch.tensor(sorted(set(tokens)), dtype=torch.long, device=device)

@@ -3,7 +3,7 @@
 The device holds keys and values; all other state of a row is in `remask.engine.row`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..errors import RecipeError
-from ..models.contract import Group, Ints, Packed, Plan, Predictor
+from ..models.contract import Bools, Group, Ints, Packed, Plan, Predictor
 from ..models.rotary import Rotations
 from .row import Row
-from .slab import Slab
+from .slab import Slab, rounded, slab_length
 from .transfer import Array, Arrays, Tensors, upload
 
 MIN_QUERIES = 8  # float GEMMs are not row-invariant below this many rows
@@ -36,7 +36,7 @@ class Batch:
 
     def admit(self, row: Row) -> None:
         """Admit a row; it takes part from the next step on. For a fork, make the stored keys and values again."""
-        if length := len(row.written):
+        if length := slab_length(row):
             slab = self.slabs.get(length) or Slab(self.model, length)
             slab.admit(row)
             self.slabs[length] = slab
@@ -50,7 +50,7 @@ class Batch:
     def evict(self, row: Row) -> None:
         """Remove a row; other rows do not change. A slab without any row goes too."""
         self.rows.remove(row)
-        if slab := self.slabs.get(len(row.written)):
+        if slab := self.slabs.get(slab_length(row)):
             slab.evict(row)
             if not slab.rows:
                 del self.slabs[slab.length]
@@ -127,18 +127,15 @@ class Layout:
 
 
 def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) -> Layout:
-    """Put all plans end to end. Plans of equal shape, and of one slab if they store keys, become one span, so attention
+    """Put all plans end to end. Plans of like shape, and of one slab if they store keys, become one span, so attention
     computes them side by side."""
     rows = batch.rows if rows is None else rows
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for i, plan in enumerate(plans):
-        slab = len(rows[i].written) if plan.stores else 0
-        alike.setdefault((*plan.shape, plan.stored is None, slab), []).append(i)
-    order = [i for members in alike.values() for i in members]
+    parts = list(divide(batch, rows, plans))
+    order = [i for members, _ in parts for i in members]
     tokens, positions, spans, start = [], [], [], 0
     where = [np.empty(0, np.int64)] * len(plans)
-    for members in alike.values():
-        spans.append(span(batch, rows, plans, members, start))
+    for members, whole in parts:
+        spans.append(span(batch, rows, plans, members, whole, start))
         for i in members:
             streams, queries = plans[i].tokens.shape
             where[i] = start + queries * np.arange(streams)[:, None] + plans[i].sources
@@ -153,8 +150,40 @@ def lay(batch: Batch, plans: Sequence[Plan], rows: Sequence[Row] | None = None) 
     return Layout(np.concatenate(tokens), np.concatenate(positions), rotations, spans, where)
 
 
-def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequence[int], start: int) -> Span:
-    """Return the span of the plans `members`, all of one shape, from packed row `start` on."""
+def divide(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan]) -> Iterator[tuple[list[int], bool]]:
+    """Yield the plans that become one span each, and whether their keys are read in place. Then they need like numbers
+    of them, not equal ones, and on a CPU adjacent entries: there a call more costs less than a copy of the keys."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, plan in enumerate(plans):
+        slab, whole = slab_length(rows[i]) if plan.stores else 0, is_whole(plan)
+        if plan.stores and slab not in batch.slabs:
+            raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
+        queries, stored, *others = plan.shape
+        keys = rounded(stored + queries) if whole else stored
+        alike.setdefault((whole, slab, plan.stored is None, queries, keys, *others), []).append(i)
+    on_cpu = batch.model.device.type == "cpu"
+    for kind, members in alike.items():
+        if whole := bool(kind[0]):
+            members.sort(key=lambda i: rows[i].entries)
+        for part in runs(members, rows) if whole and on_cpu else [members]:
+            yield part, whole
+
+
+def runs(members: Sequence[int], rows: Sequence[Row]) -> Iterator[list[int]]:
+    """Yield `members`, sorted by their entries, in parts whose entries are adjacent."""
+    run = [members[0]]
+    for i in members[1:]:
+        if rows[i].entries[0] != rows[run[-1]].entries[-1] + 1:
+            yield run
+            run = []
+        run.append(i)
+    yield run
+
+
+def span(
+    batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequence[int], whole: bool, start: int
+) -> Span:
+    """Return the span of the plans `members`, all of like shape, from packed row `start` on."""
     plans = [plans[i] for i in members]
     first, streams = plans[0], [len(plan.tokens) for plan in plans]
 
@@ -166,14 +195,24 @@ def span(batch: Batch, rows: Sequence[Row], plans: Sequence[Plan], members: Sequ
         shape.arrays["visible"] = stack([plan.visible for plan in plans])
     if not first.stores:
         return shape
-    if (slab := batch.slabs.get(len(rows[members[0]].written))) is None:
-        raise RecipeError("a cache planned to use stored keys and values, but its `slots` asked for no store")
     shape.arrays["entries"] = np.array([entry for i in members for entry in rows[i].entries])
     if first.stored is not None:
-        shape.arrays["slots"] = stack([plan.stored for plan in plans])
+        shape.arrays.update((name, stack(values)) for name, values in slots([plan.stored for plan in plans], shape))
     if first.keep is not None:
         shape.arrays["keep"] = stack([plan.keep for plan in plans])
-    return replace(shape, store=slab.store, whole=all(map(is_whole, plans)))
+    return replace(shape, store=batch.slabs[slab_length(rows[members[0]])].store, whole=whole)
+
+
+def slots(stored: Sequence[Any], shape: Span) -> Iterator[tuple[str, list[Ints] | list[Bools]]]:
+    """Yield the slots of each plan of a span, by name; if there are unlike numbers, filled up with -1, and the marks
+    (1, keys) of those that it has."""
+    counts = [len(of) for of in stored]
+    if counts.count(counts[0]) == len(counts):
+        yield "slots", list(stored)
+        return
+    keys = np.arange(rounded(max(counts) + shape.queries))
+    yield "slots", [np.pad(of, (0, len(keys) - shape.queries - len(of)), constant_values=-1) for of in stored]
+    yield "visible", [keys[None] < count + shape.queries for count in counts]
 
 
 def turns(model: Predictor, plans: Sequence[Plan], filler: int) -> Arrays:

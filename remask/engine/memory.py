@@ -20,6 +20,7 @@ from ..decoding.scan import LOGITS_AT_ONCE, reduced_at_once
 from ..models.contract import Predictor
 from ..models.tiles import tallest
 from .row import Row, together
+from .slab import slab_length
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Footprint:
 def footprint(rows: Sequence[Row], model: Predictor, entries: Mapping[int, int] | None = None) -> Footprint:
     """Return the footprint of `rows` that take their widest step together on `model`.
 
-    Each stores a slot for each of its positions and a slot wider, for what is not kept; `entries` are what the slabs
-    have already, by length, whether rows use them or not.
+    Each stores a slot for each of its positions, their number rounded, and one more for what is not kept; `entries` are
+    what the slabs have already, by length, whether rows use them or not.
     """
     used: Counter[int] = Counter()
     for row in rows:
-        used[len(row.written)] += row.streams
+        used[slab_length(row)] += row.streams
     slots = sum((length + 1) * count for length, count in (used | Counter(entries or {})).items() if length)
     masks = sum(row.streams * row.width.queries**2 for row in rows if row.width.masked)  # one byte a pair
     return Footprint(

@@ -1,6 +1,6 @@
-"""A slab: the keys and values of all live rows of one length, in one store.
+"""A slab: the keys and values of all live rows of like length, in one store.
 
-Rows of one length are what attention computes side by side, so theirs lie side by side and are read in place. Rows of
+Rows of like length are what attention computes side by side, so theirs lie side by side and are read in place. Rows of
 another length have a slab of their own, so each takes what it needs, whatever its neighbours need.
 """
 
@@ -12,10 +12,23 @@ from ..models.contract import Predictor
 from .row import Row
 
 STEPS_WITHOUT_USE = 16  # after so many with half of it free, a slab shrinks: a copy that pays if the next rows are late
+GRAIN = 32  # slots: wider, and the padding costs more than the calls that it saves
+
+
+def rounded(slots: int) -> int:
+    """Return the slots that a row of so many has: a multiple of GRAIN, so that rows of like length share a slab."""
+    return -(-slots // GRAIN) * GRAIN
+
+
+def slab_length(row: Row) -> int:
+    """Return the length of the slab in which a row's keys lie, 0 if it stores none."""
+    return rounded(len(row.written))
 
 
 class Slab:
-    """A store of `entries`, each with a slot for every position of a row of `length`; each row has one for a stream."""
+    """A store of `entries`, each with `length` slots, for rows of that length when rounded; each row has one for a
+    stream. Of what an earlier row left in an entry nothing is there when the next row gets it: what a mask hides must
+    still be finite, because 0 times NaN is NaN."""
 
     def __init__(self, model: Predictor, length: int) -> None:
         self.model, self.length = model, length
@@ -34,6 +47,7 @@ class Slab:
         self._resize(max(self.entries, len(self.used) + row.streams))
         free = sorted({*range(self.entries)}.difference(self.used))
         row.entries = free[: row.streams]
+        self.store.clear(row.entries)
         self.rows.append(row)
 
     def evict(self, row: Row) -> None:

@@ -77,12 +77,13 @@ class Plan:
 class Group:
     """Sequences of equal shape, adjacent in a packed batch: `rows` × `queries` packed rows from `start` on.
 
-    `visible` (rows | 1, queries, keys) marks the keys that each query may see; None means all. `store` holds the keys
-    and values of earlier forwards, and `entries` (rows,) the entry of each sequence in it. Its `slots` (rows, K) are
-    visible before the queries' own keys. `keep` (rows, queries) holds the slots to which those are written, -1 for
+    `visible` (rows | 1, queries | 1, keys) marks the keys that each query may see; None means all. `store` holds the
+    keys and values of earlier forwards, and `entries` (rows,) the entry of each sequence in it. Its `slots` (rows, K)
+    are visible before the queries' own keys. `keep` (rows, queries) holds the slots to which those are written, -1 for
     none. `whole` is `entries` again (a slice if they are adjacent) if slots and keep together are the first slots,
-    each once, and every query sees them all. Then keys and values can be read in place, after the queries' own are
-    written.
+    each once, and every query sees them all. Then keys and values can be read in place, in the order of their slots,
+    after the queries' own are written. Where sequences have unlike numbers of them, `slots` is filled up with -1, and
+    `visible` marks those of each; the others hold finite numbers.
     """
 
     start: int
@@ -131,7 +132,7 @@ class Predictor(Protocol):
 
     def store(self, entries: int, length: int) -> Any:
         """Make a key/value store for `entries` sequences of `length` slots, and one more slot behind them; it can
-        `move` entries to its front and `resize` (`remask.models.kv`)."""
+        `clear` entries, `move` some to its front and `resize` (`remask.models.kv`)."""
 
     def bytes_per_slot(self) -> int:
         """Return the bytes of keys and values that one slot takes, over all layers."""

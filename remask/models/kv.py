@@ -45,6 +45,12 @@ class KVStore:
         data = self.data[layer]
         data[:, entries[:, None], :, keep] = torch.stack(fresh).permute(1, 3, 0, 2, 4).to(data.dtype)
 
+    def clear(self, entries: Sequence[int]) -> None:
+        """Set all slots of `entries` to zero."""
+        for data in self.data:
+            for entry in entries:
+                data[:, entry] = 0
+
     def move(self, entries: Sequence[int]) -> None:
         """Move the sorted `entries` to the front, the first to 0; this takes no memory."""
         for data in self.data:

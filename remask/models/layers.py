@@ -149,27 +149,29 @@ class Experts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weights, chosen = self.router(x)
-        order = chosen.flatten().argsort(stable=True)
-        counts = chosen.flatten().bincount(minlength=len(self.down))
+        experts, order = chosen.flatten().sort(stable=True)
+        numbers = torch.arange(len(self.down), device=x.device)
+        ends = torch.searchsorted(experts, numbers, right=True, out_int32=True)  # `bincount` would ask the device
         row = order // chosen.shape[1]
-        sorted_out = self.grouped(x, row, counts) if x.is_cuda and GROUPED else self.one_by_one(x, row, counts)
+        sorted_out = self.grouped(x, row, ends) if x.is_cuda and GROUPED else self.one_by_one(x, row, ends)
         out = torch.empty_like(sorted_out).index_copy_(0, order, sorted_out).unflatten(0, chosen.shape)
         mixed = (out * weights[..., None]).sum(1).to(x.dtype)
         return mixed if self.shared is None else mixed + self.shared(x)
 
-    def one_by_one(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
-        """Compute one expert after the other; an expert without rows is skipped."""
+    def one_by_one(self, x: Tensor, row: Tensor, ends: Tensor) -> Tensor:
+        """Compute one expert after the other, each on its part of `row`, which stops before its end in `ends`; an
+        expert without rows is skipped."""
         out = []
-        for expert, members in enumerate(row.split(counts.tolist())):
+        for expert, members in enumerate(row.tensor_split(ends.tolist())):
             if count := len(members):
                 padded = members if count >= TILE else F.pad(members, (0, TILE - count))
                 gate, up = F.linear(x[padded], self.gate_up[expert]).chunk(2, -1)
                 out.append(F.linear(F.silu(gate) * up, self.down[expert])[:count])
         return torch.cat(out)
 
-    def grouped(self, x: Tensor, row: Tensor, counts: Tensor) -> Tensor:
-        """Compute all experts in one grouped GEMM; no row count has to come from the device."""
-        ends = counts.cumsum(0).int()
+    def grouped(self, x: Tensor, row: Tensor, ends: Tensor) -> Tensor:
+        """Compute all experts in one grouped GEMM; no end has to come from the device (but in float32, for which torch
+        has no such kernel)."""
         gate, up = F.grouped_mm(x[row], self.gate_up.transpose(1, 2), offs=ends).chunk(2, -1)
         return F.grouped_mm(F.silu(gate) * up, self.down.transpose(1, 2), offs=ends)
 

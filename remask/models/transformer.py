@@ -70,6 +70,11 @@ class Transformer(nn.Module):
 def block_causal(group: Group, positions: Tensor, size: int) -> Group:
     """Add the model's own mask to a group: a query sees the blocks up to its own. Slot i holds position i."""
     queries = positions[group.start : group.stop].view(group.rows, group.queries)
-    keys = queries if group.slots is None else torch.cat((group.slots, queries), 1)
+    if group.slots is None:
+        keys = queries
+    elif group.whole is None:
+        keys = torch.cat((group.slots, queries), 1)
+    else:
+        keys = torch.arange(group.slots.shape[1] + group.queries, device=queries.device)[None]
     causal = (keys // size)[:, None, :] <= (queries // size)[:, :, None]
-    return replace(group, whole=None, visible=causal if group.visible is None else causal & group.visible)
+    return replace(group, visible=causal if group.visible is None else causal & group.visible)

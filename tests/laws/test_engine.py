@@ -758,6 +758,6 @@ def test_a_row_whose_store_finds_no_room_fails_alone(text: Text) -> None:
     engine = Engine(Full(contract=contract(text)), text)
     cached, plain = engine.submit(ask(4, replace(WHOLE, cache=Dual(every=1)))), engine.submit(ask(4))
     assert plain.result().finish_reason == "length"
-    with pytest.raises(MemoryError, match="no room for 1 x 6"):
+    with pytest.raises(MemoryError, match="no room for 1 x 32"):
         cached.result()
     assert cached.done and not engine.live and not engine.waiting

@@ -19,10 +19,12 @@ from remask.decoding.revision import WINO, Edit
 from remask.decoding.selection import Threshold
 from remask.engine.batch import Batch, lay
 from remask.engine.row import Row
+from remask.engine.slab import rounded
 from remask.engine.step import step
 from remask.errors import RecipeError
 from remask.models.contract import Packed, Plan, Predictor
 from remask.models.predictor import MaskPredictor
+from remask.models.transformer import Transformer
 from remask.testing import TOY, Fake, Hashed, Scripted
 from tests.helpers.jobs import Job, alone, bits, decisions, hidden, holes, run, tokens
 from tests.helpers.strategies import MASK, jobs, models
@@ -136,10 +138,10 @@ def test_a_cache_that_asks_for_no_store_may_not_plan_one() -> None:
 
 
 def test_a_slab_grows_for_later_rows_and_keeps_what_it_held(tiny: MaskPredictor) -> None:
-    """Rows of its length that are admitted later make it grow under the first; a longer one has a slab of its own."""
+    """Rows of like length that are admitted later make it grow under the first; a longer one has a slab of its own."""
     recipe = Recipe(blocks=Blocks(8), cache=Dual(every=100))
     early = Job((3, 1, 4, *holes(8)), recipe)
-    late = [Job((*range(length), *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (2, 20)]
+    late = [Job((*[2] * length, *holes(9)), replace(recipe, guidance=Guidance(1.0))) for length in (5, 30)]
     one, expected = alone(tiny, early)
     row, batch, made = early.row(tiny.contract), Batch(tiny), []
     batch.admit(row)
@@ -147,8 +149,29 @@ def test_a_slab_grows_for_later_rows_and_keeps_what_it_held(tiny: MaskPredictor)
         made += [step_ for of, step_ in step(batch) if of is row]
         if late and len(made) >= 2:
             batch.admit(late.pop(0).row(tiny.contract))
-    assert not late and batch.entries == {11: 3, 29: 2}
+    assert not late and batch.entries == {32: 3, 64: 2}
     assert decisions(made) == decisions(expected) and tokens(row) == tokens(one)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", [[0], [2, 3], [0]]), ("meta", [[0, 2, 3], [0]])])
+def test_cached_windows_of_like_lengths_are_computed_side_by_side(
+    make_transformer: Callable[..., MaskPredictor], device: str, expected: list[list[int]]
+) -> None:
+    """Rows of up to 32 positions, each of which sees its own; a longer one lies in another slab. On a CPU entries that
+    are adjacent, because keys are not copied there."""
+    with torch.device(device):
+        model = MaskPredictor(Transformer(make_transformer().model.config))
+    batch = Batch(model)
+    for length in (20, 25, 32, 21, 33):
+        row = Job((1, *holes(length - 1)), Recipe(blocks=Blocks(4), cache=Dual(every=100))).row(model.contract)
+        batch.admit(row)
+        row.written[:] = 0
+        row.clock = row.forwards = 1
+    batch.evict(batch.rows[1])
+    spans = lay(batch, [row.plan() for row in batch.rows]).spans
+    assert [span.arrays["entries"].tolist() for span in spans] == expected
+    seen = [span.arrays["visible"].sum(-1).tolist() for span in spans if span.rows > 1]
+    assert seen == [[[32], [21]] if device == "cpu" else [[20], [32], [21]]]
 
 
 @given(models, jobs())
@@ -318,11 +341,11 @@ def test_a_key_that_is_not_kept_leaves_the_store_as_it_was(tiny: MaskPredictor) 
     batch = Batch(tiny)
     batch.admit(row)
     step(batch)
-    store = batch.slabs[len(row.canvas)].store
+    store = batch.slabs[rounded(len(row.canvas))].store
     before, plan = torch.stack(store.data)[..., :-1, :], row.plan()  # without the slot of what is not kept
     assert plan.keep is not None and (plan.keep < 0).any()
     step(batch)
-    written = np.isin(np.arange(len(row.canvas)), plan.keep)
+    written = np.isin(np.arange(rounded(len(row.canvas))), plan.keep)
     same = (torch.stack(store.data)[..., :-1, :] == before).flatten(0, 3).all(0).all(-1).numpy()
     assert written.sum() == 4 and (same == ~written).all()
 

@@ -1,5 +1,6 @@
 """Laws of the slabs: they hold what live rows need, soon no more, and no answer depends on where its keys lie."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from remask.decoding.caches import Delayed, Dual, Prefix
 from remask.decoding.recipe import Guidance, Recipe
 from remask.decoding.selection import Threshold, TopK
 from remask.engine import slab
-from remask.engine.batch import Batch
+from remask.engine.batch import Batch, lay
 from remask.engine.memory import footprint
 from remask.engine.requests import Step
 from remask.engine.row import Row
@@ -29,6 +30,7 @@ from tests.helpers.strategies import jobs, models
 SLOW = Recipe(blocks=Whole(), select=TopK(), cache=Dual(every=100))  # a token a step
 FAST = replace(SLOW, select=Threshold(0.0))  # all in one step
 LATE = holes(3 * STEPS_WITHOUT_USE)
+FILLED = [(4,), (4, 6, 2, 5)]  # behind the holes of two rows
 
 
 def follow(model: Predictor, jobs: Sequence[Job]) -> tuple[list[list[Step]], list[tuple[int, int]]]:
@@ -53,7 +55,7 @@ def left_alone(taken: list[tuple[int, int]]) -> list[int]:
 
 
 BURSTS = [
-    pytest.param((1, *LATE), (1, 2, *holes(12 + len(LATE))), 0, id="longer"),  # their slab goes with them
+    pytest.param((1, *LATE), (1, 2, *holes(12)), 0, id="of another length"),  # their slab goes with them
     pytest.param((1, *LATE), (2, *LATE), STEPS_WITHOUT_USE, id="of its length"),  # this one shrinks
 ]
 
@@ -106,6 +108,31 @@ def test_slabs_that_shrink_at_once_change_no_bit(model: Fake, visits: list[tuple
                 break
     for row, (job, _) in zip(rows, visits, strict=True):
         assert bits(made[id(row)]) == bits(alone(model, job)[1])
+
+
+@pytest.mark.parametrize("left", [math.nan, math.inf, -math.inf])
+def test_what_an_earlier_row_left_reaches_nobody(tiny: MaskPredictor, left: float) -> None:
+    """Two rows of like length side by side, the shorter one where a row was whose keys broke: what a mask hides too."""
+    jobs_ = [Job((1, *holes(31)), SLOW), *(Job((i, 3, *holes(8), *given), SLOW) for i, given in enumerate(FILLED))]
+    earlier, *rows = [job.row(tiny.contract) for job in jobs_]
+    batch = Batch(tiny)
+    for row in (earlier, rows[1]):
+        batch.admit(row)
+    for data in batch.slabs[32].store.data:
+        data[:, earlier.entries] = left
+    batch.evict(earlier)
+    batch.admit(rows[0])
+    made: dict[Row, list[Step]] = {row: [] for row in rows}
+    masked = 0
+    while batch.rows:
+        masked += any("visible" in span.arrays for span in lay(batch, [row.plan() for row in batch.rows]).spans)
+        for row, one in step(batch):
+            made[row].append(one)
+        for row in [row for row in batch.rows if row.finish_reason]:
+            batch.evict(row)
+    assert masked > 4
+    for row, job in zip(rows, jobs_[1:], strict=True):
+        assert decisions(made[row]) == decisions(alone(tiny, job)[1])
 
 
 @pytest.mark.parametrize("cache", [Dual(every=4), Prefix(every=4), Delayed(4)], ids=repr)

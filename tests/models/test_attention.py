@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from remask.decoding.blocks import Blocks
 from remask.decoding.caches import Dual
 from remask.decoding.recipe import Guidance, Recipe
-from remask.models import predictor
-from remask.models.attention import Mixing, mixing
+from remask.models import predictor, tiles
+from remask.models.attention import Mixing, mixing, sdpa
 from remask.models.attention.sdpa import Sdpa
 from remask.models.attention.varlen import Varlen, options, runs, starts
 from remask.models.config import ModelConfig
 from remask.models.contract import Group
+from remask.models.kv import KVStore
 from remask.models.predictor import MaskPredictor
 from tests.helpers.jobs import Job, decisions, holes, run
 
@@ -61,6 +62,45 @@ def test_any_division_gives_what_group_by_group_gives(groups: list[Group], heads
     generator, rows = torch.Generator().manual_seed(0), groups[-1].stop
     q, k, v = (torch.randn(rows, count, 8, generator=generator) for count in (heads[0], heads[1], heads[1]))
     torch.testing.assert_close(VARLEN(groups).mix(0, q, k, v), Sdpa(groups).mix(0, q, k, v), atol=1e-6, rtol=1e-5)
+
+
+@given(
+    st.lists(st.integers(4, 24), min_size=1, max_size=5),
+    st.sampled_from([(4, 4), (4, 2), (4, 1)]),
+    st.sampled_from([1, 10, tiles.SCORES_AT_ONCE]),
+)
+def test_rows_with_unlike_numbers_of_keys_side_by_side_are_each_row_alone(
+    counts: list[int], heads: tuple[int, int], at_once: int
+) -> None:
+    """Keys are read in place, from a slice of entries or by their numbers, and in any tiles."""
+    queries, generator = 3, torch.Generator().manual_seed(0)
+    config = ModelConfig("x", 8, 32, 1, *heads, 8, 32)
+    q, k, v = (
+        torch.randn(queries * len(counts), count, 8, generator=generator) for count in (heads[0], heads[1], heads[1])
+    )
+    entries, most = torch.arange(len(counts)), max(counts)
+    slots = torch.stack(
+        [torch.arange(most - queries).where(torch.arange(most - queries) < n - queries, -1) for n in counts]
+    )
+    keep = torch.stack([torch.arange(n - queries, n) for n in counts])
+    visible = (torch.arange(most) < torch.tensor(counts)[:, None])[:, None]
+    stored = torch.randn(2, len(counts), heads[1], most + 1, 8, generator=generator)
+
+    def mixed(*groups: Group) -> Tensor:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sdpa, "SCORES_AT_ONCE", at_once)
+            return Sdpa(groups).mix(0, q, k, v)
+
+    def group(rows: slice, count: int, visible: Tensor | None, whole: slice | Tensor) -> Group:
+        store = KVStore(config, len(counts), most, torch.float32, CPU)
+        store.data[0][:] = stored
+        start, own = rows.start * queries, slots[rows, : count - queries]
+        return Group(start, rows.stop - rows.start, queries, visible, store, entries[rows], own, keep[rows], whole)
+
+    every = slice(0, len(counts))
+    alone = [group(slice(i, i + 1), n, None, slice(i, i + 1)) for i, n in enumerate(counts)]
+    for whole in (every, entries):
+        torch.testing.assert_close(mixed(group(every, most, visible, whole)), mixed(*alone), atol=1e-6, rtol=1e-5)
 
 
 @given(divisions())

@@ -36,7 +36,7 @@ def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
     else:
         mixed = q.new_empty(group.rows, group.queries, *q.shape[1:])
         for tile in tiles(group.queries, at_once):
-            mask = None if visible is None else visible[:, :, tile]
+            mask = None if visible is None else visible.expand(-1, -1, group.queries, -1)[:, :, tile]
             part = F.scaled_dot_product_attention(queries[:, :, tile], keys, values, mask, enable_gqa=gqa)
             mixed[:, tile] = part.transpose(1, 2)
     return mixed.reshape(group.rows * group.queries, -1)
