@@ -146,7 +146,6 @@ def test_a_run_of_one_shape_learns_ends_by_the_clock_and_goes_on(corpus: Path, t
         (Mixture(rows={"9999": 1}), r"a length is a number from 8 to max_positions = 256, got '9999'"),
         (Mixture(text={"simple": 1.0}), r"data\.text needs batches of one shape; give data\.rows"),
         (Mixture(text={"grown": 1.0}, rows={"64": 1}), r"data\.text: .*'grown'"),
-        (Mixture(tasks={"stories-cloze": 1.0}), r"data\.tasks: stories-cloze, .*needs batches of one shape"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(data: Mixture, message: str) -> None:
