@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 from ..text import components
 from ..text.tokenizer import tokenizing
 from . import strict_json
@@ -97,7 +97,7 @@ def read(folder: Path, *, outline: bool = False) -> Files:
 def clip(value: Any, limit: int = 120) -> str:
     """`value` as a message quotes it: in one line, at most `limit` characters; an exception as its message."""
     shown = " ".join(str(value).split()) if isinstance(value, BaseException) else repr(value)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return printable(shown if len(shown) <= limit else shown[: limit - 1] + "…", limit)
 
 
 def member(folder: Path, name: str, limit: int | None = None) -> Path | None:
@@ -225,7 +225,7 @@ def vocabulary(folder: Path) -> Vocabulary:
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
         tokenizer = _assembled(folder, said)
     else:
-        tokenizer = _whole(path)
+        tokenizer = tokenizer_in(path)
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
     broken = f"the tokenizer of {folder} breaks on any text; download it again, or take another model"
@@ -239,8 +239,8 @@ def vocabulary(folder: Path) -> Vocabulary:
     )
 
 
-def _whole(path: Path) -> Tokenizer:
-    """The tokenizer of tokenizer.json, which the library gets after its components and sizes are looked at."""
+def tokenizer_in(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, which the library gets after its components and sizes are looked at."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateError
 
-from ..errors import RequestError, quoted
+from ..errors import RequestError, printable, quoted
 from .sandbox import SIZE, compiled, render
 
 # LLaDA's template: every turn ends in <|eot_id|>, and the assistant's header always follows.
@@ -50,7 +50,7 @@ class ChatTemplate:
                 self.template = compiled(self.source)
             return render(self.template, {"add_generation_prompt": True, **variables, "messages": list(messages)})
         except FAILURES as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            reason = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
             raise RequestError(f"the checkpoint's chat template failed on this conversation ({reason})") from None
 
 
