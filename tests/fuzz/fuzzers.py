@@ -254,10 +254,11 @@ train -c tiny.toml -o trained --steps 1 --threads 1
 """.strip().splitlines()
 WORDS = (
     "", "x", "--", "-", "é", "\udce9", "a\x1b[2Jb", "a=b", "no/x", "0", "-1", "1", "2", "3", "0.5", "nan", "1e999",
-    "auto", "x" * 3000, "{{1}}", "{{", "tiny", "run.jsonl", "text.txt", ".", "cache=dual", "steps=2", "select.threshold=0.8",
+    "auto", "x" * 3000, "{{1}}", "{{", "tiny", "run.jsonl", "text.txt", ".", "cache=dual", "steps=2", "[bold]", "\0",
+    "select.threshold=0.8",
     "llada+cache=dual", "yarn:2", "--json", "--html", "-o", "-m", "--help", "--raw", "--seed", "--set", "--recipe",
     "--rope", "--dtype", "--device", "cuda:9", "int8", "--quantize", "--threads", "--trace", "--overwrite", "--debug-",
-    "--gen-length", "--steps", "--stop", "--suppress", "--blok", "--temperature", "--system", "[bold]", "\0", "%s",
+    "--gen-length", "--steps", "--stop", "--suppress", "--blok", "--temperature", "--system", "%s",
 )  # fmt: skip
 OPTIONS = (
     "--seed 3", "--threads 1", "--device cpu", "--dtype float32", "--recipe llada", "--set select=threshold", "--json",
