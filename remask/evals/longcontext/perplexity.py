@@ -34,7 +34,6 @@ from .haystack import Encode, Filler, stretch
 from .positions import scaled
 from .suite import prose
 
-
 Nats = Annotated[float, Range(-1, 700)]  # whose exponential is a number
 
 

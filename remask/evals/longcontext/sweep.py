@@ -18,7 +18,6 @@ from .layout import Frame, Probe
 from .scoring import Score
 from .suite import LongTask, Site
 
-
 Share = Annotated[float, Range(0, 1)]
 
 
@@ -141,7 +140,7 @@ def tallies(record: Record) -> dict[Condition, Tally]:
     every = {}
     for line in record.lines:
         condition, trials = record.value(Condition, line, line), record.value(Trials, line, line).trials
-        some = trials or [None]  # a condition without a trial is refused as one that is not whole
+        some: Sequence[Any] = trials or [None]  # a condition without a trial is refused as one that is not whole
         every[condition] = Tally(condition, tuple(record.value(Trial, trial, line) for trial in some))
     return every
 
