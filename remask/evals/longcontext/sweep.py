@@ -140,8 +140,9 @@ def tallies(record: Record) -> dict[Condition, Tally]:
     every = {}
     for line in record.lines:
         condition, trials = record.value(Condition, line, line), record.value(Trials, line, line).trials
-        some: Sequence[Any] = trials or [None]  # a condition without a trial is refused as one that is not whole
-        every[condition] = Tally(condition, tuple(record.value(Trial, trial, line) for trial in some))
+        if not trials:
+            record.value(Trial, None, line)  # which is none
+        every[condition] = Tally(condition, tuple(record.value(Trial, trial, line) for trial in trials))
     return every
 
 
