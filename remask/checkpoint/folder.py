@@ -26,6 +26,7 @@ INDEX_LIMIT = 10 << 20
 INDEX = "model.safetensors.index.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"  # of a PEFT adapter, which may lie beside a model's own
 TOKENIZER_LIMIT = 64 << 20
+SHARE = 4  # times its size that a file may take in memory, but for tokenizer.json
 WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
 VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -146,10 +147,11 @@ def read_json(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> dict[str, A
         raise CheckpointError(f"{folder / name} {error}") from None
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object that `text` is. CheckpointError, as of a file, where it is none or would take too much memory."""
+def json_object(text: str, share: int = SHARE) -> dict[str, Any]:
+    """The JSON object that `text` is. CheckpointError, as of a file, where it is none, or where it would take more
+    memory than `share` times its size and some."""
     values = sum(map(text.count, ",:[{"))
-    if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := 4 * len(text) + components.SLACK):
+    if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := share * len(text) + components.SLACK):
         raise CheckpointError(f"has {values:,} values, which take {memory:,} bytes; the limit is {bound:,}")
     try:
         value = strict_json.parse(text)
@@ -246,7 +248,7 @@ def tokenizer_in(path: Path) -> Tokenizer:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        components.check(json_object(raw.decode("latin-1")), len(raw))
+        components.check(json_object(raw.decode("latin-1"), components.SHARE), len(raw))
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be read as a tokenizer: it {error}") from None
     with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer; download it again"):
@@ -259,7 +261,7 @@ def _assembled(folder: Path, said: Mapping[str, Any]) -> Tokenizer:
     merges = read_text(folder, "merges.txt", TOKENIZER_LIMIT)
     if words is None or merges is None:
         raise CheckpointError(f"{folder} lacks tokenizer.json, and vocab.json with merges.txt; others are not read")
-    bound = 4 * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
+    bound = SHARE * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
     if (memory := WORD * len(words) + MERGE * merges.count("\n")) > bound:
         raise CheckpointError(f"vocab.json and merges.txt of {folder} take {memory:,} bytes; the limit is {bound:,}")
     try:
