@@ -61,7 +61,7 @@ def conversation(messages: Sequence[Any]) -> list[dict[str, Any]]:
     RequestError if a message lacks a role or a content, or holds what is no text.
     """
     if not messages:
-        raise RequestError("the conversation is empty; give a message")
+        raise RequestError("the conversation is empty, got []; give a message")
     turns = [dict(one) | {"content": _text(one)} if isinstance(one, Mapping) else _text(one) for one in messages]
     if (size := sum(len(turn["content"]) for turn in turns)) > SIZE:
         raise RequestError(f"the conversation has {size} characters; the limit is {SIZE}")

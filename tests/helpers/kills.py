@@ -1,6 +1,6 @@
 """Commands that are killed at random moments and then go on: `python -m tests.helpers.kills NAME SEED COUNT`.
 
-Each command runs in a fork of this process, which has imported everything, so that kills hit its work and not its start.
+Each command runs in a fork of this process, which has imported everything, so that kills hit its work.
 """
 
 import importlib
