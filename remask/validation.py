@@ -24,6 +24,10 @@ class Range:
         return f"be at least {self.low:,}" if self.high == math.inf else f"lie in {self.low:,}..{self.high:,}"
 
 
+Count = Annotated[int, Range(0, 2**53)]
+Seconds = Annotated[float, Range(0, 10**9)]
+
+
 def check(name: str, value: Any, hint: Any, error: type[Exception], remedy: str = "") -> None:
     """Raise `error` unless `value` has the annotated type and lies in its `Range`, if it has one."""
     kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _QWEN2 = (
@@ -59,7 +59,7 @@ class Parts(NamedTuple):
         try:
             tokenizer = Tokenizer(models.BPE(dict(self.vocabulary), list(self.merges)))
         except Exception as error:  # the library raises no narrower one
-            raise CheckpointError(f"its vocabulary and merges do not fit together: {error}") from error
+            raise CheckpointError(f"its vocabulary and merges do not fit together: {printable(str(error))}") from error
         if known == "qwen2":
             tokenizer.normalizer = normalizers.NFC()
         splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in CUTS[known]]

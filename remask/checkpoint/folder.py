@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 from ..text import components
 from ..text.tokenizer import tokenizing
 from . import strict_json
@@ -26,6 +26,7 @@ INDEX_LIMIT = 10 << 20
 INDEX = "model.safetensors.index.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"  # of a PEFT adapter, which may lie beside a model's own
 TOKENIZER_LIMIT = 64 << 20
+SHARE = 4  # times its size that a file may take in memory, but for tokenizer.json
 WORD, MERGE = 350, 450  # bytes of memory for one of vocab.json and merges.txt, as measured
 VALUE = 130  # bytes of memory for a comma, colon or bracket of JSON, as measured, rounded up
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -97,7 +98,7 @@ def read(folder: Path, *, outline: bool = False) -> Files:
 def clip(value: Any, limit: int = 120) -> str:
     """`value` as a message quotes it: in one line, at most `limit` characters; an exception as its message."""
     shown = " ".join(str(value).split()) if isinstance(value, BaseException) else repr(value)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return printable(shown if len(shown) <= limit else shown[: limit - 1] + "…", limit)
 
 
 def member(folder: Path, name: str, limit: int | None = None) -> Path | None:
@@ -146,10 +147,11 @@ def read_json(folder: Path, name: str, limit: int = CONFIG_LIMIT) -> dict[str, A
         raise CheckpointError(f"{folder / name} {error}") from None
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object that `text` is. CheckpointError, as of a file, where it is none or would take too much memory."""
+def json_object(text: str, share: int = SHARE) -> dict[str, Any]:
+    """The JSON object that `text` is. CheckpointError, as of a file, where it is none, or where it would take more
+    memory than `share` times its size and some."""
     values = sum(map(text.count, ",:[{"))
-    if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := 4 * len(text) + components.SLACK):
+    if (memory := 2 * sys.getsizeof(text) + VALUE * values) > (bound := share * len(text) + components.SLACK):
         raise CheckpointError(f"has {values:,} values, which take {memory:,} bytes; the limit is {bound:,}")
     try:
         value = strict_json.parse(text)
@@ -225,7 +227,7 @@ def vocabulary(folder: Path) -> Vocabulary:
     if (path := member(folder, "tokenizer.json", TOKENIZER_LIMIT)) is None:
         tokenizer = _assembled(folder, said)
     else:
-        tokenizer = _whole(path)
+        tokenizer = tokenizer_in(path)
     tokenizer.no_truncation()  # a prompt is cut or padded by nobody but the user
     tokenizer.no_padding()
     broken = f"the tokenizer of {folder} breaks on any text; download it again, or take another model"
@@ -239,14 +241,14 @@ def vocabulary(folder: Path) -> Vocabulary:
     )
 
 
-def _whole(path: Path) -> Tokenizer:
-    """The tokenizer of tokenizer.json, which the library gets after its components and sizes are looked at."""
+def tokenizer_in(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, which the library gets after its components and sizes are looked at."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        components.check(json_object(raw.decode("latin-1")), len(raw))
+        components.check(json_object(raw.decode("latin-1"), components.SHARE), len(raw))
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be read as a tokenizer: it {error}") from None
     with tokenizing(CheckpointError, f"{path} cannot be read as a tokenizer; download it again"):
@@ -259,7 +261,7 @@ def _assembled(folder: Path, said: Mapping[str, Any]) -> Tokenizer:
     merges = read_text(folder, "merges.txt", TOKENIZER_LIMIT)
     if words is None or merges is None:
         raise CheckpointError(f"{folder} lacks tokenizer.json, and vocab.json with merges.txt; others are not read")
-    bound = 4 * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
+    bound = SHARE * sum((folder / name).stat().st_size for name in ("vocab.json", "merges.txt")) + components.SLACK
     if (memory := WORD * len(words) + MERGE * merges.count("\n")) > bound:
         raise CheckpointError(f"vocab.json and merges.txt of {folder} take {memory:,} bytes; the limit is {bound:,}")
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import CheckpointError, did_you_mean
+from ..errors import CheckpointError, did_you_mean, printable
 from .adapter import CONFIG as ADAPTER
 from .adapter import is_adapter, stated_base
 from .foreign import FILES
@@ -161,7 +161,9 @@ def removal(name: str) -> Removal:
         cache = scan_cache_dir(constants.HF_HUB_CACHE)
         repositories = [r for r in cache.repos if r.repo_type == "model" and r.repo_id == found["repo"]]
     except Exception as error:
-        raise CheckpointError(f"the hub's cache cannot be read ({type(error).__name__}: {error})") from error
+        raise CheckpointError(
+            f"the hub's cache cannot be read ({printable(f'{type(error).__name__}: {error}')})"
+        ) from error
     wanted = found["revision"]
     commits = [
         revision.commit_hash
@@ -277,5 +279,5 @@ def _explain(error: Exception, name: str, repo: str, offline: bool) -> str:
             f"{name!r} is no folder here and not (wholly) in the cache {constants.HF_HUB_CACHE}, and the hub is off or "
             "does not answer; go online once to download it (unset HF_HUB_OFFLINE), or give a folder" + _near(name)
         )
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    reason = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
     return f"downloading {name} failed ({reason}); run it again, what has come is kept"

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from .. import __version__
-from ..errors import RemaskError, UsageError
+from ..errors import RemaskError, UsageError, printable
 from ..options import as_text
 from . import (
     bench,
@@ -137,13 +137,13 @@ def told(error: Exception, settings: Settings, flags: Collection[str]) -> int:
     format_message = getattr(error, "format_message", None)  # typer's own, in any of its versions
     if format_message is not None:
         context = getattr(error, "ctx", None)
-        message = unknown_option(error) or format_message() or "name a command"
+        message = printable(unknown_option(error) or format_message() or "name a command", 600)
         message += f" (see {context.command_path} --help)" if context else ""
     elif isinstance(error, RemaskError):
         message = with_flags(str(error), flags)
     else:
         hint = "" if settings.debug else "; `remask --debug …` shows the traceback"
-        message = f"{type(error).__name__}: {error}{hint}"
+        message = f"{type(error).__name__}: {printable(str(error), 600)}{hint}"
     line = " ".join(message.split())
     errors_to(sys.stderr).print(Text.assemble(("remask:", "bold"), " ", ("error:", "bold red"), " ", line))
     return 2 if format_message is not None or isinstance(error, UsageError) else 1

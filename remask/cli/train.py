@@ -1,7 +1,7 @@
 """`remask train`: a run from its configuration, with progress on stderr; it can be killed and goes on."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -91,7 +91,7 @@ class Show:
 
     def __init__(self, total: int, bars: "Bars | None", task: "TaskID | None") -> None:
         self.total, self.bars, self.task = total, bars, task
-        self.before: dict[str, float] = {}
+        self.before: Mapping[str, float] = {}
 
     def __call__(self, progress: "Progress") -> None:
         """One report."""
@@ -104,7 +104,7 @@ class Show:
         if progress.heldout is not None:
             self._table(progress.step, progress.heldout)
 
-    def _table(self, step: int, losses: dict[str, float]) -> None:
+    def _table(self, step: int, losses: Mapping[str, float]) -> None:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")

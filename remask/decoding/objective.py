@@ -148,7 +148,7 @@ def log_likelihood(
     empty answer, an answer beyond the context, or no samples.
     """
     if not answer:
-        raise RequestError("the answer to score is empty; give at least one token")
+        raise RequestError("the answer to score is empty, got []; give at least one token")
     hints = get_type_hints(Scoring, include_extras=True)
     for name, value in {"samples": samples, "batch": batch, "cfg_scale": cfg_scale, "seed": seed}.items():
         check(name, value, hints[name], RequestError)

@@ -56,7 +56,7 @@ def choose(axis: str, value: Any) -> Any:
     rest = dict(table)
     by = rest.pop("by", next(iter(axes.AXES[axis])) if len(axes.AXES[axis]) == 1 else None)
     if by is None:
-        raise RecipeError(f"{axis} needs `by`, one of {', '.join(axes.names(axis))}")
+        raise RecipeError(f"{axis} needs 'by', one of {', '.join(axes.names(axis))}")
     if not isinstance(by, str):
         raise RecipeError(f"{axis}.by must be text, got {quoted(by)}")
     kind = axes.value_class(axis, by)

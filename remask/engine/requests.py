@@ -9,7 +9,7 @@ import numpy as np
 
 from ..decoding.joint import Proposer
 from ..decoding.recipe import Recipe
-from ..errors import RequestError
+from ..errors import RequestError, quoted
 from ..exactness import Exactness
 from ..models.contract import Bools, Floats, Ints, Predictor
 from ..models.rotary import Extent
@@ -228,7 +228,9 @@ def check(request: Request, model: Predictor) -> None:
     if request.limit is not None and not (0 < request.limit <= length and None in request.tokens[: request.limit]):
         raise RequestError(f"limit must have a [MASK] before it on a canvas of {length}, got {request.limit}")
     if request.stop and request.template is not None:
-        raise RequestError("stop strings end an answer, and a template is filled as a whole; leave them out")
+        raise RequestError(
+            f"stop strings end an answer, got {quoted(request.stop)}; leave them out, a template is filled as a whole"
+        )
     if any(not stop for stop in request.stop):
         raise RequestError("a stop string is empty; leave it out")
 

@@ -13,6 +13,7 @@ from ..engine.memory import peak_bytes
 from ..engine.requests import Request
 from ..errors import RecipeError
 from ..llm import LLM
+from ..validation import Count
 from .contenders import Contender
 from .cost import Timing, timed
 from .frontier import plot
@@ -35,7 +36,7 @@ class Clock:
 class Peak:
     """A line of the record: bytes of `memory` that a recipe took with so many rows side by side."""
 
-    memory: int
+    memory: Count
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ class Bench:
     def _rounds(self, workload: Workload) -> list[Times]:
         lines = self.record.find(task=workload.name, clock=self._clock(workload))[: self.clock.rounds]
         rounds = [(self.record.value(Round, line, line).times, line) for line in lines]
-        return [{key: self.record.value(Timing, time, line) for key, time in times.items()} for times, line in rounds]
+        keys = [c.key for c in self._runnable(workload)]
+        return [{key: self.record.value(Timing, times.get(key), line) for key in keys} for times, line in rounds]
 
     def _memory(self, workload: Workload, contender: Contender) -> int | None:
         of = {"task": workload.name, "recipe": contender.key, "rows": self.clock.rows}

@@ -4,11 +4,13 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..engine.engine import Engine
 from ..engine.handle import Handle
 from ..engine.requests import Request
 from ..llm import LLM
+from ..validation import Count, Range, Seconds
 from .items import finished
 
 
@@ -17,9 +19,9 @@ class Timing:
     """One pass over some requests: wall `seconds`, `tokens` kept, and the median wait of a row, from its first forward
     on, until its first decided position can no longer change."""
 
-    seconds: float
-    tokens: int
-    first: float
+    seconds: Annotated[float, Range(1e-9, 10**9)]
+    tokens: Count
+    first: Seconds
 
 
 def timed(llm: LLM, requests: Sequence[Request], rows: int) -> Timing:

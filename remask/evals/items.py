@@ -13,6 +13,7 @@ from ..engine.requests import Completion, Request, check
 from ..errors import RequestError, RowError
 from ..llm import LLM
 from ..tasks import Example, FixedTask, Task, examples
+from ..validation import Count
 from .records import Record
 
 PROBE = 2000  # held-out examples looked at to know the longest answer
@@ -42,11 +43,11 @@ class Outcome:
     them; `tokens` counts those kept. `error` is why the row broke, if it did.
     """
 
-    index: int
+    index: Count
     passed: bool | None
     output: str
-    tokens: int
-    forwards: int
+    tokens: Count
+    forwards: Count
     ids: tuple[int, ...] = ()
     ages: tuple[int, ...] = ()
     error: str | None = None

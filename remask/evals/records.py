@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import files
-from ..errors import UsageError
+from ..errors import UsageError, printable, quoted
 from ..llm import LLM
 from ..validation import check_fields
 
@@ -94,7 +94,7 @@ def _built(kind: type[T], values: Any) -> T:
     """Plain values as the dataclass `kind`. Raises TypeError if a field is missing or of another type."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(values, dict):
-        raise TypeError(f"it must be a table, got {values!r:.40}")
+        raise TypeError(f"it must be a table, got {quoted(values)}")
     for name, f in known.items():
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
             raise TypeError(f"{name} is missing")
@@ -116,12 +116,12 @@ def _parse(path: Path, text: str) -> Record:
     """Whole lines as a record. Raises UsageError if they are none."""
     try:
         head, *lines = [json.loads(line) for line in text.split("\n") if line]
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_record(path) from None
     if not all(isinstance(line, dict) for line in (head, *lines)) or not isinstance(head.get("about"), dict):
         raise _no_record(path)
     if head.get("version") != VERSION:
-        raise UsageError(f"{path} is a record of version {head.get('version')}, this program reads {VERSION}")
+        raise UsageError(f"{path} is a record of version {quoted(head.get('version'))}, this program reads {VERSION}")
     return Record(path, head["about"], lines)
 
 
@@ -133,7 +133,7 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The first thing that two works do not share, in words; nothing if they are one."""
     for name in dict.fromkeys((*here, *there)):
         if there.get(name) != here.get(name):
-            return f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+            return f"{printable(name)} is {quoted(there.get(name))} there and {quoted(here.get(name))} here"
     return ""
 
 

@@ -171,7 +171,7 @@ class Rope:
         method, _, factor = head.partition(":")
         values: dict[str, Any] = {"method": method}
         if factor == "auto" and method in METHODS and method not in SPANS:
-            raise RecipeError(f"rope {method} has no auto; it goes with {' and '.join(SPANS)}")
+            raise RecipeError(f"rope {quoted(text)}: {method} has no auto; it goes with {' and '.join(SPANS)}")
         if ":" in head and factor != "auto":
             details.append(f"factor={factor}")
         for detail in details:

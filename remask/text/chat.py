@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateError
 
-from ..errors import RequestError, quoted
+from ..errors import RequestError, printable, quoted
 from .sandbox import SIZE, compiled, render
 
 # LLaDA's template: every turn ends in <|eot_id|>, and the assistant's header always follows.
@@ -50,7 +50,7 @@ class ChatTemplate:
                 self.template = compiled(self.source)
             return render(self.template, {"add_generation_prompt": True, **variables, "messages": list(messages)})
         except FAILURES as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            reason = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
             raise RequestError(f"the checkpoint's chat template failed on this conversation ({reason})") from None
 
 
@@ -61,7 +61,7 @@ def conversation(messages: Sequence[Any]) -> list[dict[str, Any]]:
     RequestError if a message lacks a role or a content, or holds what is no text.
     """
     if not messages:
-        raise RequestError("the conversation is empty; give a message")
+        raise RequestError("the conversation is empty, got []; give a message")
     turns = [dict(one) | {"content": _text(one)} if isinstance(one, Mapping) else _text(one) for one in messages]
     if (size := sum(len(turn["content"]) for turn in turns)) > SIZE:
         raise RequestError(f"the conversation has {size} characters; the limit is {SIZE}")

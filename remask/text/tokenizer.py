@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from ..errors import RequestError, UsageError
+from ..errors import RequestError, UsageError, printable
 from .chat import ChatTemplate, conversation, marked, plain_variables, texts
 
 
@@ -21,7 +21,7 @@ def tokenizing(kind: type[UsageError], failed: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise  # an interrupt or an exit
-        raise kind(f"{failed} ({' '.join(str(error).split())[:120]})") from None
+        raise kind(f"{failed} ({printable(' '.join(str(error).split()), 120)})") from None
 
 
 @dataclass(frozen=True)

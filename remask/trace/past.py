@@ -1,5 +1,7 @@
 """The past of a recorded run, from which a fork goes on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..decoding.recipe import Recipe
@@ -17,13 +19,9 @@ def past(trace: Trace, step: int | None = None) -> Past:
 
     It is for the model that took the steps. Raises RequestError if they were fewer, or if the file says too little.
     """
-    try:
-        request, log = _request(trace), _log(trace)
-    except RemaskError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
-        raise RequestError(LACKS.format("a record is missing or malformed")) from None
-    found = Past(request, log=log)
+    with _whole("the request of line 1"):
+        request = _request(trace)
+    found = Past(request, log=_log(trace))
     return found if step is None else found.until(step)
 
 
@@ -48,7 +46,7 @@ def _request(trace: Trace) -> Request:
     for at, token in enumerate(tokens):
         if at not in given:
             if token != trace.mask_id:
-                raise RequestError(LACKS.format("it began on a canvas that was partly decided"))
+                raise RequestError(LACKS.format(f"it began on a canvas that was partly decided, at {at}"))
             tokens[at] = None
     return Request(
         tokens=tuple(tokens),
@@ -66,7 +64,20 @@ def _log(trace: Trace) -> tuple[Move | Edit, ...]:
     log: list[Move | Edit] = []
     edits = list(trace.edits)
     for number, line in enumerate(trace.steps):
-        while edits and edits[0][0] == number:
-            log.append(edit_of(edits.pop(0)[1]))
-        log.append(move_of(line))
-    return (*log, *(edit_of(line) for _, line in edits))
+        with _whole(f"step {number}, or an edit before it,"):
+            while edits and edits[0][0] == number:
+                log.append(edit_of(edits.pop(0)[1]))
+            log.append(move_of(line))
+    with _whole(f"an edit behind step {len(trace.steps)}"):
+        return (*log, *(edit_of(line) for _, line in edits))
+
+
+@contextmanager
+def _whole(record: str) -> Iterator[None]:
+    """Refuse a record that is not as a trace has it."""
+    try:
+        yield
+    except RemaskError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+        raise RequestError(LACKS.format(f"{record} is missing or malformed")) from None

@@ -39,7 +39,7 @@ class Progress:
     rate: float
     tokens_per_second: float
     seconds_left: float
-    heldout: dict[str, float] | None = None
+    heldout: Mapping[str, float] | None = None
 
 
 def train(

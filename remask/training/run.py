@@ -6,23 +6,23 @@ OUT/state/            to go on from                OUT/checkpoint/     a checkpo
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 
 from .. import checkpoint
 from ..engine.host import keep_freed_memory
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from ..files import locked, make_folder, replacing, write
 from ..models.transformer import Transformer
 from ..tasks import HAYSTACKS, haystack
 from ..tasks.corpus import CORPUS
 from ..text.tokenizer import Text
+from ..validation import check, check_fields
 from . import tokenizer as bpe
 from .config import TrainConfig
 from .curves import draw_curves
@@ -87,7 +87,7 @@ def prepare(config: TrainConfig, out: Path, corpus: Path | None) -> tuple[Transf
         made = bpe.build_words(haystack.WORDS) if own_words else bpe.build(config.model.vocab_size, config.data, corpus)
         with replacing(path) as fresh:
             made.save(str(fresh))
-    text = bpe.wrap(Tokenizer.from_file(str(path)))
+    text = bpe.read(path, config.model.vocab_size)
     generator = torch.Generator().manual_seed(config.seed)
     model = described(config, text).initialise(generator)
     return wire(model, generator) if config.induction else model, text
@@ -126,10 +126,25 @@ def save(model: Transformer, text: Text, out: Path) -> Path:
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """The metrics so far; a line cut by a kill is left out."""
+    """The metrics so far; a line cut by a kill is left out. Raises UsageError for one that is no report."""
     path = out / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    try:
+        lines = path.read_bytes().decode().splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {str(path)!r}: {printable(str(error))}; remove it") from None
+    return [_report(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("}")]
+
+
+def _report(path: Path, number: int, line: str) -> dict[str, Any]:
+    """One line of the metrics, which is a `Progress`."""
+    try:
+        report = Progress(**json.loads(line))
+        check_fields(report, ValueError)
+        check("heldout", list((report.heldout or {}).values()), Sequence[float], ValueError)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = printable(str(error))
+        raise UsageError(f"{path}, line {number} is no report of a training ({reason}); remove the file") from None
+    return asdict(report)
 
 
 def write_metrics(out: Path, history: list[dict[str, Any]]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from ..checkpoint.folder import tokenizer_in
+from ..errors import CheckpointError, UsageError
 from ..tasks import TASKS, Example, examples
 from ..tasks.corpus import stories
 from ..text.chat import LLADA_TEMPLATE
@@ -55,6 +57,21 @@ def build_words(words: Sequence[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens([*dict.fromkeys(SPECIAL.values()), *HEADERS])
     return tokenizer
+
+
+def read(path: Path, size: int) -> Text:
+    """The tokenizer of a run. Raises UsageError unless it has the special tokens, and no id beyond `size`."""
+    remedy = "use another folder, or remove it with the state to begin from the start"
+    try:
+        tokenizer = tokenizer_in(path)
+    except CheckpointError as error:
+        raise UsageError(f"{error}; {remedy}") from None
+    ids = tokenizer.get_vocab()
+    if lacking := [token for token in SPECIAL.values() if token not in ids]:
+        raise UsageError(f"{path} lacks the token {lacking[0]!r}; {remedy}")
+    if (largest := max(ids.values())) >= size:
+        raise UsageError(f"{path} has a token {largest:,}, and model.vocab_size is {size:,}; {remedy}")
+    return wrap(tokenizer)
 
 
 def wrap(tokenizer: Tokenizer) -> Text:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from ...errors import UsageError
 from ...llm import LLM
+from ...validation import Range
 
 LIMIT = 10_000  # conditions of one sweep
 
@@ -14,8 +16,8 @@ class Condition:
     """A task, the tokens of its canvases, and the needle's depth in percent (None: another one each time)."""
 
     task: str
-    length: int
-    depth: float | None = None
+    length: Annotated[int, Range(1, 2**31)]
+    depth: Annotated[float | None, Range(0, 100)] = None
 
     @property
     def key(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from ...llm import LLM
 from ...models.contract import Predictor
 from ...models.rotary import NONE, Rope
 from ...text.tokenizer import Text
+from ...validation import Count, Range
 from ..records import Record, subject
 from ..statistics import bootstrap
 from .conditions import trained_length
@@ -32,6 +33,8 @@ from .figures import curves
 from .haystack import Encode, Filler, stretch
 from .positions import scaled
 from .suite import prose
+
+Nats = Annotated[float, Range(-1, 700)]  # whose exponential is a number
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ class Estimator:
 class Chunk:
     """Nats per token of one block, with all that precedes it and with the last `recent` tokens only."""
 
-    document: int
-    start: int
-    full: float
-    recent: float
+    document: Count
+    start: Count
+    full: Nats
+    recent: Nats
 
 
 @torch.inference_mode()

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 from ...engine.handle import Handle
 from ...engine.requests import Request, check
 from ...errors import RequestError, UsageError
 from ...llm import LLM
+from ...validation import Range
 from ..records import Record, subject
 from ..statistics import wilson
 from .conditions import Condition, trained_length
@@ -17,6 +18,8 @@ from .layout import Frame, Probe
 from .scoring import Score
 from .suite import LongTask, Site
 
+Share = Annotated[float, Range(0, 1)]
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -24,10 +27,10 @@ class Trial:
 
     output: str
     exact: bool
-    match: float
-    f1: float
-    needlebench: float
-    distance: int | None
+    match: Share
+    f1: Share
+    needlebench: Annotated[float, Range(0, 100)]
+    distance: Annotated[int | None, Range(0, 2**31)]
 
     @classmethod
     def of(cls, probe: Probe, output: str) -> "Trial":
@@ -137,6 +140,8 @@ def tallies(record: Record) -> dict[Condition, Tally]:
     every = {}
     for line in record.lines:
         condition, trials = record.value(Condition, line, line), record.value(Trials, line, line).trials
+        if not trials:
+            record.value(Trial, None, line)  # which is none
         every[condition] = Tally(condition, tuple(record.value(Trial, trial, line) for trial in trials))
     return every
 
