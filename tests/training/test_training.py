@@ -335,7 +335,7 @@ def put(folder: Path, step: int, *, cut: str = "") -> None:
     """A state of this step, or what is left of it once the file `cut` is gone or shortened."""
     folder.mkdir(parents=True)
     save_file({"model.weight": torch.full((64,), float(step))}, folder / "state.safetensors")
-    (folder / "state.json").write_text(json.dumps({"step": step, "config": {}}))
+    (folder / "state.json").write_text(json.dumps({"step": step, "seconds": 1.5, "config": {}}))
     if cut == "gone":
         (folder / "state.safetensors").unlink()
     elif cut:
