@@ -162,7 +162,7 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
     aside = tmp_path / ".state.aaaaaaaa.part" / "whole" / "state"  # where a kill has left the last one
     aside.mkdir(parents=True)
     save_file({}, aside / "state.safetensors")
-    (aside / "state.json").write_text('{"step": 30}')
+    (aside / "state.json").write_text('{"step": 30, "seconds": 1.5, "config": {}}')
     result = invoke("train", "--config", "bundled", "--out", tmp_path)
     assert result.code == 130
     assert "going on from step 30 of " in result.err and "the same command goes on from step 30" in result.err
