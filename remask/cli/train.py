@@ -58,7 +58,8 @@ def train(
 
     check_threads(threads)
     done, total = reached(out), asked.optimisation.steps
-    say(f"{out}: {f'going on from step {done:,} of {total:,}' if done else f'{total:,} steps from the start'}")
+    length = f"{total:,} steps" if how.minutes is None else f"{how.minutes:g} minutes"
+    say(f"{out}: {f'going on from step {done:,}, of {length}' if done else f'{length} from the start'}")
     where = choose_device(device)
     if threads is not None:
         torch.set_num_threads(threads)

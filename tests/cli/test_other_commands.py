@@ -151,7 +151,7 @@ def test_train_reports_on_stderr_and_names_the_checkpoint(
     fake_training(None)
     result = invoke("train", "--config", "bundled", "--out", tmp_path / "run")
     assert result.code == 0 and result.out == f"{tmp_path / 'run' / 'checkpoint'}\n"
-    assert "steps from the start" in result.err and "loss 3.500 · 1,234 tokens/s · 1:02:05 left" in result.err
+    assert "8 minutes from the start" in result.err and "loss 3.500 · 1,234 tokens/s · 1:02:05 left" in result.err
     assert re.search(r"sorting +2\.250", result.err) and re.search(r"sorting +2\.000 +−0\.250", result.err)
 
 
@@ -165,7 +165,7 @@ def test_train_can_be_interrupted_and_says_where_it_goes_on(
     (aside / "state.json").write_text('{"step": 30, "seconds": 1.5, "config": {}}')
     result = invoke("train", "--config", "bundled", "--out", tmp_path)
     assert result.code == 130
-    assert "going on from step 30 of " in result.err and "the same command goes on from step 30" in result.err
+    assert "going on from step 30, of 8 minutes" in result.err and "the same command goes on from step 30" in result.err
 
 
 def test_a_duration() -> None:
