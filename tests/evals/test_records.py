@@ -99,6 +99,14 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
         ({"task": "kv", "length": 64}, tallies, "holds no Trials: trials is missing"),
         ({"task": "kv", "length": 64, "trials": [3]}, tallies, "trials must be a list, each a table, got (3,)"),
         ({"task": "kv", "length": 64, "trials": [{"output": ""}]}, tallies, "holds no Trial: exact is missing"),
+        (OUTCOME | {"tokens": -1}, outcomes, "holds no Outcome: tokens must lie in 0..9,007,199,254,740,992, got -1"),
+        (
+            {"document": 0, "start": 0, "full": float("nan"), "recent": 1.0},
+            chunks_of,
+            "full must lie in -1..700, got nan",
+        ),
+        ({"task": "kv", "length": 0, "trials": []}, tallies, "length must lie in 1..2,147,483,648, got 0"),
+        ({"task": "kv", "length": 64, "trials": []}, tallies, "holds no Trial: it must be a table, got None"),
     ],
 )
 def test_a_measurement_that_is_not_whole_is_refused_by_its_line(
