@@ -126,7 +126,7 @@ def _parse(path: Path, text: str) -> Record:
 
 
 def _no_record(path: Path) -> UsageError:
-    return UsageError(f"{path} is not a record of measurements; name another file")
+    return UsageError(f"{str(path)!r} is not a record of measurements; name another file")
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

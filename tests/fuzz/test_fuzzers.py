@@ -14,7 +14,8 @@ def fuzz(name: str, seed: int, count: int) -> None:
     assert found.cases == count
     assert not (found.raw or found.crashed or found.hung), f"{found}"
     assert found.seconds < SECONDS and found.peak < PEAK, f"{found}"
-    assert found.worked >= 0.3 * count, f"{found}"
+    drawn = 2 * (0.3 * 0.7 * count) ** 0.5  # two standard errors: as far as so many draws can say
+    assert found.worked >= 0.3 * count - drawn, f"{found}"
 
 
 @pytest.mark.parametrize("name", FUZZERS)
