@@ -32,7 +32,7 @@ SECONDS, WALL = 10, 120  # of the processor, and of a clock for what waits, that
 PEAK = 1 << 30  # bytes of the whole process, with torch and a model
 LONGEST = 1000  # characters of a message; a path in it may be long
 WORKED, REFUSED = "worked", "refused"
-QUOTING = re.compile(r"""['"\d/(=]| -| got |: \w\.\w""")  # a value, a bound, a path, an option, or a key
+QUOTING = re.compile(r"""['"\d/(=]| -| got |: remask |: \w\.\w""")  # a value, bound, path, option, command or key
 ROOT = Path(__file__).parents[2]
 
 Case = Callable[[Random], object]
